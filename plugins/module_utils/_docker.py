@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""The Docker engine through its own CLI: argument lists in, typed answers and errors out.
+
+The CLI knows about contexts, DOCKER_HOST, ssh:// and TLS, so nothing here has to. Each call costs about 50 ms: callers batch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from ._errors import FuelError
+
+
+@dataclass(frozen=True)
+class Completed:
+    """An ended command; `stdout` and `stderr` are raw bytes."""
+
+    args: List[str]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """stdout as text, undecodable bytes replaced, surrounding space removed."""
+        return self.stdout.decode("utf-8", "replace").strip()
+
+    @property
+    def error_text(self) -> str:
+        """stderr as text, the same way."""
+        return self.stderr.decode("utf-8", "replace").strip()
+
+
+#: (argv, stdin, timeout in seconds) -> Completed. Raises FileNotFoundError when argv[0] is not installed.
+Run = Callable[[List[str], Optional[bytes], Optional[float]], Completed]
+
+
+def run_command(args: List[str], stdin: Optional[bytes], timeout: Optional[float]) -> Completed:
+    """The real runner: no shell, stdin closed unless given; raises FuelError code `timeout` when it takes too long."""
+    try:
+        done = subprocess.run(
+            args,
+            input=b"" if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FuelError(
+            f"Failed to run {' '.join(args[:3])}: no answer within {timeout:.0f} s",
+            hint="look at the machine's load and at the engine's log",
+            code="timeout",
+        ) from error
+    return Completed(list(args), done.returncode, done.stdout, done.stderr)
+
+
+class Docker:
+    """One Docker engine; `run` is the way to its CLI."""
+
+    def __init__(self, run: Run = run_command) -> None:
+        self._run = run
+
+    def call(
+        self,
+        args: Sequence[str],
+        stdin: Optional[bytes] = None,
+        check: bool = True,
+        timeout: Optional[float] = None,
+    ) -> Completed:
+        """Run `docker <args>`; with `check`, anything but exit code 0 raises what `docker_error` makes of it."""
+        try:
+            completed = self._run(["docker", *args], stdin, timeout)
+        except FileNotFoundError as error:
+            raise FuelError(
+                "Docker's command line is not installed on this machine",
+                hint="install docker.io (Debian, Ubuntu) or Docker Desktop, then try again",
+                code="docker_missing",
+            ) from error
+        if completed.returncode != 0 and (check or is_engine_error(completed)):
+            raise docker_error(completed)
+        return completed
+
+    def exec(
+        self,
+        container: str,
+        argv: Sequence[str],
+        user: Optional[str] = None,
+        stdin: Optional[bytes] = None,
+        env: Optional[Dict[str, str]] = None,
+        workdir: Optional[str] = None,
+        check: bool = True,
+        timeout: Optional[float] = None,
+    ) -> Completed:
+        """Run `argv` inside `container`, `stdin` streamed to it.
+
+        `env` shows in the process list of the machine while the command runs: secrets go by `stdin`.
+        """
+        args = ["exec"]
+        if stdin is not None:
+            args.append("--interactive")
+        if user is not None:
+            args += ["--user", user]
+        if workdir is not None:
+            args += ["--workdir", workdir]
+        for name, value in (env or {}).items():
+            args += ["--env", f"{name}={value}"]
+        return self.call([*args, container, *argv], stdin=stdin, check=check, timeout=timeout)
+
+    def inspect(self, names: Sequence[str], kind: Optional[str] = None) -> List[Dict[str, Any]]:
+        """What `docker inspect` says of those that exist, in one call; an engine that cannot be asked raises."""
+        if not names:
+            return []
+        args = ["inspect", *(["--type", kind] if kind else []), "--", *names]
+        completed = self.call(args, check=False, timeout=60)
+        missing = completed.returncode != 0
+        if missing and not re.search(r"no such|not found", completed.error_text, re.IGNORECASE):
+            raise docker_error(completed)
+        found: List[Dict[str, Any]] = json.loads(completed.stdout or b"[]")
+        return found
+
+
+# stderr of the CLI or the engine -> (code, message, hint). The first match wins; {0} is the pattern's first group.
+_ENGINE: Tuple[Tuple[str, str, str, str], ...] = (
+    (
+        r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
+        "docker_denied",
+        "This user has no right to use the Docker engine",
+        "add the user to the group `docker` and log in again, or run as root",
+    ),
+    (
+        r"cannot connect to the docker daemon|connection refused|error during connect|docker daemon is not running"
+        r"|failed to connect to the docker api",
+        "docker_unavailable",
+        "The Docker engine does not answer",
+        "start it (`systemctl start docker`) or correct DOCKER_HOST",
+    ),
+)
+_REQUEST: Tuple[Tuple[str, str, str, str], ...] = (
+    (
+        r"no space left on device",
+        "disk_full",
+        "The disk of the Docker engine is full",
+        "free some space, for example with `docker system df` and `docker image prune`",
+    ),
+    (
+        r"could not find an available, non-overlapping|all predefined address pools have been fully subnetted",
+        "no_address_pool",
+        "The Docker engine has no address range left for another network",
+        "remove unused networks (`docker network ls`) or widen default-address-pools in daemon.json",
+    ),
+    (
+        r"port is already allocated|address already in use",
+        "port_taken",
+        "A port that the container publishes is in use on this machine",
+        "end what listens there, or run again: another port is chosen",
+    ),
+    (
+        r"pull access denied for (\S+?),|repository (\S+) not found|manifest for (\S+) not found|manifest unknown",
+        "image_not_found",
+        "The image does not exist, or its registry wants a login",
+        "correct `image` in the blueprint, or run `docker login` on the machine",
+    ),
+    (
+        r"toomanyrequests|rate limit",
+        "registry_limit",
+        "The registry refuses more pulls for now",
+        "wait, or run `docker login` on the machine",
+    ),
+    (
+        r"dial tcp|no such host|i/o timeout|tls handshake timeout|client\.timeout|x509:|network is unreachable"
+        r"|request canceled while waiting|server misbehaving|unexpected eof",
+        "registry_unreachable",
+        "The image's registry cannot be reached from this machine",
+        "look at the machine's network and proxy, or load the image by hand (`docker load`)",
+    ),
+    (
+        r"invalid reference format",
+        "image_invalid",
+        "The image's name is not a valid reference",
+        "write it as `name:tag`, in lower case",
+    ),
+    (
+        r"no such container|is not running",
+        "container_gone",
+        "The container is not there or not running",
+        "bring the environment up again",
+    ),
+)
+
+
+def is_engine_error(completed: Completed) -> bool:
+    """Whether the engine itself could not be asked, so that the answer says nothing about the object in question."""
+    return any(re.search(pattern, completed.error_text, re.IGNORECASE) for pattern, _c, _m, _h in _ENGINE)
+
+
+def docker_error(completed: Completed) -> FuelError:
+    """The failure as one clear line with hint and code; the last lines of stderr go into `details.tail`."""
+    text = completed.error_text or completed.text
+    tail = text.splitlines()[-8:]
+    verb = " ".join(arg for arg in completed.args[:3] if not arg.startswith("-"))
+    for pattern, code, message, hint in _ENGINE + _REQUEST:
+        if re.search(pattern, text, re.IGNORECASE):
+            return FuelError(message, hint=hint, code=code, details={"tail": tail, "command": verb})
+    last = next((line.strip() for line in reversed(tail) if line.strip()), f"exit code {completed.returncode}")
+    return FuelError(
+        f"Failed to run {verb}: {last[:300]}",
+        hint="the engine's own words are in the details",
+        code="docker_failed",
+        details={"tail": tail, "command": verb, "rc": completed.returncode},
+    )
