@@ -5,7 +5,8 @@
 
 """The Docker engine through its own CLI: argument lists in, typed answers and errors out.
 
-The CLI knows about contexts, DOCKER_HOST, ssh:// and TLS, so nothing here has to. Each call costs about 50 ms: callers batch.
+The CLI knows about contexts, DOCKER_HOST, ssh:// and TLS, so nothing here has to. Each call costs about
+50 ms: callers batch.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Docker:
     def call(
         self,
         args: Sequence[str],
+        *,
         stdin: Optional[bytes] = None,
         check: bool = True,
         timeout: Optional[float] = None,
@@ -93,6 +95,7 @@ class Docker:
         self,
         container: str,
         argv: Sequence[str],
+        *,
         user: Optional[str] = None,
         stdin: Optional[bytes] = None,
         env: Optional[Dict[str, str]] = None,
@@ -115,7 +118,7 @@ class Docker:
             args += ["--env", f"{name}={value}"]
         return self.call([*args, container, *argv], stdin=stdin, check=check, timeout=timeout)
 
-    def inspect(self, names: Sequence[str], kind: Optional[str] = None) -> List[Dict[str, Any]]:
+    def inspect(self, names: Sequence[str], *, kind: Optional[str] = None) -> List[Dict[str, Any]]:
         """What `docker inspect` says of those that exist, in one call; an engine that cannot be asked raises."""
         if not names:
             return []
