@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user of one's own for every module of end-to-end tests, with everything it started ended afterwards."""
+"""One user with a home of their own per test file; whatever a test leaves running ends with the file."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from .harness import Fuelctl, docker, leftovers
-
-
-@pytest.fixture(scope="session", autouse=True)
-def engine() -> None:
-    """The whole product needs an engine: without one these tests fail, they are not skipped."""
-    docker("version", "--format", "{{.Server.Version}}")
+from .harness import Fuelctl, leftovers
 
 
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuelctl]:
-    """A person with an empty home; at the end their control plane is stopped and their environments are gone."""
-    person = Fuelctl(tmp_path_factory.mktemp("user"))
+    """A user without environments. At the end their environments, server and processes are gone, and that is checked."""
+    user = Fuelctl(tmp_path_factory.mktemp("home"))
     try:
-        yield person
+        yield user
     finally:
-        environments = person.run("ls", "--all", "--json", ok=None)
-        person.run("down", "--all", "--yes", "--discard", ok=None)
-        person.run("server", "stop", ok=None)
-        person.kill_everything()
-        if environments.returncode == 0:
-            left = [name for environment in environments.json["environments"] for name in leftovers(environment["id"])]
-            assert left == [], "left behind on the engine"
+        try:
+            left = _put_away(user)
+        finally:
+            user.kill_everything()
+    assert not left, f"left behind on the engine: {left}"
+
+
+def _put_away(user: Fuelctl) -> list[str]:
+    """End what is live and say what the engine still holds of all environments that this user ever had."""
+    listing = user.run("ls", "--all", "--json", ok=None)
+    environments = listing.json["environments"] if listing.returncode == 0 else []
+    live = [each["id"] for each in environments if each["status"] not in {"terminated", "error"}]
+    if live:
+        user.run("down", *live, "--yes", "--discard", ok=None)
+    user.run("server", "stop", ok=None)
+    return [resource for each in environments for resource in leftovers(each["id"])]
