@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way into an environment: its key, its ssh config entry, and ssh itself."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from fuelctl import paths, ssh_config
+from fuelctl._shared._errors import FuelError
+from fuelctl.cli import _environment
+from fuelctl.client import ApiError, Client
+
+
+def let_in(client: Client, environment: dict[str, Any]) -> ssh_config.Entry:
+    """Have the key and the ssh config entry of an environment; FuelError in its own sentence when nobody can enter."""
+    reason = _environment.not_enterable(environment)
+    if reason:
+        raise FuelError(reason[0], hint=reason[1], code=f"environment_{environment['status']}")
+    entry = ssh_config.entry_for(environment, client.endpoint)
+    if entry is None:
+        raise FuelError(
+            f"The server knows no way into {environment['name']} yet", hint=f"fuelctl status {environment['name']}"
+        )
+    with ssh_config.locked():
+        ssh_config.put(entry)
+        if not ssh_config.has_key(entry.id):
+            _fetch_key(client, entry)
+    return entry
+
+
+def _fetch_key(client: Client, entry: ssh_config.Entry) -> None:
+    """Take the key, which is handed out once."""
+    try:
+        key = client.ssh_key(entry.id)["private_key"]
+    except ApiError as error:
+        ssh_config.remove([entry.id])
+        if error.status != 410:
+            raise
+        raise FuelError(
+            f"The key of {entry.name} has already been handed out, to another machine or another folder",
+            hint=f"enter from there; or replace the environment: fuelctl down {entry.name}, then fuelctl up",
+            code="key_gone",
+        ) from error
+    ssh_config.store_key(entry.id, key)
+
+
+def repair(client: Client, environments: Iterable[dict[str, Any]]) -> None:
+    """Bring the ssh files in line with the server's live environments.
+
+    On the embedded server, whose environments nobody else can reach, keys that were not fetched yet (the `up` was
+    interrupted) are fetched now. A list that cannot repair is still a list: faults here are left for `ssh` to tell.
+    """
+    live = list(environments)
+    try:
+        ssh_config.repair(live, client.endpoint)
+        if client.embedded:
+            known = {entry.id for entry in ssh_config.entries()}
+            for environment in live:
+                if environment["id"] not in known and environment["status"] in _environment.ENTERABLE:
+                    let_in(client, environment)
+    except FuelError:
+        return
+
+
+def ssh_arguments(entry: ssh_config.Entry, *, terminal: bool | None) -> list[str]:
+    """`ssh` with our config and nothing of the user's; `terminal` True asks for one, False forbids it."""
+    flag = {True: ["-t"], False: ["-T"], None: []}[terminal]
+    return ["ssh", "-F", str(paths.ssh_config_file()), *flag, entry.host]
+
+
+def own_words(command: Sequence[str] | None) -> list[str]:
+    """The words of a command given after ENV, without the `--` that may separate it."""
+    words = list(command or [])
+    return words[1:] if words[:1] == ["--"] else words
+
+
+def in_workspace(environment: dict[str, Any], command: str) -> str:
+    """A command line for the shell at the other end, run in the workspace."""
+    workspace = (environment.get("connection") or {}).get("workspace")
+    return f"cd {shlex.quote(workspace)} && {command}" if workspace else command
+
+
+def become_ssh(arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by ssh: streams, signals and the exit code are its own from here."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(arguments[0], list(arguments))
+    except FileNotFoundError as error:
+        raise _no_ssh() from error
+
+
+def run_ssh(arguments: Sequence[str]) -> int:
+    """Run ssh as a child and return its exit code; an interrupt is for ssh alone."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        # The child takes the default action again, or Ctrl-C would not reach what runs in it.
+        done = subprocess.run(
+            list(arguments), check=False, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        )
+    except FileNotFoundError as error:
+        raise _no_ssh() from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+def _no_ssh() -> FuelError:
+    return FuelError(
+        "There is no ssh on this machine", hint="install OpenSSH: apt-get install openssh-client", code="no_ssh"
+    )

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one question of a command."""
+
+from __future__ import annotations
+
+import typer
+
+from fuelctl._shared._errors import UsageError
+from fuelctl.cli._output import can_ask, note
+
+
+def confirm(question: str) -> None:
+    """Go on after a yes; end the command after a no; UsageError where nobody is there to answer."""
+    if not can_ask():
+        raise UsageError("This needs an answer, and there is no terminal to ask on", hint="give --yes", code="no_terminal")
+    if not typer.confirm(question, default=False, err=True):
+        note("Nothing was changed.")
+        raise typer.Exit(1)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every command needs first: the server, and the environment that a person means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.cli import _settings
+from fuelctl.client import ApiError, Client
+
+Environment = dict[str, Any]
+
+
+def connect(*, start: bool = True) -> Client:
+    """A client of the configured server, or of the embedded one, which is started when it does not run yet."""
+    server = _settings.server()
+    if server.url:
+        return Client(url=server.url, token=server.token)
+    if start:
+        ensure()
+    return Client(socket_path=str(paths.server_socket()), revive=ensure if start else None)
+
+
+def ensure() -> None:
+    """Start the embedded server, or do nothing when one of this version runs."""
+    from fuelctl.serve_start import ensure_running
+
+    ensure_running()
+
+
+def find(client: Client, ref: str) -> Environment:
+    """The environment that `ref` names; FuelError in a person's words when there is none, or more than one."""
+    if not ref.strip():
+        raise UsageError("An empty word names no environment", hint="`fuelctl ls` shows ids and names")
+    try:
+        return client.environment(ref)
+    except ApiError as error:
+        if error.code == "ambiguous":
+            raise ambiguous(ref, error) from error
+        if error.status == 404:
+            raise FuelError(
+                f"There is no environment {ref[:80]!r}",
+                hint="`fuelctl ls --all` shows every id and name",
+                code="not_found",
+            ) from error
+        raise
+
+
+def ambiguous(ref: str, error: ApiError) -> FuelError:
+    """Which environments a short id could mean."""
+    named = []
+    for candidate in error.details.get("candidates", []):
+        if isinstance(candidate, dict):
+            named.append(f"{candidate.get('id')} ({candidate.get('name')})")
+        else:
+            named.append(str(candidate))
+    return FuelError(
+        f"{ref[:80]!r} means more than one environment: {', '.join(named)}",
+        hint="give more of the id",
+        code="ambiguous",
+        details=error.details,
+    )
+
+
+def complete_environment(incomplete: str) -> list[tuple[str, str]]:
+    """Shell completion: names of live environments. Never starts a server, never complains."""
+    try:
+        found = connect(start=False).environments()["environments"]
+    except (FuelError, KeyError, OSError):
+        return []
+    return [(item["name"], item["status"]) for item in found if item["name"].startswith(incomplete)]
+
+
+Ref = Annotated[
+    str,
+    typer.Argument(metavar="ENV", help="Id, unique prefix of one, or name.", autocompletion=complete_environment),
+]
+Refs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ENV]...", help="Ids, unique prefixes or names.", autocompletion=complete_environment),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An environment in a person's words: pure functions of the API's environment object and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fuelctl.cli._output import clean, duration
+
+LIVE = ("provisioning", "ready", "active", "idle")
+ENTERABLE = ("ready", "active", "idle")
+ENDED = ("terminated", "error")
+
+Environment = Mapping[str, Any]
+
+
+def moment(text: str | None) -> datetime | None:
+    """An RFC 3339 time of the API; None for none."""
+    if not text:
+        return None
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+def ttl_left(environment: Environment, at: datetime) -> float | None:
+    """Seconds until the lease ends; None when it has ended, or has not begun."""
+    expires = moment((environment.get("lease") or {}).get("expires_at"))
+    if environment["status"] in ENDED or expires is None:
+        return None
+    return max(0.0, (expires - at).total_seconds())
+
+
+def uptime(environment: Environment, at: datetime) -> float | None:
+    """Seconds from ready (or, failing that, from its creation) to its end or to now."""
+    begun = moment(environment.get("ready_at")) or moment(environment.get("created_at"))
+    if begun is None:
+        return None
+    ended = moment(environment.get("terminated_at")) if environment["status"] in ENDED else None
+    return max(0.0, ((ended or at) - begun).total_seconds())
+
+
+def idle(environment: Environment, at: datetime) -> float | None:
+    """Seconds since its last event while somebody could use it."""
+    last = moment(environment.get("last_event_at"))
+    if last is None or environment["status"] not in ENTERABLE:
+        return None
+    return max(0.0, (at - last).total_seconds())
+
+
+def status_words(environment: Environment) -> str:
+    """The status and its conditions: `ready (degraded)`."""
+    conditions = [clean(item.get("type", "")) for item in environment.get("conditions") or []]
+    return environment["status"] + (f" ({', '.join(conditions)})" if conditions else "")
+
+
+def cost_words(environment: Environment) -> str:
+    """What it has cost so far: `0.00 USD`, `-` when unknown."""
+    cost = environment.get("cost") or {}
+    if cost.get("total") is None:
+        return "-"
+    return f"{float(cost['total']):.2f} {clean(cost.get('currency') or '')}".strip()
+
+
+def address(environment: Environment) -> str:
+    """Where it is: the machine's address as the provider reports it."""
+    return clean((environment.get("provider") or {}).get("address") or "-")
+
+
+def ports_words(environment: Environment) -> list[str]:
+    """`8080 -> 127.0.0.1:8080` for every published port."""
+    ports = (environment.get("connection") or {}).get("ports") or []
+    return [f"{port['container']} -> 127.0.0.1:{port['host']}" for port in ports]
+
+
+def stage_in_work(environment: Environment) -> str | None:
+    """The stage that is under way, as far as the server knows."""
+    stages = environment.get("stages") or []
+    running = [stage["stage"] for stage in stages if stage.get("state") == "start"]
+    return clean(running[-1]) if running else None
+
+
+def degraded(environment: Environment) -> Mapping[str, Any] | None:
+    """The condition that says which set-up command failed."""
+    for condition in environment.get("conditions") or []:
+        if condition.get("type") == "degraded":
+            return condition  # type: ignore[no-any-return] - the API's JSON
+    return None
+
+
+def not_enterable(environment: Environment) -> tuple[str, str] | None:
+    """Why nobody can enter (one sentence) and what to do; None when one can."""
+    name, status = clean(environment["name"]), environment["status"]
+    if status in ENTERABLE:
+        for condition in environment.get("conditions") or []:
+            if condition.get("type") == "stopped":
+                return (
+                    f"The container of {name} is stopped",
+                    f"see `fuelctl status {name}`; end it: fuelctl down {name}",
+                )
+        return None
+    if status == "provisioning":
+        stage = stage_in_work(environment)
+        doing = f" (stage {stage})" if stage else ""
+        return f"{name} is still being provisioned{doing}", f"follow it: fuelctl up --attach {name}"
+    if status == "terminating":
+        return f"{name} is being ended", f"see `fuelctl status {name}`"
+    if status == "error":
+        message = clean((environment.get("error") or {}).get("message") or "its provisioning failed")
+        return f"{name} could not be provisioned: {message}", f"see what happened: fuelctl logs {name}"
+    by = clean(environment.get("ended_by") or "")
+    ended = moment(environment.get("terminated_at"))
+    when = f" {duration((now() - ended).total_seconds())} ago" if ended else ""
+    return f"{name} has ended{when}{f' (by {by})' if by else ''}", "make a new one: fuelctl up"

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`fuelctl down`: end environments, and prove it by the receipt."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+
+from fuelctl._shared._errors import UsageError
+from fuelctl.cli import _ask, _progress, _receipt
+from fuelctl.cli._context import AsJson, Refs, Yes, connect, find
+from fuelctl.cli._environment import ENDED, address, now, status_words, uptime
+from fuelctl.cli._output import clean, duration, emit, note, say, table
+from fuelctl.client import Client
+
+app = typer.Typer()
+
+
+@dataclass
+class _Ending:
+    """One environment on its way out."""
+
+    environment: dict[str, Any]
+    after: int = 0
+    refused: dict[str, Any] | None = None
+    receipt: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return clean(self.environment["name"])
+
+    @property
+    def failed(self) -> bool:
+        return self.refused is not None or not self.receipt.get("complete")
+
+
+@app.command()
+def down(
+    env: Refs = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every live environment, after one question.")] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="End it even if uncommitted or unpushed work in it is lost.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """End environments and prove that nothing of them is left.
+
+    Work in the workspace that is in no commit, on no remote and was not pulled stops it, with a list of what would be
+    lost. The receipt names every resource and whether it is gone, asked for again after its removal.
+    """
+    if bool(env) == all_:
+        raise UsageError("Name environments, or give --all", hint="fuelctl down ENV..., or fuelctl down --all")
+    client = connect()
+    found = client.environments()["environments"] if all_ else [find(client, ref) for ref in env or []]
+    endings = [_Ending(item) for item in {item["id"]: item for item in found}.values()]
+    if not endings:
+        emit({"environments": []}) if as_json else say("No active environments.")
+        return
+    live = [ending for ending in endings if not _has_ended(ending.environment)]
+    if live and not yes:
+        _ask_about(live, all_=all_)
+    for ending in live:
+        ending.after = _cursor(client, ending.environment["id"])
+        client.terminate(ending.environment["id"], discard=discard)
+    for ending in endings:
+        _see_off(client, ending, as_json=as_json)
+    if as_json:
+        emit({"environments": [_document(ending) for ending in endings]})
+    if any(ending.failed for ending in endings):
+        raise typer.Exit(1)
+
+
+def _has_ended(environment: dict[str, Any]) -> bool:
+    """Whether there is nothing left to end; one in error that is held for a look (no receipt) can be ended."""
+    return environment["status"] in ENDED and environment.get("receipt") is not None
+
+
+def _ask_about(live: list[_Ending], *, all_: bool) -> None:
+    at = now()
+    rows = [
+        [item["id"], clean(item["name"]), status_words(item), address(item), duration(uptime(item, at))]
+        for item in (ending.environment for ending in live)
+    ]
+    for line in table(("ID", "NAME", "STATUS", "ADDRESS", "UPTIME"), rows):
+        note(line)
+    if len(live) == 1 and not all_:
+        _ask.confirm(f"End {live[0].name} and remove everything it owns?")
+    else:
+        _ask.confirm(f"End {'this' if len(live) == 1 else f'these {len(live)}'} and remove everything owned?")
+
+
+def _cursor(client: Client, environment_id: str) -> int:
+    """The end of the event log as it stands, so that an earlier refusal is not taken for this one's."""
+    after = 0
+    while True:
+        reply = client.events(environment_id, after=after)
+        if not reply["events"]:
+            return after
+        after = int(reply["cursor"])
+
+
+def _see_off(client: Client, ending: _Ending, *, as_json: bool) -> None:
+    """Follow one environment to its end, or to its refusal."""
+    if not _has_ended(ending.environment):
+        try:
+            _follow(client, ending, as_json=as_json)
+        except KeyboardInterrupt:
+            note(f"\nDetached: {ending.name} is still being ended. See how it went: fuelctl status {ending.name}")
+            raise typer.Exit(130) from None
+    elif not as_json:
+        note(f"{ending.name} had ended already.")
+    if ending.refused is not None:
+        if not as_json:
+            for line in refusal_lines(ending.name, ending.refused):
+                note(line)
+        return
+    ending.receipt = _receipt.complete_receipt(ending.environment)
+    if not as_json:
+        say(f"{ending.name} ({ending.environment['id']}): {status_words(ending.environment)}")
+        for line in _receipt.receipt_lines(ending.receipt):
+            say(line)
+
+
+def _follow(client: Client, ending: _Ending, *, as_json: bool) -> None:
+    from fuelctl.cli._view import make_view
+
+    if not as_json:
+        note(f"Ending {ending.name}.")
+    with make_view(sys.stderr) as view:
+
+        def show(event: _progress.Event) -> None:
+            if event["type"] == "remote.terminate.refused":
+                ending.refused = dict(event.get("data") or {})
+            view.event(event)
+
+        ending.environment = _progress.follow(
+            client,
+            ending.environment["id"],
+            show,
+            lambda item: ending.refused is not None or _has_ended(item) or item["status"] == "terminated",
+            after=ending.after,
+        )
+
+
+def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
+    """What would be lost, and the two ways on."""
+    lines = [f"{name} was not ended: work in it would be lost."]
+    work = refused.get("work") or {}
+    titles = {"uncommitted": "not committed", "unpushed": "committed, but nowhere else", "stashes": "stashed"}
+    for key, title in titles.items():
+        items = work.get(key) or []
+        if items:
+            lines.append(f"  {title}:")
+            lines += [f"    {_item(item)}" for item in items[:20]]
+            if len(items) > 20:
+                lines.append(f"    and {len(items) - 20} more")
+    if not any(work.get(key) for key in titles) and refused.get("message"):
+        lines.append(f"  {clean(refused['message'])}")
+    return [*lines, f"Bring it home: fuelctl pull {name}. Throw it away: fuelctl down {name} --discard"]
+
+
+def _item(item: Any) -> str:
+    if isinstance(item, dict):
+        return clean("  ".join(str(value) for value in item.values() if value not in (None, "")))
+    return clean(item)
+
+
+def _document(ending: _Ending) -> dict[str, Any]:
+    if ending.refused is not None:
+        return {**ending.environment, "refused": ending.refused}
+    return {**ending.environment, "receipt": ending.receipt}

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CLI's only door to a control plane: JSON over HTTP, on a Unix socket or TCP, with the standard library alone.
+
+Every failure leaves as a FuelError: `ApiError` when the server answered with a problem, `ServerUnreachable` when it
+did not answer. A call that may be repeated is repeated, for a server that is being restarted is an everyday thing.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+from urllib.parse import quote, urlencode, urlsplit
+
+from fuelctl import __version__
+from fuelctl._shared._errors import FuelError, UsageError
+
+Json = dict[str, Any]
+
+#: Seconds between the attempts of a call that is safe to repeat.
+RETRY_DELAYS = (0.1, 0.3, 0.8, 2.0)
+#: The server holds a request for events no longer than this.
+MAX_WAIT = 30
+#: Source bytes sent in one request: a broken connection costs at most this much again.
+UPLOAD_PIECE = 16 * 1024 * 1024
+_BLOCK = 256 * 1024
+_MAX_REPLY = 64 * 1024 * 1024
+
+
+class ApiError(FuelError):
+    """The server answered with a problem; `status` is the HTTP status, `code` and `details` are the server's."""
+
+    def __init__(self, status: int, message: str, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.status = status
+
+
+class ServerUnreachable(FuelError):
+    """Nothing answered, or the connection broke before the answer was complete."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self.timeout)
+        try:
+            connection.connect(self._path)
+        except BaseException:
+            connection.close()
+            raise
+        self.sock = connection
+
+
+class Client:
+    """Calls of the HTTP API, one method each; they return the decoded JSON object.
+
+    :param socket_path: Unix socket of the embedded server.
+    :param url: `http(s)://host[:port][/prefix]` of a team's server; one of the two is given.
+    :param token: bearer token for `url`.
+    :param revive: called before a repeat, to start an embedded server that has died.
+    """
+
+    def __init__(
+        self,
+        *,
+        socket_path: str | None = None,
+        url: str | None = None,
+        token: str | None = None,
+        revive: Callable[[], object] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        self.embedded = url is None
+        self.endpoint = url if url is not None else f"unix:{socket_path}"
+        self._socket_path = socket_path
+        self._token = token
+        self._revive = revive
+        self._timeout = timeout
+        self._prefix = ""
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise UsageError(f"server.url {url!r} is no http(s) URL", hint="for example https://fuel.example.org")
+            self._parts = parts
+            self._prefix = parts.path.rstrip("/")
+        elif socket_path is None:
+            raise ValueError("either socket_path or url")
+
+    # The API, call by call.
+
+    def create(self, body: Json, *, key: str) -> Json:
+        """Start an environment; a repeat with the same idempotency key returns the same one."""
+        return self.call("POST", "/api/remote", body=body, headers={"Idempotency-Key": key}, repeat=True)
+
+    def environments(self, *, terminated: bool = False, status: str | None = None, owner: str | None = None) -> Json:
+        """`{environments: [...], reaper: {last_cycle_at}}`."""
+        query = {"include_terminated": "true" if terminated else None, "status": status, "owner": owner}
+        return self.call("GET", "/api/remote", query=query, repeat=True)
+
+    def environment(self, ref: str) -> Json:
+        """One environment by id, unique prefix or name."""
+        return self.call("GET", _at(ref), repeat=True)
+
+    def terminate(self, ref: str, *, discard: bool) -> Json:
+        """Ask for the end of an environment; harmless when it is asked again."""
+        return self.call("POST", _at(ref, "terminate"), body={"discard": discard}, repeat=True)
+
+    def extend(self, ref: str, *, ttl_seconds: int) -> Json:
+        """Give an environment a new time to live."""
+        return self.call("POST", _at(ref, "extend"), body={"ttl_seconds": ttl_seconds}, repeat=True)
+
+    def events(self, ref: str, *, after: int, wait: int = 0) -> Json:
+        """`{events, cursor}`; holds up to `wait` seconds (30 at most) until there is one."""
+        wait = min(wait, MAX_WAIT)
+        query = {"after": str(after), "wait": str(wait)}
+        return self.call("GET", _at(ref, "events"), query=query, repeat=True, timeout=self._timeout + wait)
+
+    def ssh_key(self, environment_id: str) -> Json:
+        """`{private_key, public_key}`, once. Never repeated: the second answer would be 410 for a key that was lost."""
+        return self.call("GET", _at(environment_id, "ssh-key"))
+
+    def health(self) -> Json:
+        """Whether the server answers at all; not repeated."""
+        return self.call("GET", "/healthz", timeout=5.0)
+
+    def ready(self) -> Json:
+        """Whether the server can work (its database answers); not repeated."""
+        return self.call("GET", "/readyz", timeout=5.0)
+
+    def stop_server(self) -> Json:
+        """Ask the server to finish what it is doing and end."""
+        return self.call("POST", "/api/server/stop", body={})
+
+    def source(self, environment_id: str) -> Json:
+        """`{received, size, complete}` of the source's upload."""
+        return self.call("GET", _at(environment_id, "source"), repeat=True)
+
+    def upload(
+        self, environment_id: str, stream: BinaryIO, size: int, progress: Callable[[int], object] = lambda _: None
+    ) -> None:
+        """Send the source's bytes, going on where the server has them until; `progress` hears the bytes received."""
+        failures = 0
+        state = self.source(environment_id)
+        while not state["complete"]:
+            offset = int(state["received"])
+            progress(offset)
+            try:
+                state = self._put(environment_id, stream, offset, min(UPLOAD_PIECE, size - offset), progress)
+                failures = 0
+            except ServerUnreachable:
+                if failures == len(RETRY_DELAYS):
+                    raise
+                self._pause(failures)
+                failures += 1
+                state = self.source(environment_id)
+            except ApiError as error:
+                if error.status != 409 or failures == len(RETRY_DELAYS):
+                    raise
+                # The server holds another number of bytes than we believed (two uploads at once): ask again.
+                failures += 1
+                state = self.source(environment_id)
+        progress(size)
+
+    def _put(
+        self, environment_id: str, stream: BinaryIO, offset: int, length: int, progress: Callable[[int], object]
+    ) -> Json:
+        def blocks() -> Iterator[bytes]:
+            stream.seek(offset)
+            left = length
+            while left > 0:
+                block = stream.read(min(_BLOCK, left))
+                if not block:
+                    raise FuelError("The packed source shrank while it was sent", hint="run the command again")
+                left -= len(block)
+                yield block
+                progress(offset + length - left)
+
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        path = f"{_at(environment_id, 'source')}?{urlencode({'offset': offset})}"
+        return self._exchange("PUT", path, blocks(), headers, self._timeout * 4)
+
+    # One request.
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        query: dict[str, str | None] | None = None,
+        headers: dict[str, str] | None = None,
+        repeat: bool = False,
+        timeout: float | None = None,
+    ) -> Json:
+        """Send one request and decode its answer; with `repeat`, again when the connection fails."""
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        fields = dict(headers or {})
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            fields["Content-Type"] = "application/json"
+        attempt = 0
+        while True:
+            try:
+                return self._exchange(method, target, payload, fields, timeout or self._timeout)
+            except ServerUnreachable:
+                if not repeat or attempt == len(RETRY_DELAYS):
+                    raise
+            self._pause(attempt)
+            attempt += 1
+
+    def _pause(self, attempt: int) -> None:
+        time.sleep(RETRY_DELAYS[attempt])
+        if self._revive is not None:
+            self._revive()
+
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        if self._socket_path is not None and self.embedded:
+            return _UnixConnection(self._socket_path, timeout)
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        return kind(self._parts.hostname or "", self._parts.port, timeout=timeout)
+
+    def _exchange(
+        self, method: str, target: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str], timeout: float
+    ) -> Json:
+        fields = {"Accept": "application/json", "User-Agent": f"fuelctl/{__version__}", "Connection": "close"} | headers
+        if self._token:
+            fields["Authorization"] = f"Bearer {self._token}"
+        connection = self._connection(timeout)
+        try:
+            try:
+                connection.request(method, self._prefix + target, body=body, headers=fields)
+            except (BrokenPipeError, ConnectionResetError):
+                # The server may have refused the body and hung up; its answer is worth more than our broken pipe.
+                if connection.sock is None:
+                    raise
+            reply = connection.getresponse()
+            content = reply.read(_MAX_REPLY + 1)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise ServerUnreachable(
+                f"The fuelctl server at {self.endpoint} does not answer ({reason})",
+                hint="see `fuelctl server status` and `fuelctl doctor`" if self.embedded else "check server.url",
+                code="server_unreachable",
+            ) from error
+        finally:
+            connection.close()
+        return _decode(reply.status, reply.reason, content, self.endpoint)
+
+
+def _at(ref: str, *rest: str) -> str:
+    return "/".join(("/api/remote", quote(ref, safe=""), *rest))
+
+
+def _decode(status: int, reason: str, content: bytes, endpoint: str) -> Json:
+    """The answer's JSON object; ApiError for a problem document or any other answer that is not success."""
+    try:
+        document = json.loads(content) if content else {}
+    except ValueError:
+        document = None
+    if 200 <= status < 300 and isinstance(document, dict):
+        return document
+    if not isinstance(document, dict) or not (document.get("detail") or document.get("title")):
+        raise ApiError(
+            status,
+            f"The server at {endpoint} answered {status} {reason} and no JSON object that says more",
+            hint="is this the address of a fuelctl server? Its own log says more",
+            code="bad_answer",
+        )
+    details = document.get("details")
+    raise ApiError(
+        status,
+        str(document.get("detail") or document.get("title")),
+        hint=str(document["hint"]) if document.get("hint") else None,
+        code=str(document.get("code") or "failed"),
+        details=details if isinstance(details, dict) else {},
+    )

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ssh config that makes plain `ssh fuel-NAME` work: one Include file of ours, one line in the user's own config.
+
+Our file holds an entry per environment and is its own memory: the facts of each entry stand in a comment above it.
+A key never exists without its entry (entries are written first and removed last), so no key can be forgotten.
+Facts come from a server and end up in a command line (ProxyCommand), so each is held against a strict pattern.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError
+
+_MARK = "# fuelctl "
+_HEAD = "# Written by fuelctl; changes made here are lost.\n"
+_PATTERNS = {
+    "id": re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}"),
+    "name": re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"),
+    "container": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"),
+    "user": re.compile(r"[a-z_][a-z0-9_-]{0,31}"),
+    "host_key": re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{40,1400}={0,2}"),
+    "server": re.compile(r"[\x21-\x7e ]{1,1024}"),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What ssh has to know about one environment; `server` is the control plane that it belongs to."""
+
+    id: str
+    name: str
+    container: str
+    user: str
+    host_key: str
+    server: str
+
+    def __post_init__(self) -> None:
+        for field, value in asdict(self).items():
+            if not isinstance(value, str) or not _PATTERNS[field].fullmatch(value):
+                raise FuelError(
+                    f"The server reported {field} {str(value)[:80]!r} for an environment, which ssh must not be given",
+                    hint="see `fuelctl server status`; this server may not be trustworthy",
+                    code="bad_connection",
+                )
+
+    @property
+    def host(self) -> str:
+        """What a person types after `ssh`."""
+        return host(self.name)
+
+    @property
+    def host_key_alias(self) -> str:
+        """The name under which the host key is pinned; the id keeps a later environment of the same name apart."""
+        return f"fuel-{self.name}-{self.id}"
+
+    def block(self) -> str:
+        """The entry as ssh reads it, its facts in a comment above."""
+        reach = f"docker exec -i -u 0 {self.container} /usr/sbin/sshd -i -f /etc/fuel-code/sshd_config"
+        lines = (
+            f"Host {self.host}",
+            f"  HostName {self.host}",
+            f"  User {self.user}",
+            f"  ProxyCommand {reach}",
+            f"  IdentityFile {_quoted(paths.ssh_key_file(self.id))}",
+            "  IdentitiesOnly yes",
+            f"  HostKeyAlias {self.host_key_alias}",
+            f"  UserKnownHostsFile {_quoted(paths.ssh_known_hosts_file())}",
+            "  GlobalKnownHostsFile /dev/null",
+            "  StrictHostKeyChecking yes",
+            "  UpdateHostKeys no",
+            "  PreferredAuthentications publickey",
+            "  ForwardAgent no",
+            "  ServerAliveInterval 15",
+            "  ServerAliveCountMax 4",
+            "  LogLevel ERROR",
+        )
+        return _MARK + json.dumps(asdict(self)) + "\n" + "\n".join(lines) + "\n"
+
+
+def host(name: str) -> str:
+    """The ssh host name of an environment."""
+    return f"fuel-{name}"
+
+
+def entry_for(environment: dict[str, Any], server: str) -> Entry | None:
+    """The entry of an environment object of the API; None while there is nothing to connect to."""
+    connection = environment.get("connection")
+    if not connection:
+        return None
+    # `ssh-keyscan` and key files append a comment, which is not part of the key.
+    host_key = " ".join(str(connection.get("host_key", "")).split()[:2])
+    return Entry(
+        id=environment["id"],
+        name=environment["name"],
+        container=connection.get("container"),
+        user=connection.get("user"),
+        host_key=host_key,
+        server=server,
+    )
+
+
+def entries() -> list[Entry]:
+    """The entries of our file, newest first; a line that is not ours any more is left out."""
+    try:
+        text = paths.ssh_config_file().read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise paths.storage_error(error, paths.ssh_config_file()) from error
+    found = []
+    for line in text.splitlines():
+        if line.startswith(_MARK):
+            try:
+                found.append(Entry(**json.loads(line[len(_MARK) :])))
+            except (ValueError, TypeError, FuelError):
+                continue
+    return found
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lock under which our ssh files change: several fuelctl run at once."""
+    folder = paths.private_folder(paths.ssh_folder())
+    try:
+        descriptor = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise paths.storage_error(error, folder) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def put(entry: Entry) -> None:
+    """Add or renew an entry. The caller holds the lock."""
+    _write([entry, *(other for other in entries() if other.id != entry.id)])
+
+
+def remove(environment_ids: Iterable[str]) -> None:
+    """Remove keys and entries, keys first. The caller holds the lock; what is gone already is fine."""
+    gone = set(environment_ids)
+    for environment_id in gone:
+        try:
+            paths.ssh_key_file(environment_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise paths.storage_error(error, paths.ssh_key_file(environment_id)) from error
+    kept = [entry for entry in entries() if entry.id not in gone]
+    if paths.ssh_config_file().exists():
+        _write(kept)
+
+
+def store_key(environment_id: str, private_key: str) -> None:
+    """Keep the private key (0600) as ssh wants it: with a line break at its end. The caller holds the lock."""
+    paths.private_file(paths.ssh_key_file(environment_id), (private_key.rstrip("\n") + "\n").encode())
+
+
+def has_key(environment_id: str) -> bool:
+    """Whether this user holds the key of that environment."""
+    return paths.ssh_key_file(environment_id).exists()
+
+
+def traces(environment_id: str) -> dict[str, bool]:
+    """What is still on this machine of an environment that has ended: asked of the files themselves."""
+    return {
+        "ssh config entry": any(entry.id == environment_id for entry in entries()),
+        "local key": has_key(environment_id),
+    }
+
+
+def repair(environments: Iterable[dict[str, Any]], server: str) -> None:
+    """Make our files say what the server says: `environments` are all of its live ones.
+
+    Entries of environments that are gone go, with their keys; those whose facts changed are renewed. Entries of other
+    servers stay. Cheap when there is nothing to do, for every `ls` comes through here.
+    """
+    live = {environment["id"]: environment for environment in environments}
+    have = entries()
+    if not have:
+        return
+    wanted: list[Entry] = []
+    for entry in have:
+        if entry.server != server:
+            wanted.append(entry)
+        elif entry.id in live:
+            wanted.append(entry_for(live[entry.id], server) or entry)
+    if wanted == have and _rendered(wanted) == _current():
+        return
+    with locked():
+        remove(entry.id for entry in have if entry.server == server and entry.id not in live)
+        kept = {entry.id: entry for entry in wanted}
+        # Read again under the lock: another fuelctl may have added one meanwhile.
+        _write([kept.get(entry.id, entry) for entry in entries()])
+
+
+def _write(new: list[Entry]) -> None:
+    known_hosts = "".join(f"{entry.host_key_alias} {entry.host_key}\n" for entry in new)
+    paths.private_file(paths.ssh_known_hosts_file(), known_hosts.encode())
+    paths.private_file(paths.ssh_config_file(), _rendered(new).encode())
+
+
+def _rendered(new: list[Entry]) -> str:
+    return _HEAD + "".join("\n" + entry.block() for entry in new)
+
+
+def _current() -> str:
+    try:
+        return paths.ssh_config_file().read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _quoted(path: Path) -> str:
+    """A path as a value of ssh's config: spaces, quotes and % are not special in it any more."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'
