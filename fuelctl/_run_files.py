@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files around one playbook run: what it is given, where, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fuelctl import paths
+
+_PACKAGE = Path(__file__).resolve().parent
+_MEMORY = (Path("/", "dev", "shm"), Path("/", "run", "user") / str(os.getuid()))
+_SMALLEST_MEMORY = 64 * 1024 * 1024
+#: What a run may see of our environment, besides what it is given; nothing else goes in.
+_PASSED = frozenset({"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUTH_SOCK"})
+_PASSED_PREFIXES = ("DOCKER_", "SSL_")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
+_NOT_PASSED = frozenset({"DOCKER_AUTH_CONFIG", "SSH_AUTH_SOCK"})
+_SHORTEST_SECRET = 4
+_HIDDEN = "********"
+_LARGEST_RECORD = 4 * 1024 * 1024
+_RUNS_KEPT = 10
+
+
+@contextmanager
+def private_data(fallback: Path) -> Iterator[Path]:
+    """A new folder (0700), in memory when there is a file system for that, else under `fallback`; gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="fuelctl-run-", dir=_memory() or paths.private_folder(fallback)))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unsafe(value: Any) -> Any:
+    """`value` with every string marked so that Ansible never takes it for a template."""
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value}
+    if isinstance(value, dict):
+        return {str(key): unsafe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [unsafe(item) for item in value]
+    return value
+
+
+def environment(folder: Path, source: dict[str, str]) -> dict[str, str]:
+    """The whole environment of a run: an allow-list of `source`, and Ansible's settings."""
+    passed = {
+        name: value
+        for name, value in source.items()
+        if (name in _PASSED or name.startswith(_PASSED_PREFIXES) or name.lower() in _PROXIES)
+        and name not in _NOT_PASSED
+    }
+    interpreter = str(Path(sys.executable).parent)
+    passed.setdefault("LANG", "C.UTF-8")
+    return {
+        **passed,
+        "PATH": os.pathsep.join([interpreter, source.get("PATH", os.defpath)]),
+        "ANSIBLE_CONFIG": str(_written(folder / "ansible.cfg", "[defaults]\n")),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_REMOTE_TEMP": str(folder / "remote-tmp"),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections(folder)),
+        "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_PIPELINING": "True",
+        "ANSIBLE_NOCOLOR": "True",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def collections(folder: Path) -> Path:
+    """The folder in which Ansible finds our collection: the wheel's copy, or a link to the checkout."""
+    packaged = _PACKAGE / "_collection"
+    if (packaged / "ansible_collections").is_dir():
+        return packaged
+    link = folder / "collections" / "ansible_collections" / "fuel_code" / "remote"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(_PACKAGE.parent, target_is_directory=True)
+    return folder / "collections"
+
+
+class Scrubber:
+    """Takes known secrets out of whatever is about to be stored or shown."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {line for value in secrets for line in (value, value.strip(), *value.splitlines())}
+        known |= {json.dumps(value)[1:-1] for value in known}
+        # The longest first: one secret may be a part of another.
+        self._known = sorted((value for value in known if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+    def __call__(self, value: Any) -> Any:
+        """`value` (any JSON) without a secret in it."""
+        if isinstance(value, str):
+            for secret in self._known:
+                value = value.replace(secret, _HIDDEN)
+            return value
+        if isinstance(value, dict):
+            return {self(key): self(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        return value
+
+
+class Record:
+    """What is kept of a run: its events as JSON lines (0600), bounded, already scrubbed by whoever writes."""
+
+    def __init__(self, folder: Path, playbook: str) -> None:
+        paths.private_folder(folder)
+        _drop_old(folder.parent)
+        descriptor = os.open(folder / f"{playbook}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._left = _LARGEST_RECORD
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line, unless there are too many already; a full disk must not fail the run itself."""
+        content = json.dumps(line, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
+        self._left -= len(content)
+        if self._left > 0:
+            try:
+                self._file.write(content)
+            except OSError:
+                self._left = 0
+
+
+def _drop_old(folder: Path) -> None:
+    runs = sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: entry.name)
+    for run in runs[:-_RUNS_KEPT]:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    for folder in _MEMORY:
+        try:
+            free = os.statvfs(folder)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK) and free.f_bavail * free.f_frsize >= _SMALLEST_MEMORY:
+            return folder
+    return None
+
+
+def _written(file: Path, content: str) -> Path:
+    file.write_text(content, encoding="utf-8")
+    return file

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m fuelctl._supervise --lock FILE -- COMMAND...`: run COMMAND and leave nothing of it behind.
+
+Standard input is the life line: when it reaches its end, because the parent died or asks for it, the whole process
+tree is killed, double-forked children included (they come to us, the child subreaper). The lock is held for as long as
+the tree lives, so whoever takes it next knows that nobody works on that environment any more.
+Exit code: the command's own; 128 + N when signal N ended it; 75 when the lock was not to be had in time.
+Nothing but the standard library: this process must start at once and never fail for a dependency's sake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LOCK_SECONDS = 30.0
+_LOCK_BUSY = 75
+_USAGE = 64
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's docstring."""
+    if arguments[:1] != ["--lock"] or arguments[2:3] != ["--"] or len(arguments) < 4:
+        sys.stderr.write("usage: _supervise --lock FILE -- COMMAND...\n")
+        return _USAGE
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    # A polite signal to us is a wish to end the tree; ending without doing so is what must not happen.
+    wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    lock = _take(Path(arguments[1]))
+    if lock is None:
+        return _LOCK_BUSY
+    with subprocess.Popen(
+        arguments[3:],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        # The lock outlives even us: the child holds it too.
+        pass_fds=(lock,),
+        preexec_fn=_die_with_parent,  # noqa: PLW1509 - single-threaded here, and nothing else can say it
+    ) as child:
+        asked = _watch(child, wake)
+        _end_tree()
+        code = child.wait()
+    if asked and code == 0:
+        return 128 + signal.SIGTERM
+    return code if code >= 0 else 128 - code
+
+
+def _watch(child: subprocess.Popen[bytes], wake: int) -> bool:
+    """Until the child has ended (False) or somebody wants it to (True)."""
+    while True:
+        readable, _, _ = select.select([0, wake], [], [])
+        if 0 in readable and not os.read(0, 4096):
+            return True
+        if wake in readable:
+            numbers = os.read(wake, 4096)
+            if any(number != signal.SIGCHLD for number in numbers):
+                return True
+            _reap(child.pid)
+            if child.poll() is not None:
+                return False
+
+
+def _end_tree() -> None:
+    """Kill every descendant, again and again until there is none: one that forks meanwhile is met in the next round."""
+    while True:
+        tree = _descendants(os.getpid())
+        if not tree:
+            return
+        # Stopped first, parents before children, so that nobody forks while the list is worked through.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in tree:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
+        time.sleep(0.005)
+
+
+def _descendants(root: int) -> list[int]:
+    """Living descendants of `root`, parents before children; zombies are dead already."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # The command's name may hold anything, also ") R 1": the fields begin after the last parenthesis.
+            fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
+            if fields[0] not in (b"Z", b"X"):
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: list[int] = []
+    queue = [root]
+    while queue:
+        following = children.get(queue.pop(0), [])
+        found += following
+        queue += following
+    return found
+
+
+def _reap(child: int) -> None:
+    """Collect the orphans that have come to us and ended; `child` itself is left to its Popen."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == child:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+
+def _take(file: Path) -> int | None:
+    """The lock's descriptor; None when it cannot be had in time or nobody wants it any more."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    end = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if select.select([0], [], [], 0.05)[0]:
+                return None
+        else:
+            return descriptor
+    return None
+
+
+def _die_with_parent() -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

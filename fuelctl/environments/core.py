@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What everything in the control plane works on, handed over explicitly: database, safe, bell, clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fuelctl.environments.clock import Clock, system_now
+from fuelctl.store.database import Database
+from fuelctl.store.events import Bell, NewEvent
+from fuelctl.store.secrets import Safe
+from fuelctl.store.ulids import new_ulid
+
+#: `start(operation, environment_id, operation_id)`: idempotent, returns at once.
+Start = Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True)
+class Core:
+    """The control plane's parts below server and workflows."""
+
+    database: Database
+    safe: Safe
+    bell: Bell = field(default_factory=Bell)
+    clock: Clock = system_now
+    #: This server process: tells its own claims from a dead one's.
+    instance: str = field(default_factory=new_ulid)
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
+        """A transaction; readers of the event log are woken when it has been committed."""
+        with self.database.write(durable=durable) as session:
+            yield session
+        self.bell.ring()
+
+    def event(self, type_: str, data: dict[str, Any] | None = None, *, at: float | None = None) -> NewEvent:
+        """An event of now (or `at` epoch seconds)."""
+        return NewEvent(type_, data or {}, self.clock().wall if at is None else at)

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a caller may ask for: make, find, list, end and extend environments."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets as random_secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from fuelctl._shared._errors import FuelError
+from fuelctl._shared._identity import check_environment_name
+from fuelctl.environments.core import Core
+from fuelctl.environments.lease import Lease, extend, new_lease
+from fuelctl.environments.states import Operation, Status
+from fuelctl.store import environments, events, idempotency, resources
+from fuelctl.store.models import EnvironmentRow, SettingRow
+from fuelctl.store.secrets import CALLBACK_TOKEN
+from fuelctl.store.ulids import new_ulid
+
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
+_LONGEST_NAME = 40
+_MOST_NAMES_TRIED = 1000
+
+
+class NotFoundError(FuelError):
+    """No environment is meant by this reference."""
+
+
+class ConflictError(FuelError):
+    """The environment's state does not allow it."""
+
+
+@dataclass(frozen=True)
+class NewEnvironment:
+    """A request for an environment, checked."""
+
+    provider: dict[str, Any]
+    blueprint: dict[str, Any]
+    repository: dict[str, Any]
+    ttl_seconds: int
+    owner: str
+    name: str | None = None
+    idle_seconds: int | None = None
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    agent_home: str | None = None
+    keep_on_error: bool = False
+    source: dict[str, Any] | None = None
+
+
+def create(core: Core, wanted: NewEnvironment, key: str | None = None) -> EnvironmentRow:
+    """Commit the intent: the row, the names of everything it may ever own, its secrets. Nothing is started.
+
+    With an idempotency `key` a repeat returns what the first request made.
+    """
+    if key is not None:
+        content = json.dumps(asdict(wanted), sort_keys=True, separators=(",", ":")).encode("utf-8")
+        fingerprint = core.safe.fingerprint(content)
+        with core.write() as session:
+            earlier = idempotency.claim(session, key, fingerprint, core.instance, core.clock().wall).environment_id
+        if earlier is not None:
+            with core.database.read() as session:
+                return _existing(session, earlier)
+    try:
+        return _insert(core, wanted, key)
+    except BaseException:
+        if key is not None:
+            with core.write() as session:
+                idempotency.release(session, key)
+        raise
+
+
+def resolve(session: Session, ref: str) -> EnvironmentRow:
+    """The environment that an id, a unique prefix of one, or a name means."""
+    found = environments.find(session, ref) if ref else []
+    if not found:
+        raise NotFoundError(f"there is no environment {ref[:64]!r}", hint="see fuelctl ls --all", code="not_found")
+    if len(found) > 1:
+        candidates = [{"id": row.id, "name": row.name, "status": row.status} for row in found]
+        raise ConflictError(
+            f"{ref[:64]!r} may mean {len(found)} environments",
+            hint="use more of the id",
+            code="ambiguous",
+            details={"candidates": candidates},
+        )
+    return found[0]
+
+
+def begin_provisioning(core: Core, environment_id: str) -> str | None:
+    """The source is there: the id of the operation to start, or None when there is nothing to start."""
+    with core.write() as session:
+        row = _existing(session, environment_id)
+        if row.status != Status.PROVISIONING or row.operation not in (None, Operation.PROVISION):
+            return None
+        if row.operation_id is None:
+            source = {**(row.source or {}), "complete": True}
+            operation_id = new_ulid(core.clock().wall)
+            environments.change(
+                session,
+                environment_id,
+                source=source,
+                operation=Operation.PROVISION,
+                operation_id=operation_id,
+                check_at=core.clock().wall,
+            )
+            events.append(session, environment_id, [core.event("remote.provision.start", {"name": row.name})])
+            return operation_id
+        return row.operation_id
+
+
+def begin_termination(
+    core: Core, environment_id: str, *, discard: bool, by: str, error: dict[str, Any] | None = None
+) -> tuple[EnvironmentRow, str | None]:
+    """End it: the row, and the id of the operation to start (None when there is nothing left to do).
+
+    `by` says who wants it (`user`, `ttl` ...); with an `error` it ends as `error` and not as `terminated`.
+
+    Twice is harmless: an ending under way goes on; only a `discard` that the first one lacked starts it anew.
+    """
+    with core.write() as session:
+        row = _existing(session, environment_id)
+        if row.ended_at is not None:
+            return row, None
+        under_way = row.operation == Operation.TERMINATE
+        if under_way and (row.operation_options.get("discard") or not discard):
+            return row, row.operation_id
+        cancels = row.status in (Status.PROVISIONING, Status.ERROR)
+        operation_id = new_ulid(core.clock().wall)
+        # What a provisioning had put there so far came from the caller: nothing can be lost.
+        values: dict[str, Any] = {
+            "operation": Operation.TERMINATE,
+            "operation_id": operation_id,
+            "operation_options": {"discard": discard or cancels or bool(row.operation_options.get("discard"))},
+            "ended_by": by,
+            "check_at": core.clock().wall,
+            "retries": 0,
+        }
+        if row.status != Status.TERMINATING:
+            failed = error is not None or (row.status == Status.ERROR and by != "user")
+            values |= {"resting_status": row.status, "ends_as": Status.ERROR if failed else Status.TERMINATED}
+            values |= {"error": error} if error is not None else {}
+        if cancels:
+            values["status"] = Status.TERMINATING
+        environments.change(session, environment_id, **values)
+        started = [core.event("remote.terminate.start", {"by": by, "discard": discard})]
+        if cancels:
+            started.append(core.event("remote.update", {"status": Status.TERMINATING}))
+        events.append(session, environment_id, started)
+        return _existing(session, environment_id), operation_id
+
+
+def extend_lease(core: Core, environment_id: str, ttl_seconds: int) -> EnvironmentRow:
+    """At least `ttl_seconds` from now on."""
+    with core.write() as session:
+        row = _existing(session, environment_id)
+        if row.ended_at is not None or row.status == Status.TERMINATING:
+            raise ConflictError(
+                f"{row.name} is {row.status}", hint="start a new one: fuelctl up", code="not_live", where=row.name
+            )
+        lease = extend(lease_of(row), ttl_seconds, core.clock())
+        values = lease_values(lease)
+        environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, lease.expires_at))
+        events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
+        return _existing(session, environment_id)
+
+
+def listing(
+    core: Core, *, include_ended: bool, status: Iterable[str] = (), owner: str | None = None
+) -> tuple[list[EnvironmentRow], dict[str, Any]]:
+    """Environments, newest first, and what the reaper last did."""
+    with core.database.read() as session:
+        rows = environments.list_all(session, include_ended=include_ended, status=status, owner=owner)
+        reaper = session.get(SettingRow, "reaper")
+        return rows, (reaper.value if reaper else {"last_cycle_at": None})
+
+
+def authenticate(session: Session, environment_id: str, token: str) -> bool:
+    """Whether `token` is this environment's own; false once it has ended."""
+    row = environments.get(session, environment_id.upper())
+    expected = row.token_sha256 if row is not None and row.ended_at is None else None
+    given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    return hmac.compare_digest(given, expected or "0" * 64) and expected is not None
+
+
+def lease_of(row: EnvironmentRow) -> Lease:
+    """The row's lease."""
+    return Lease(row.ttl_seconds, row.idle_seconds, row.expires_at, row.lease_boot_id, row.lease_boottime)
+
+
+def lease_values(lease: Lease) -> dict[str, Any]:
+    """The lease as the row's columns."""
+    return {
+        "ttl_seconds": lease.ttl_seconds,
+        "idle_seconds": lease.idle_seconds,
+        "expires_at": lease.expires_at,
+        "lease_boot_id": lease.boot_id,
+        "lease_boottime": lease.boottime,
+    }
+
+
+def _insert(core: Core, wanted: NewEnvironment, key: str | None) -> EnvironmentRow:
+    now = core.clock()
+    token = random_secrets.token_urlsafe(32)
+    blueprint = json.dumps(wanted.blueprint, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        with core.write() as session:
+            row = EnvironmentRow(
+                id=new_ulid(now.wall),
+                owner=wanted.owner,
+                name=_name(session, wanted),
+                status=Status.PROVISIONING,
+                attempt=1,
+                fence=0,
+                version=1,
+                operation_options={},
+                retries=0,
+                check_at=now.wall,
+                provider=wanted.provider,
+                blueprint=wanted.blueprint,
+                blueprint_sha256=hashlib.sha256(blueprint.encode("utf-8")).hexdigest(),
+                repository=wanted.repository,
+                source={**wanted.source, "complete": False} if wanted.source else None,
+                agent_home=wanted.agent_home,
+                keep_on_error=wanted.keep_on_error,
+                created_at=now.wall,
+                conditions=[],
+                stages=[],
+                token_sha256=hashlib.sha256(token.encode("ascii")).hexdigest(),
+                **lease_values(new_lease(wanted.ttl_seconds, wanted.idle_seconds, now)),
+            )
+            session.add(row)
+            session.flush()
+            resources.intend(session, row.id, row.attempt, now.wall)
+            core.safe.put(session, row.id, {**wanted.secrets, CALLBACK_TOKEN: token})
+            events.append(session, row.id, [core.event("remote.update", {"status": row.status})])
+            if key is not None:
+                idempotency.complete(session, key, row.id)
+            return row
+    except IntegrityError as error:
+        raise _taken(wanted.name or "that name") from error
+
+
+def _name(session: Session, wanted: NewEnvironment) -> str:
+    query = select(EnvironmentRow.name).where(EnvironmentRow.owner == wanted.owner, EnvironmentRow.ended_at.is_(None))
+    taken = set(session.scalars(query))
+    if wanted.name is not None:
+        if check_environment_name(wanted.name) in taken:
+            raise _taken(wanted.name)
+        return wanted.name
+    stem = _NOT_IN_A_NAME.sub("-", str(wanted.repository.get("name") or "").lower()).strip("-") or "environment"
+    for number in range(1, _MOST_NAMES_TRIED):
+        ending = f"-{number}" if number > 1 else ""
+        name = stem[: _LONGEST_NAME - len(ending)].strip("-") + ending
+        if name not in taken:
+            return check_environment_name(name)
+    raise _taken(stem)
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(
+        f"the name {name} is taken by an environment that is still there",
+        hint=f"choose another with --name, or end it: fuelctl down {name}",
+        code="name_taken",
+        where=name,
+    )
+
+
+def _existing(session: Session, environment_id: str) -> EnvironmentRow:
+    row = environments.get(session, environment_id)
+    if row is None:
+        raise NotFoundError("there is no such environment", where=environment_id, code="not_found")
+    return row

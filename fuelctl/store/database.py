@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection to the database, its transactions, and its migrations."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_BUSY_MILLISECONDS = 30_000
+_MIGRATION_LOCK = 0x66_75_65_6C  # any number that nobody else on a team's Postgres uses
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of an SQLite database in `file`."""
+    return f"sqlite:///{file}"
+
+
+class Database:
+    """One database; every transaction says beforehand whether it writes.
+
+    SQLite: a write begins with BEGIN IMMEDIATE, so it waits its turn at the start and never fails half-way with
+    SQLITE_BUSY; WAL lets readers go on meanwhile. Intents are on the disk when a write returns (synchronous=FULL);
+    only what may be lost with the machine's power (output, heartbeats) asks for `durable=False`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        arguments: dict[str, Any] = {"timeout": _BUSY_MILLISECONDS / 1000} if self.is_sqlite else {}
+        self.engine: Engine = create_engine(
+            url, connect_args=arguments, pool_size=16, max_overflow=64, pool_pre_ping=not self.is_sqlite
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _on_sqlite_connect)
+            event.listen(self.engine, "begin", _on_sqlite_begin)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view; nothing is written."""
+        with self._session(write=False, durable=True) as session:
+            yield session
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
+        """One transaction: committed as a whole when the block ends, undone when it raises."""
+        with self._session(write=True, durable=durable) as session, session.begin():
+            if not durable and not self.is_sqlite:
+                session.execute(text("SET LOCAL synchronous_commit TO OFF"))
+            yield session
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; one process at a time, the others wait and find it done."""
+        with _as_fuel_error(self.url), self._migration_lock(), self.engine.connect() as connection:
+            _upgrade(connection)
+
+    @contextmanager
+    def _session(self, *, write: bool, durable: bool) -> Iterator[Session]:
+        engine = self.engine.execution_options(fuel_write=write, fuel_durable=durable)
+        with Session(engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def _migration_lock(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            with self.engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+                try:
+                    yield
+                finally:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+            return
+        file = Path(make_url(self.url).database or "")
+        paths.private_folder(file.parent)
+        descriptor = os.open(file.with_suffix(".migrate.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Made here, so that it is never readable by others, not even for the moment until a chmod.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    # The driver's own idea of when to begin is switched off: `_on_sqlite_begin` decides.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLISECONDS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_sqlite_begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('fuel_durable', True) else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("fuel_write") else "BEGIN")
+
+
+@contextmanager
+def _as_fuel_error(url: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise paths.storage_error(error, Path(make_url(url).database or "database")) from error
+    except OperationalError as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise FuelError(
+            f"cannot use the database {shown}: {str(error.orig).strip()}",
+            hint="check that its folder can be written and that the disk is not full",
+            where=shown,
+            code="database_unusable",
+        ) from error

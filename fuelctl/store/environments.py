@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Queries on environments. Every change carries the fence of the run that makes it; a lower one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import Session
+
+from fuelctl._shared._errors import FuelError
+from fuelctl.store.models import EnvironmentRow
+
+_CANDIDATES_SHOWN = 20
+
+
+class FencedOffError(FuelError):
+    """A write came from a workflow run that another one has taken over."""
+
+    def __init__(self, environment_id: str) -> None:
+        super().__init__("another operation has taken this environment over", where=environment_id, code="fenced_off")
+
+
+def get(session: Session, environment_id: str) -> EnvironmentRow | None:
+    """The row of this id."""
+    return session.get(EnvironmentRow, environment_id, populate_existing=True)
+
+
+def find(session: Session, ref: str) -> list[EnvironmentRow]:
+    """Every environment that `ref` may mean: the one with this id; else live ones by name or prefix; else ended ones.
+
+    A name beats a prefix, a live environment beats an ended one; of ended ones with one name the last is meant.
+    """
+    exact = get(session, ref.upper())
+    if exact is not None:
+        return [exact]
+    prefix = ref.upper()
+    by_prefix = EnvironmentRow.id.startswith(prefix, autoescape=True)
+    live = EnvironmentRow.ended_at.is_(None)
+    for condition in (
+        and_(live, EnvironmentRow.name == ref),
+        and_(live, by_prefix),
+    ):
+        found = _select(session, condition)
+        if found:
+            return found
+    return _select(session, EnvironmentRow.name == ref)[:1] or _select(session, by_prefix)
+
+
+def list_all(
+    session: Session, *, include_ended: bool, status: Iterable[str] = (), owner: str | None = None, limit: int = 1000
+) -> list[EnvironmentRow]:
+    """Environments, newest first."""
+    query = select(EnvironmentRow).order_by(EnvironmentRow.created_at.desc(), EnvironmentRow.id.desc()).limit(limit)
+    wanted = list(status)
+    if wanted:
+        query = query.where(EnvironmentRow.status.in_(wanted))
+    elif not include_ended:
+        query = query.where(EnvironmentRow.ended_at.is_(None))
+    if owner is not None:
+        query = query.where(EnvironmentRow.owner == owner)
+    return list(session.scalars(query))
+
+
+def due(session: Session, at: float | None, limit: int = 500) -> list[EnvironmentRow]:
+    """Live environments whose `check_at` has come, the longest due first; all live ones when `at` is None."""
+    query = select(EnvironmentRow).where(EnvironmentRow.ended_at.is_(None))
+    if at is not None:
+        query = query.where(EnvironmentRow.check_at <= at).limit(limit)
+    return list(session.scalars(query.order_by(EnvironmentRow.check_at)))
+
+
+def with_operation(session: Session) -> list[EnvironmentRow]:
+    """Environments for which a workflow should be running."""
+    query = select(EnvironmentRow).where(EnvironmentRow.ended_at.is_(None), EnvironmentRow.operation_id.is_not(None))
+    return list(session.scalars(query))
+
+
+def take_fence(session: Session, environment_id: str, operation_id: str) -> int:
+    """A new fence for a run of `operation_id`; FencedOffError when another operation has taken over."""
+    taken = session.execute(
+        update(EnvironmentRow)
+        .where(EnvironmentRow.id == environment_id, EnvironmentRow.operation_id == operation_id)
+        .values(fence=EnvironmentRow.fence + 1)
+        .returning(EnvironmentRow.fence)
+    ).scalar_one_or_none()
+    if taken is None:
+        raise FencedOffError(environment_id)
+    return taken
+
+
+def change(session: Session, environment_id: str, *, fence: int | None = None, **values: Any) -> None:
+    """Set `values` on one row and count its version up; with a `fence`, only when nobody has taken a higher one."""
+    statement = update(EnvironmentRow).where(EnvironmentRow.id == environment_id)
+    if fence is not None:
+        statement = statement.where(EnvironmentRow.fence == fence)
+    changed = session.execute(
+        statement.values(version=EnvironmentRow.version + 1, **values).returning(EnvironmentRow.id),
+        execution_options={"synchronize_session": False},
+    ).scalar_one_or_none()
+    if changed is None:
+        raise FencedOffError(environment_id)
+
+
+def _select(session: Session, condition: ColumnElement[bool]) -> list[EnvironmentRow]:
+    query = select(EnvironmentRow).where(condition).order_by(EnvironmentRow.created_at.desc())
+    return list(session.scalars(query.limit(_CANDIDATES_SHOWN)))

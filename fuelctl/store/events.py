@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The event log: appended to, followed by cursor, idempotent by event id."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from fuelctl.store.models import EventRow
+from fuelctl.store.ulids import new_ulid
+
+_SEQUENCE_LOCK = 0x66_75_65_6D
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to be appended; without an `id` it gets a fresh one."""
+
+    type: str
+    data: dict[str, Any]
+    at: float
+    id: str | None = None
+
+
+def append(session: Session, environment_id: str, events: Sequence[NewEvent]) -> int:
+    """Append what is not there yet; how many were new."""
+    if not events:
+        return 0
+    if session.get_bind().dialect.name == "postgresql":
+        # Numbers must become visible in their order, or a reader that follows a cursor would pass over one.
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEQUENCE_LOCK})
+    named = {event.id: event for event in events if event.id is not None}
+    known = set(
+        session.scalars(
+            select(EventRow.id).where(EventRow.environment_id == environment_id, EventRow.id.in_(list(named)))
+        )
+        if named
+        else ()
+    )
+    rows = [
+        EventRow(
+            id=event.id or new_ulid(event.at),
+            environment_id=environment_id,
+            at=event.at,
+            type=event.type,
+            data=event.data,
+        )
+        for event in (*named.values(), *(event for event in events if event.id is None))
+        if event.id not in known
+    ]
+    session.add_all(rows)
+    session.flush()
+    return len(rows)
+
+
+def after(session: Session, cursor: int, *, environment_id: str | None = None, limit: int = 500) -> list[EventRow]:
+    """Events beyond `cursor`, in order."""
+    query = select(EventRow).where(EventRow.seq > cursor).order_by(EventRow.seq).limit(limit)
+    if environment_id is not None:
+        query = query.where(EventRow.environment_id == environment_id)
+    return list(session.scalars(query))
+
+
+def last_cursor(session: Session) -> int:
+    """The highest `seq` there is."""
+    return session.scalar(select(func.max(EventRow.seq))) or 0
+
+
+class Bell:
+    """Wakes the readers of this process when something was appended; others look once a second."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rung = 0
+
+    def ring(self) -> None:
+        """Something was committed."""
+        with self._condition:
+            self._rung += 1
+            self._condition.notify_all()
+
+    def count(self) -> int:
+        """How often it rang; taken before looking, so that nothing is missed between looking and waiting."""
+        with self._condition:
+            return self._rung
+
+    def wait(self, since: int, timeout: float) -> None:
+        """Until it rang more than `since` times, at most `timeout` seconds."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._rung > since, timeout)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first schema."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "environments",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("resting_status", sa.String(length=16), nullable=True),
+        sa.Column("ends_as", sa.String(length=16), nullable=True),
+        sa.Column("ended_by", sa.String(length=64), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("operation_id", sa.String(length=26), nullable=True),
+        sa.Column("operation", sa.String(length=16), nullable=True),
+        sa.Column("operation_options", sa.JSON(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
+        sa.Column("check_at", sa.Float(), nullable=True),
+        sa.Column("provider", sa.JSON(), nullable=False),
+        sa.Column("blueprint", sa.JSON(), nullable=False),
+        sa.Column("blueprint_sha256", sa.String(length=64), nullable=False),
+        sa.Column("repository", sa.JSON(), nullable=False),
+        sa.Column("source", sa.JSON(), nullable=True),
+        sa.Column("agent_home", sa.Text(), nullable=True),
+        sa.Column("keep_on_error", sa.Boolean(), nullable=False),
+        sa.Column("ttl_seconds", sa.Integer(), nullable=False),
+        sa.Column("idle_seconds", sa.Integer(), nullable=True),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.Column("lease_boot_id", sa.String(length=64), nullable=False),
+        sa.Column("lease_boottime", sa.Float(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("ready_at", sa.Float(), nullable=True),
+        sa.Column("terminated_at", sa.Float(), nullable=True),
+        sa.Column("ended_at", sa.Float(), nullable=True),
+        sa.Column("last_event_at", sa.Float(), nullable=True),
+        sa.Column("conditions", sa.JSON(), nullable=False),
+        sa.Column("stages", sa.JSON(), nullable=False),
+        sa.Column("connection", sa.JSON(), nullable=True),
+        sa.Column("agent", sa.JSON(), nullable=True),
+        sa.Column("error", sa.JSON(), nullable=True),
+        sa.Column("receipt", sa.JSON(), nullable=True),
+        sa.Column("decision", sa.JSON(), nullable=True),
+        sa.Column("token_sha256", sa.String(length=64), nullable=True),
+        sa.Column("key_served_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "environments_check_at",
+        "environments",
+        ["check_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index("environments_created_at", "environments", ["created_at"], unique=False)
+    op.create_index(
+        "environments_live_name",
+        "environments",
+        ["owner", "name"],
+        unique=True,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index("environments_name", "environments", ["name"], unique=False)
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("instance", sa.String(length=26), nullable=False),
+        sa.Column("environment_id", sa.String(length=26), nullable=True),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"], unique=False)
+    op.create_table(
+        "settings",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "events",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"],
+            ["environments.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("events_environment", "events", ["environment_id", "seq"], unique=False)
+    op.create_index("events_id", "events", ["environment_id", "id"], unique=True)
+    op.create_table(
+        "resources",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("changed_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"],
+            ["environments.id"],
+        ),
+        sa.PrimaryKeyConstraint("environment_id", "kind", "name"),
+    )
+    op.create_table(
+        "secrets",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"],
+            ["environments.id"],
+        ),
+        sa.PrimaryKeyConstraint("environment_id", "name"),
+    )

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables. Times are epoch seconds in UTC; documents (blueprint, receipt ...) are JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_Document = dict[str, Any]
+#: SQLite counts up by itself only on a column that is exactly INTEGER PRIMARY KEY.
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """All tables of the control plane."""
+
+
+class EnvironmentRow(Base):
+    """One environment. `ended_at` is null for as long as it may own something."""
+
+    __tablename__ = "environments"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(40))
+    status: Mapped[str] = mapped_column(String(16))
+    #: What it goes back to when a termination is refused.
+    resting_status: Mapped[str | None] = mapped_column(String(16))
+    #: What the termination under way leads to: `terminated` or `error`.
+    ends_as: Mapped[str | None] = mapped_column(String(16))
+    ended_by: Mapped[str | None] = mapped_column(String(64))
+
+    attempt: Mapped[int] = mapped_column(Integer, default=1)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    version: Mapped[int] = mapped_column(BigInteger, default=0)
+    #: The workflow that may write: null when nothing is to be done.
+    operation_id: Mapped[str | None] = mapped_column(String(26))
+    operation: Mapped[str | None] = mapped_column(String(16))
+    operation_options: Mapped[_Document] = mapped_column(JSON, default=dict)
+    retries: Mapped[int] = mapped_column(Integer, default=0)
+    #: Never later than the next moment at which something has to be decided.
+    check_at: Mapped[float | None] = mapped_column(Float)
+
+    provider: Mapped[_Document] = mapped_column(JSON)
+    blueprint: Mapped[_Document] = mapped_column(JSON)
+    blueprint_sha256: Mapped[str] = mapped_column(String(64))
+    repository: Mapped[_Document] = mapped_column(JSON)
+    source: Mapped[_Document | None] = mapped_column(JSON)
+    agent_home: Mapped[str | None] = mapped_column(Text)
+    keep_on_error: Mapped[bool] = mapped_column(Boolean, default=False)
+
+    ttl_seconds: Mapped[int] = mapped_column(Integer)
+    idle_seconds: Mapped[int | None] = mapped_column(Integer)
+    expires_at: Mapped[float] = mapped_column(Float)
+    #: The same deadline on the clock that nobody can set: which boot, and seconds since it.
+    lease_boot_id: Mapped[str] = mapped_column(String(64))
+    lease_boottime: Mapped[float] = mapped_column(Float)
+
+    created_at: Mapped[float] = mapped_column(Float)
+    ready_at: Mapped[float | None] = mapped_column(Float)
+    terminated_at: Mapped[float | None] = mapped_column(Float)
+    ended_at: Mapped[float | None] = mapped_column(Float)
+    last_event_at: Mapped[float | None] = mapped_column(Float)
+
+    conditions: Mapped[list[_Document]] = mapped_column(JSON, default=list)
+    stages: Mapped[list[_Document]] = mapped_column(JSON, default=list)
+    connection: Mapped[_Document | None] = mapped_column(JSON)
+    agent: Mapped[_Document | None] = mapped_column(JSON)
+    error: Mapped[_Document | None] = mapped_column(JSON)
+    receipt: Mapped[_Document | None] = mapped_column(JSON)
+    #: The last keep-or-end decision with the inputs it was made from.
+    decision: Mapped[_Document | None] = mapped_column(JSON)
+
+    token_sha256: Mapped[str | None] = mapped_column(String(64))
+    key_served_at: Mapped[float | None] = mapped_column(Float)
+
+    __table_args__ = (
+        Index(
+            "environments_live_name",
+            "owner",
+            "name",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(
+            "environments_check_at",
+            "check_at",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("environments_name", "name"),
+        Index("environments_created_at", "created_at"),
+    )
+
+
+class ResourceRow(Base):
+    """The journal of what an environment owns, written before any of it exists."""
+
+    __tablename__ = "resources"
+
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    #: `intended`, `created` or `gone`.
+    state: Mapped[str] = mapped_column(String(16))
+    changed_at: Mapped[float] = mapped_column(Float)
+
+
+class EventRow(Base):
+    """The log: `seq` is the cursor that readers follow, `id` (a ULID) makes delivery idempotent."""
+
+    __tablename__ = "events"
+
+    seq: Mapped[int] = mapped_column(_Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(26))
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"))
+    at: Mapped[float] = mapped_column(Float)
+    type: Mapped[str] = mapped_column(String(64))
+    data: Mapped[_Document] = mapped_column(JSON)
+
+    __table_args__ = (
+        Index("events_environment", "environment_id", "seq"),
+        # Per environment: nobody can take the id of another's event away.
+        Index("events_id", "environment_id", "id", unique=True),
+        # AUTOINCREMENT: a cursor must never meet a number twice, also after rows were removed.
+        {"sqlite_autoincrement": True},
+    )
+
+
+class IdempotencyRow(Base):
+    """What was answered to a request that carried an Idempotency-Key."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    #: The server process that works on it, so that a dead one's claim can be taken over.
+    instance: Mapped[str] = mapped_column(String(26))
+    environment_id: Mapped[str | None] = mapped_column(String(26))
+    created_at: Mapped[float] = mapped_column(Float)
+
+    __table_args__ = (Index("idempotency_keys_created_at", "created_at"),)
+
+
+class SecretRow(Base):
+    """One encrypted value of a run in flight; gone when the run has ended."""
+
+    __tablename__ = "secrets"
+
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SettingRow(Base):
+    """Facts about the control plane itself, for example the reaper's last cycle."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[_Document] = mapped_column(JSON)

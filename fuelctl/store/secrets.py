@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets of a run in flight: encrypted under a key that is not in the database, and dropped when the run has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError
+from fuelctl.store.models import SecretRow
+
+#: Not a name that a caller may use: where the environment's own callback token waits to be delivered.
+CALLBACK_TOKEN = ".callback_token"  # noqa: S105 - a row's name, not a password
+
+
+class Safe:
+    """Encrypts and decrypts with the key in `key_file` (0600), which it makes when there is none."""
+
+    def __init__(self, key_file: Path) -> None:
+        self._key_file = key_file
+        self._key = self._load()
+        self._fernet = Fernet(self._key)
+
+    def put(self, session: Session, environment_id: str, values: dict[str, str]) -> None:
+        """Keep `values` (name -> secret) for this environment."""
+        for name, value in values.items():
+            ciphertext = self._fernet.encrypt(value.encode("utf-8"))
+            session.merge(SecretRow(environment_id=environment_id, name=name, ciphertext=ciphertext))
+
+    def take(self, session: Session, environment_id: str) -> dict[str, str]:
+        """What is kept for this environment."""
+        rows = session.scalars(select(SecretRow).where(SecretRow.environment_id == environment_id))
+        try:
+            return {row.name: self._fernet.decrypt(row.ciphertext).decode("utf-8") for row in rows}
+        except InvalidToken as error:
+            raise FuelError(
+                "the secrets of this run cannot be decrypted: the key file is another one",
+                hint="run fuelctl down and up again",
+                where=str(self._key_file),
+                code="secrets_lost",
+            ) from error
+
+    def fingerprint(self, content: bytes) -> str:
+        """A keyed digest: tells two requests apart without letting anybody test guesses of what is in them."""
+        return hmac.new(self._key, content, hashlib.sha256).hexdigest()
+
+    def _load(self) -> bytes:
+        try:
+            paths.private_folder(self._key_file.parent)
+            if not self._key_file.exists():
+                draft = paths.private_file(self._key_file.with_suffix(f".{os.getpid()}"), Fernet.generate_key())
+                # A link never replaces: of two that start at once, one key is taken by both.
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, self._key_file)
+                draft.unlink()
+            return self._key_file.read_bytes().strip()
+        except OSError as error:
+            raise paths.storage_error(error, self._key_file) from error
+
+
+def drop(session: Session, environment_id: str) -> None:
+    """The run has ended: nothing of its secrets stays."""
+    session.execute(delete(SecretRow).where(SecretRow.environment_id == environment_id))
