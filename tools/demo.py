@@ -43,7 +43,7 @@ def prepare_repository() -> None:
     """The example as a repository with one commit; the one of an earlier run when the example is still the same."""
     names = example_files()
     if (REPOSITORY / ".git").is_dir():
-        _, differing, missing = filecmp.cmpfiles(EXAMPLE, REPOSITORY, [str(name) for name in names], shallow=False)
+        _same, differing, missing = filecmp.cmpfiles(EXAMPLE, REPOSITORY, [str(name) for name in names], shallow=False)
         if not differing and not missing:
             say(f"reusing the repository {REPOSITORY.relative_to(CHECKOUT)}")
             return
@@ -81,9 +81,8 @@ def main() -> int:
     prepare_repository()
     environment = running_environment()
     if environment is not None:
-        say(
-            f"reusing the environment {NAME} ({environment['id']}), {environment['status']} since {environment['ready_at']}"
-        )
+        status, since = environment["status"], environment["ready_at"]
+        say(f"reusing the environment {NAME} ({environment['id']}): {status}, ready since {since}")
     else:
         say(f"$ fuelctl up {REPOSITORY.relative_to(CHECKOUT)} --name {NAME} --yes")
         if code := fuelctl("up", str(REPOSITORY), "--name", NAME, "--yes"):
@@ -94,12 +93,12 @@ def main() -> int:
             return code
     shown = FUELCTL.relative_to(CHECKOUT)
     say(f"done in {time.monotonic() - started:.0f} s. What to type next:")
-    for command, meaning in (
+    for line, meaning in (
         (f"{shown} ssh {NAME}", "be inside, in the repository, as a user with sudo; then: claude"),
         (f"{shown} ls", "what is running, and until when"),
         (f"{shown} down {NAME}", "end it, with the proof that nothing is left"),
     ):
-        print(f"  {command:<28} # {meaning}")
+        print(f"  {line:<28} # {meaning}")
     return 0
 
 

@@ -40,6 +40,11 @@ import sys
 
 sys.exit(subprocess.call([sys.executable, "-m", "ensurepip", "--upgrade", "--default-pip"]))
 """
+#: What pip and ansible-test say while they prepare: in the log, but not worth a screen.
+CHATTER = re.compile(
+    r"\s*(WARNING: (Location|Using locale)|Collecting|Downloading|Installing|Successfully|Looking in|Processing|Using cached"
+    r"|Requirement already|Running sanity test|See documentation|[━╸╺ ]+)"
+)
 GET_PIP = Path.home() / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
 
 
@@ -113,6 +118,10 @@ def mypy_module_utils(log: Log) -> None:
     log.run(BIN / "mypy", "--strict", "--explicit-package-bases", "plugins/module_utils")
 
 
+def mypy_tools(log: Log) -> None:
+    log.run(BIN / "mypy", "--strict", "tools", "tests/lab/base_image.py", MYPYPATH="tests/lab")
+
+
 def yamllint(log: Log) -> None:
     log.run(BIN / "yamllint", "--strict", ".")
 
@@ -154,11 +163,20 @@ def sanity(log: Log) -> None:
     """Everything under the controller's Python; syntax and imports under each Python of targets that is installed."""
     _provide_get_pip()
     command = (BIN / "ansible-test", "sanity", "--local", "--color", "no")
-    with collection() as (_, root):
-        log.run(*command, "--python", CONTROLLER_PYTHON, cwd=root)
+    with collection() as (_path, root):
+        failures = []
+        try:
+            log.run(*command, "--python", CONTROLLER_PYTHON, cwd=root)
+        except GateError:
+            failures.append(CONTROLLER_PYTHON)
         for version in TARGET_PYTHONS:
             if version != CONTROLLER_PYTHON and _has_python(version):
-                log.run(*command, "--test", "compile", "--test", "import", "--python", version, cwd=root)
+                try:
+                    log.run(*command, "--test", "compile", "--test", "import", "--python", version, cwd=root)
+                except GateError:
+                    failures.append(version)
+        if failures:
+            raise GateError(f"not with Python {', '.join(failures)}")
 
 
 def _has_python(version: str) -> bool:
@@ -177,7 +195,7 @@ def _provide_get_pip() -> None:
 def units(log: Log) -> None:
     """The unit tests as ansible-test runs them: its own importer, its own environment."""
     _provide_get_pip()
-    with collection() as (_, root):
+    with collection() as (_path, root):
         log.run(BIN / "ansible-test", "units", "--venv", "--color", "no", "--python", CONTROLLER_PYTHON, cwd=root)
 
 
@@ -245,6 +263,7 @@ GATES = (
     Gate("ansible-lint", "lint", ansible_lint),
     Gate("mypy-fuelctl", "lint", mypy_fuelctl),
     Gate("mypy-module-utils", "lint", mypy_module_utils),
+    Gate("mypy-tools", "lint", mypy_tools),
     Gate("antsibull-docs", "lint", collection_docs),
     Gate("antsibull-changelog", "lint", changelog),
     Gate("ruff", "lint", ruff),
@@ -265,8 +284,9 @@ def run_gate(gate: Gate) -> bool:
     seconds = time.monotonic() - started
     report = f"{'FAILED' if failure else 'passed'}  {gate.name:<32} {seconds:6.1f} s"
     if failure:
-        text = log.path.read_text() if log.path.exists() else ""
-        report += f"  {failure}\n--- {log.path}\n{text.rstrip()}\n---"
+        lines = log.path.read_text().splitlines() if log.path.exists() else []
+        told = "\n".join(line for line in lines if not CHATTER.match(line))
+        report += f"  {failure}\n--- {log.path}\n{told}\n---"
     print(report, flush=True)
     return failure is None
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -10,7 +11,6 @@ import sys
 from pathlib import Path
 
 import fuelctl
-from fuelctl._shared import _errors
 
 BIN = Path(sys.executable).parent
 
@@ -35,7 +35,8 @@ def main() -> None:
     check("fuelctl comes from the wheel", str(package).startswith(sys.prefix), package)
     path = package / "_collection"
     root = path / "ansible_collections" / "fuel_code" / "remote"
-    check("the shared domain is the packaged collection's", str(_errors.__file__).startswith(str(root)))
+    shared = importlib.import_module("fuelctl._shared._errors")
+    check("the shared domain is the packaged collection's", str(shared.__file__).startswith(str(root)))
     for part in ("galaxy.yml", "meta/runtime.yml", "playbooks/remote_up.yml", "plugins/modules", "roles"):
         check(f"collection has {part}", (root / part).exists())
     migrations = list((package / "store").rglob("versions/*.py"))

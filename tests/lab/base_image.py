@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes sure that the base images of tests, demo and benchmarks exist on this machine's Docker engine.
 
@@ -85,7 +84,7 @@ def pull(reference: str) -> bool:
     lines = process.stdout
 
     def watch() -> None:
-        for _ in lines:
+        for _line in lines:
             answered.set()
 
     threading.Thread(target=watch, daemon=True).start()

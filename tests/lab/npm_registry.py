@@ -41,7 +41,7 @@ def fetch_package(name: str, major: int, target: Path, *, cache: Path) -> str:
     registry = os.environ.get("NPM_CONFIG_REGISTRY", DEFAULT_REGISTRY).rstrip("/")
     document = json.loads(_get(f"{registry}/{name}", "application/vnd.npm.install-v1+json"))
     release = _newest(document, major)
-    algorithm, _, expected = release["dist"]["integrity"].partition("-")
+    algorithm, expected = release["dist"]["integrity"].split("-", 1)
     kept = cache / f"{name}-{release['version']}.tgz"
     data = kept.read_bytes() if kept.exists() else _get(release["dist"]["tarball"])
     if base64.b64encode(hashlib.new(algorithm, data).digest()).decode() != expected:
@@ -55,7 +55,7 @@ def fetch_package(name: str, major: int, target: Path, *, cache: Path) -> str:
     with tarfile.open(kept) as archive:
         for member in archive.getmembers():
             # npm's tarballs have one top folder, "package" by convention only.
-            _, _, inside = member.name.partition("/")
+            inside = member.name.partition("/")[2]
             if inside and member.isfile():
                 member.name = inside
                 archive.extract(member, target, filter="data")
