@@ -42,8 +42,8 @@ sys.exit(subprocess.call([sys.executable, "-m", "ensurepip", "--upgrade", "--def
 """
 #: What pip and ansible-test say while they prepare: in the log, but not worth a screen.
 CHATTER = re.compile(
-    r"\s*(WARNING: (Location|Using locale)|Collecting|Downloading|Installing|Successfully|Looking in|Processing|Using cached"
-    r"|Requirement already|Running sanity test|See documentation|[━╸╺ ]+)"
+    r"\s*(WARNING: (Location|Using locale|Reviewing)|Collecting|Downloading|Installing|Successfully|Looking in"
+    r"|Processing|Using cached|Requirement already|Running sanity test|See documentation|[━╸╺ ]+)"
 )
 GET_PIP = Path.home() / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
 
@@ -208,6 +208,7 @@ def molecule(log: Log) -> None:
             "test",
             "--all",
             cwd=root,
+            NO_COLOR="1",
             MOLECULE_GLOB="tests/molecule/*/molecule.yml",
             ANSIBLE_COLLECTIONS_PATH=str(path),
         )
