@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of a control plane: table `[control_plane]` of config.toml, then `FUELCTL_<NAME>` of the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fuelctl import paths
+from fuelctl._shared._errors import UsageError
+
+_TABLE = "control_plane"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set, with its default.
+
+    database: URL; empty for SQLite in the state folder. callback_url: this server's address as environments reach it;
+    empty when they cannot. reaper_seconds: between two cycles. max_source_bytes, max_body_bytes: upload limits.
+    max_ttl_seconds: nothing lives longer. threads: requests served at a time, followers included.
+    """
+
+    database: str = ""
+    callback_url: str = ""
+    reaper_seconds: float = 60.0
+    max_source_bytes: int = 4 * 1024**3
+    max_body_bytes: int = 8 * 1024**2
+    max_ttl_seconds: int = 30 * 24 * 3600
+    threads: int = 64
+
+
+def load(file: Path | None = None) -> Settings:
+    """The settings of this user; UsageError that names the line at fault."""
+    file = file or paths.config_file()
+    given: dict[str, Any] = {}
+    if file.exists():
+        try:
+            table = tomllib.loads(file.read_text(encoding="utf-8")).get(_TABLE, {})
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"Cannot read the settings: {error}", where=str(file), code="bad_settings") from error
+        if not isinstance(table, dict):
+            raise UsageError(f"{_TABLE} must be a table", where=str(file), code="bad_settings")
+        given |= table
+    known = {setting.name: setting for setting in fields(Settings)}
+    for name in known:
+        if (value := os.environ.get(f"FUELCTL_{name.upper()}")) is not None:
+            given[name] = value
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UsageError(
+                f"{_TABLE}.{name} is not a setting",
+                where=str(file),
+                hint=f"known: {', '.join(known)}",
+                code="bad_settings",
+            )
+        values[name] = _typed(name, value, type(getattr(Settings, name)))
+    return Settings(**values)
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    try:
+        converted = kind(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{_TABLE}.{name} must be a {kind.__name__}", code="bad_settings") from error
+    if kind in (int, float) and converted <= 0:
+        raise UsageError(f"{_TABLE}.{name} must be more than 0", code="bad_settings")
+    return converted

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an environment tells about itself, with its own token: good for its own callbacks only, dead at its end."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint
+from sqlalchemy.orm import Session
+
+from fuelctl.environments.registry import authenticate
+from fuelctl.environments.states import Status
+from fuelctl.server.parts import parts
+from fuelctl.server.problems import Problem
+from fuelctl.server.types import AcceptedOut, EventsIn, ProblemOut, RefPath, ReportIn
+from fuelctl.store import environments, events
+from fuelctl.store.events import NewEvent
+
+api = APIBlueprint(
+    "callbacks", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut}
+)
+#: A machine's clock may be off; its events are not believed to come from beyond this many seconds ahead.
+_AHEAD = 300.0
+
+
+@api.post("/<ref>/events", responses={200: AcceptedOut}, summary="Report events")
+def report(path: RefPath, body: EventsIn) -> Response:
+    """A batch of `session.*` and `tool.*` events, in any order; known ones (by id) are passed over."""
+    core = parts().core
+    now = core.clock().wall
+    told = [NewEvent(item.type, item.data, min(item.at or now, now + _AHEAD), item.id) for item in body.events]
+    with core.write(durable=False) as session:
+        environment_id = _own(session, path.ref)
+        accepted = events.append(session, environment_id, told)
+        if accepted:
+            row = environments.get(session, environment_id)
+            latest = max(item.at for item in told)
+            if row is not None:
+                values = {"last_event_at": max(row.last_event_at or 0.0, min(latest, now))}
+                if row.status in (Status.READY, Status.IDLE):
+                    environments.change(session, environment_id, status=Status.ACTIVE, **values)
+                    events.append(session, environment_id, [core.event("remote.update", {"status": Status.ACTIVE})])
+                else:
+                    row.last_event_at = values["last_event_at"]
+    return jsonify(accepted=accepted)
+
+
+@api.post("/<ref>/heartbeat", responses={200: AcceptedOut}, summary="Say that it lives")
+def heartbeat(path: RefPath) -> Response:
+    """Moves `last_event_at` and nothing else."""
+    core = parts().core
+    with core.write(durable=False) as session:
+        row = environments.get(session, _own(session, path.ref))
+        if row is not None:
+            row.last_event_at = max(row.last_event_at or 0.0, core.clock().wall)
+    return jsonify(accepted=1)
+
+
+@api.post("/<ref>/ready", responses={200: AcceptedOut}, summary="Say that it is up")
+def ready(path: RefPath, body: ReportIn) -> Response:
+    """Recorded as an event: what makes an environment ready is the control plane's own check."""
+    return _recorded(path.ref, "remote.report.ready", body)
+
+
+@api.post("/<ref>/error", responses={200: AcceptedOut}, summary="Say that something is wrong")
+def error(path: RefPath, body: ReportIn) -> Response:
+    """Recorded as an event."""
+    return _recorded(path.ref, "remote.report.error", body)
+
+
+def _recorded(ref: str, type_: str, body: ReportIn) -> Response:
+    core = parts().core
+    with core.write() as session:
+        environment_id = _own(session, ref)
+        events.append(session, environment_id, [core.event(type_, {"message": body.message, **body.data})])
+    return jsonify(accepted=1)
+
+
+def _own(session: Session, ref: str) -> str:
+    """The environment's id when the request carries its token; the same 401 whatever is wrong."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not authenticate(session, ref, token):
+        raise Problem(401, "this is not the token of that environment", code="unauthorized")
+    return ref.upper()

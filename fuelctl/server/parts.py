@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the views work with, and how they come by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from fuelctl.config import Settings
+from fuelctl.environments.core import Core, Start
+
+EXTENSION = "fuelctl"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views work with.
+
+    `embedded`: on a Unix socket whose file mode is the guard; otherwise `token` is asked for.
+    """
+
+    core: Core
+    start: Start
+    settings: Settings
+    embedded: bool = True
+    token: str | None = None
+    stop: Callable[[float], list[str]] = lambda _wait: []
+    stopping: Callable[[], bool] = lambda: False
+    operations: Callable[[], list[str]] = list
+
+
+def parts() -> Parts:
+    """The parts of the app that serves this request."""
+    return cast("Parts", current_app.extensions[EXTENSION])

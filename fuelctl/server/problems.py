@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every error leaves as application/problem+json: type, title, status, detail, hint, code, details."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, request
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.environments.registry import ConflictError, NotFoundError
+from fuelctl.store.environments import FencedOffError
+from fuelctl.store.idempotency import InFlightError
+
+_log = logging.getLogger(__name__)
+_STATUS: tuple[tuple[type[FuelError], int], ...] = (
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (InFlightError, HTTPStatus.CONFLICT),
+    (FencedOffError, HTTPStatus.CONFLICT),
+    (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+_MOST_ERRORS = 20
+_LONGEST_VALUE = 64
+
+
+class Problem(FuelError):  # noqa: N818 - the field's own term, RFC 9457
+    """An error whose HTTP status is known where it is raised."""
+
+    def __init__(self, status: int, message: str, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.status = int(status)
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(FuelError, _on_fuel_error)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(RecursionError, _on_recursion)
+    app.register_error_handler(Exception, _on_exception)
+
+
+def problem(status: int, detail: str, **fields: Any) -> Response:
+    """The answer."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "hint": fields.get("hint"),
+        "code": fields.get("code") or "failed",
+        "details": fields.get("details") or {},
+    }
+    if fields.get("where"):
+        document["details"] = {"where": fields["where"], **document["details"]}
+    response = Response(json.dumps(document), status=status, mimetype="application/problem+json")
+    for name, value in (fields.get("headers") or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def on_validation_error(error: ValidationError) -> Response:
+    """Every field at fault, without the value that was given: it may be a secret."""
+    errors = [
+        {"field": ".".join(str(part)[:_LONGEST_VALUE] for part in item["loc"]), "message": item["msg"]}
+        for item in error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_ERRORS]
+    ]
+    first = errors[0] if errors else {"field": "body", "message": "is wrong"}
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"{first['field'] or 'the body'}: {first['message']}",
+        code="invalid_request",
+        details={"errors": errors},
+    )
+
+
+def _on_fuel_error(error: FuelError) -> Response:
+    status = getattr(error, "status", None)
+    if status is None:
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), None)
+    if status is None:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        _log.error("%s %s: %s", request.method, request.path, error)
+    return problem(int(status), error.message, **{k: v for k, v in error.as_dict().items() if k != "message"})
+
+
+def _on_http_exception(error: HTTPException) -> Response:
+    if error.response is not None:
+        return Response(
+            error.response.get_data(),
+            status=error.response.status_code,
+            headers=list(error.response.headers),  # type: ignore[attr-defined]
+        )
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    return problem(status, error.description or HTTPStatus(status).phrase, code=code, headers=headers)
+
+
+def _on_recursion(_: RecursionError) -> Response:
+    return problem(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", code="too_deep")
+
+
+def _on_exception(error: Exception) -> Response:
+    if isinstance(error, OperationalError) and "full" in str(error.orig):
+        return problem(
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "the control plane's disk is full",
+            hint="free some space and repeat",
+            code="disk_full",
+        )
+    _log.exception("%s %s", request.method, request.path)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the control plane failed; its log says more",
+        hint="see fuelctl server status for the log's place",
+        code="internal",
+    )

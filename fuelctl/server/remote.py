@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""/api/remote: make, list, show, end and extend environments."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
+
+from fuelctl._shared._errors import UsageError
+from fuelctl.environments import registry
+from fuelctl.environments.registry import NewEnvironment
+from fuelctl.environments.states import Operation, Status
+from fuelctl.environments.views import environment_view
+from fuelctl.server.parts import Parts, parts
+from fuelctl.server.types import (
+    CreateHeader,
+    CreateIn,
+    EnvironmentOut,
+    ExtendIn,
+    ListOut,
+    ListQuery,
+    ProblemOut,
+    RefPath,
+    TerminateIn,
+)
+from fuelctl.store.models import EnvironmentRow
+
+api = APIBlueprint("remote", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
+
+
+@api.post("", responses={202: EnvironmentOut}, summary="Make an environment")
+def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
+    """Commits the intent and answers; work begins when the source has arrived (at once when there is none)."""
+    given = parts()
+    row = registry.create(given.core, _wanted(given, body), header.idempotency_key)
+    if row.source is None and row.status == Status.PROVISIONING:
+        start_provisioning(given, row.id)
+    return shown(row), 202
+
+
+@api.get("", responses={200: ListOut}, summary="List environments")
+def listing(query: ListQuery) -> Response:
+    """Ended and failed ones only with `include_terminated` (or when `status` names them)."""
+    wanted = [status for status in (query.status or "").split(",") if status]
+    for status in wanted:
+        if status not in set(Status):
+            raise UsageError(f"{status!r} is no status", hint=f"one of {', '.join(Status)}", code="invalid_status")
+    rows, reaper = registry.listing(
+        parts().core, include_ended=query.include_terminated, status=wanted, owner=query.owner
+    )
+    return jsonify(environments=[environment_view(row) for row in rows], reaper=reaper)
+
+
+@api.get("/<ref>", responses={200: EnvironmentOut}, summary="Show an environment")
+def show(path: RefPath) -> Response:
+    """The environment that an id, a unique prefix of one, or a name means."""
+    return shown(find(path.ref))
+
+
+@api.post("/<ref>/terminate", responses={202: EnvironmentOut}, summary="End an environment")
+def terminate(path: RefPath, body: TerminateIn) -> tuple[Response, int]:
+    """Twice is harmless. Without `discard` it is refused (as an event) when work would be lost."""
+    given = parts()
+    row, operation_id = registry.begin_termination(given.core, find(path.ref).id, discard=body.discard, by="user")
+    if operation_id is not None:
+        given.start(Operation.TERMINATE, row.id, operation_id)
+    return shown(row), 202
+
+
+@api.post("/<ref>/extend", responses={200: EnvironmentOut}, summary="Extend the lease")
+def extend(path: RefPath, body: ExtendIn) -> Response:
+    """It lives at least `ttl_seconds` from now; a lease is never shortened."""
+    given = parts()
+    _check_ttl(given, body.ttl_seconds)
+    return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds))
+
+
+def find(ref: str) -> EnvironmentRow:
+    """The environment meant; 404 or 409."""
+    with parts().core.database.read() as session:
+        return registry.resolve(session, ref)
+
+
+def shown(row: EnvironmentRow) -> Response:
+    """The environment object."""
+    return jsonify(environment_view(row))
+
+
+def start_provisioning(given: Parts, environment_id: str) -> None:
+    """Everything is there: begin."""
+    operation_id = registry.begin_provisioning(given.core, environment_id)
+    if operation_id is not None:
+        given.start(Operation.PROVISION, environment_id, operation_id)
+
+
+def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
+    _check_ttl(given, body.ttl_seconds)
+    if body.source is not None and body.source.size > given.settings.max_source_bytes:
+        raise UsageError(
+            f"the source has {body.source.size} bytes; this server takes {given.settings.max_source_bytes}",
+            hint="leave large files out of the repository, or raise control_plane.max_source_bytes",
+            code="source_too_large",
+        )
+    if body.agent_home is not None and not (given.embedded and Path(body.agent_home).is_absolute()):
+        raise UsageError(
+            "agent_home must be an absolute path, and only this user's own server can read it",
+            code="agent_home_unusable",
+        )
+    return NewEnvironment(
+        provider={"name": body.provider.name, "options": body.provider.options},
+        blueprint=body.blueprint,
+        repository=_repository(body),
+        ttl_seconds=body.ttl_seconds,
+        owner=body.owner or getpass.getuser(),
+        name=body.name,
+        idle_seconds=body.idle_seconds,
+        secrets=body.secrets,
+        agent_home=body.agent_home,
+        keep_on_error=body.keep_on_error,
+        source=body.source.model_dump() if body.source else None,
+    )
+
+
+def _repository(body: CreateIn) -> dict[str, Any]:
+    return body.repository.model_dump()
+
+
+def _check_ttl(given: Parts, ttl_seconds: int) -> None:
+    longest = given.settings.max_ttl_seconds
+    if ttl_seconds > longest:
+        raise UsageError(
+            f"a time to live of {ttl_seconds} s is too long", hint=f"at most {longest} s", code="ttl_too_long"
+        )

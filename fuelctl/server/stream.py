@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""WS /api/ws?environment=&after=: the stored event log from a cursor, then live."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from flask import Flask, Response, request
+from simple_websocket import ConnectionClosed, Server
+
+from fuelctl.environments.views import event_view
+from fuelctl.server.parts import Parts, parts
+from fuelctl.server.problems import Problem
+from fuelctl.server.remote import find
+from fuelctl.store import events
+
+_LOOK_AT_LEAST = 1.0
+#: More followers than this are told to poll; each one holds a thread.
+_SHARE_OF_THREADS = 2
+_PING_SECONDS = 25
+
+
+class _Detached(Response):
+    """The answer of a view whose socket has been taken over: the server must write nothing more to it."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self._mode = mode
+
+    def __call__(self, *arguments: Any, **named: Any) -> Iterable[bytes]:
+        if self._mode == "gunicorn":
+            raise StopIteration
+        if self._mode == "werkzeug":
+            raise ConnectionError
+        return super().__call__(*arguments, **named)
+
+
+def init_app(app: Flask) -> None:
+    """Register the route."""
+    slots = threading.BoundedSemaphore(max(1, parts_of(app).settings.threads // _SHARE_OF_THREADS))
+
+    @app.get("/api/ws", endpoint="stream.follow")
+    def follow() -> Response:
+        given = parts()
+        reference = request.args.get("environment")
+        environment_id = find(reference).id if reference else None
+        cursor = _cursor(request.args.get("after", "0"))
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise Problem(426, "this address speaks WebSocket only", hint="poll /api/remote/REF/events", code="upgrade")
+        if not slots.acquire(blocking=False):
+            raise Problem(503, "too many followers", hint="poll /api/remote/REF/events", code="too_many_followers")
+        try:
+            socket = Server.accept(request.environ, ping_interval=_PING_SECONDS)
+            try:
+                _send(given, socket, environment_id, cursor)
+            except ConnectionClosed:
+                pass
+            else:
+                socket.close(1001, "server is stopping")
+            return _Detached(socket.mode)
+        finally:
+            slots.release()
+
+
+def parts_of(app: Flask) -> Parts:
+    """The parts of `app`."""
+    from fuelctl.server.parts import EXTENSION
+
+    found = app.extensions[EXTENSION]
+    if not isinstance(found, Parts):
+        raise TypeError("the app has no parts")
+    return found
+
+
+def _send(given: Parts, socket: Server, environment_id: str | None, cursor: int) -> None:
+    while not given.stopping():
+        rung = given.core.bell.count()
+        with given.core.database.read() as session:
+            found = events.after(session, cursor, environment_id=environment_id)
+        for row in found:
+            socket.send(json.dumps(asdict(event_view(row))))
+            cursor = row.seq
+        if not found:
+            # A closed connection is noticed here as well as when sending.
+            socket.receive(timeout=0)
+            given.core.bell.wait(rung, _LOOK_AT_LEAST)
+
+
+def _cursor(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 15:
+        raise Problem(422, "after must be a cursor: a number", code="invalid_request")
+    return int(value)

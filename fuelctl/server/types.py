@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API's types: requests checked strictly, answers made of the domain's own dataclasses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+
+from fuelctl.environments.views import Environment, Event
+
+_Line = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Owner = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_SecretName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_SecretValue = Annotated[str, StringConstraints(max_length=65536, pattern=r"^[^\x00]*$")]
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Ulid = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+_EventType = Annotated[str, StringConstraints(max_length=64, pattern=r"^(session|tool|agent)\.[a-z0-9_.-]+$")]
+#: The same for every path with a reference in it: an id, a unique prefix, or a name.
+_Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class RefPath(BaseModel):
+    """Which environment."""
+
+    ref: _Ref = Field(description="An id, a unique prefix of one, or a name.")
+
+
+class ProviderIn(_Strict):
+    """Where the machine comes from."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RepositoryIn(_Strict):
+    """What is to be worked on, as the caller sees it."""
+
+    name: _Line | None = None
+    url: _Line | None = None
+    branch: _Line | None = None
+    commit: _Line | None = None
+    dirty: bool = False
+
+
+class SourceIn(_Strict):
+    """What will be uploaded."""
+
+    sha256: _Sha256
+    size: int = Field(ge=0)
+
+
+class CreateIn(_Strict):
+    """A new environment."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")] | None = None
+    owner: _Owner | None = None
+    provider: ProviderIn
+    blueprint: dict[str, Any]
+    repository: RepositoryIn
+    ttl_seconds: int = Field(ge=1)
+    idle_seconds: int | None = Field(default=None, ge=1)
+    secrets: dict[_SecretName, _SecretValue] = Field(default_factory=dict, repr=False, max_length=256)
+    agent_home: _Line | None = None
+    keep_on_error: bool = False
+    source: SourceIn | None = None
+
+
+class CreateHeader(BaseModel):
+    """How a request says that it is a repeat."""
+
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, alias="Idempotency-Key"
+    )
+
+
+class EnvironmentOut(RootModel[Environment]):
+    """One environment."""
+
+
+class ReaperOut(BaseModel):
+    """When the reaper last went round, and what it did."""
+
+    last_cycle_at: str | None
+    checked: int | None = None
+    ended: int | None = None
+    failed: int | None = None
+
+
+class ListOut(BaseModel):
+    """Environments, newest first."""
+
+    environments: list[Environment]
+    reaper: ReaperOut
+
+
+class ListQuery(BaseModel):
+    """Which environments."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_terminated: bool = False
+    status: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, description="One status, or several with commas between."
+    )
+    owner: _Owner | None = None
+
+
+class TerminateIn(_Strict):
+    """How to end it."""
+
+    discard: bool = False
+
+
+class ExtendIn(_Strict):
+    """At least this long from now."""
+
+    ttl_seconds: int = Field(ge=1)
+
+
+class SourceQuery(BaseModel):
+    """Where the bytes belong."""
+
+    offset: int = Field(default=0, ge=0, le=2**53)
+
+
+class SourceOut(BaseModel):
+    """How much has arrived."""
+
+    received: int
+    size: int
+    complete: bool
+
+
+class EventsQuery(BaseModel):
+    """From where, and how long to wait for something new."""
+
+    after: int = Field(default=0, ge=0, le=2**53)
+    wait: float = Field(default=0.0, ge=0, le=30)
+
+
+class EventsOut(BaseModel):
+    """Events beyond the cursor, in order."""
+
+    events: list[Event]
+    cursor: int
+
+
+class EventIn(_Strict):
+    """One event of an environment's own."""
+
+    id: _Ulid
+    at: float | None = None
+    type: _EventType
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class EventsIn(_Strict):
+    """A batch; what is known already is passed over."""
+
+    events: list[EventIn] = Field(max_length=1000)
+
+
+class AcceptedOut(BaseModel):
+    """How many were new."""
+
+    accepted: int
+
+
+class ReportIn(_Strict):
+    """What an environment says about itself."""
+
+    message: _Line | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class KeyOut(BaseModel):
+    """The environment's key pair; handed out once."""
+
+    private_key: str
+    public_key: str
+
+
+class StopIn(_Strict):
+    """How long to wait for work under way before it is parked (it goes on when the server starts again)."""
+
+    wait_seconds: float = Field(default=600.0, ge=0, le=3600)
+
+
+class StopOut(BaseModel):
+    """What is still under way."""
+
+    stopping: bool
+    waiting_for: list[str]
+
+
+class HealthOut(BaseModel):
+    """The server lives."""
+
+    status: str
+    version: str
+    pid: int
+    instance: str
+    stopping: bool
+    operations: int
+
+
+class ReadyOut(BaseModel):
+    """The server can work."""
+
+    status: str
+    database: bool
+    reaper: ReaperOut
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457, with what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str | None
+    code: str
+    details: dict[str, Any]
