@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -64,11 +65,32 @@ def run_command(args: List[str], stdin: Optional[bytes], timeout: Optional[float
     return Completed(list(args), done.returncode, done.stdout, done.stderr)
 
 
-class Docker:
-    """One Docker engine; `run` is the way to its CLI."""
+#: (argv, stdin, called with each line of stdout and stderr) -> Completed, both streams merged into both fields.
+Follow = Callable[[List[str], bytes, Callable[[str], None]], Completed]
 
-    def __init__(self, run: Run = run_command) -> None:
+
+def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]) -> Completed:
+    """The real runner for what takes minutes: its lines are handed on as they come, the last 64 KiB are kept."""
+    kept = bytearray()
+    with tempfile.TemporaryFile() as given:
+        # From a file: a pipe would block both sides once the command writes more than it reads.
+        given.write(stdin)
+        given.seek(0)
+        with subprocess.Popen(args, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            if process.stdout is not None:
+                for raw in process.stdout:
+                    kept += raw
+                    del kept[: -64 * 1024]
+                    on_line(raw.decode("utf-8", "replace").rstrip())
+    return Completed(list(args), process.returncode, bytes(kept), bytes(kept))
+
+
+class Docker:
+    """One Docker engine; `run` and `follow` are the ways to its CLI."""
+
+    def __init__(self, run: Run = run_command, follow: Follow = follow_command) -> None:
         self._run = run
+        self._follow = follow
 
     def call(
         self,
@@ -82,12 +104,18 @@ class Docker:
         try:
             completed = self._run(["docker", *args], stdin, timeout)
         except FileNotFoundError as error:
-            raise FuelError(
-                "Docker's command line is not installed on this machine",
-                hint="install docker.io (Debian, Ubuntu) or Docker Desktop, then try again",
-                code="docker_missing",
-            ) from error
+            raise _missing() from error
         if completed.returncode != 0 and (check or is_engine_error(completed)):
+            raise docker_error(completed)
+        return completed
+
+    def follow(self, args: Sequence[str], on_line: Callable[[str], None], *, stdin: bytes = b"") -> Completed:
+        """Like `call`, for what takes long: each line of its output is handed to `on_line` as it comes."""
+        try:
+            completed = self._follow(["docker", *args], stdin, on_line)
+        except FileNotFoundError as error:
+            raise _missing() from error
+        if completed.returncode != 0:
             raise docker_error(completed)
         return completed
 
@@ -131,7 +159,15 @@ class Docker:
         return found
 
 
-# stderr of the CLI or the engine -> (code, message, hint). The first match wins; {0} is the pattern's first group.
+def _missing() -> FuelError:
+    return FuelError(
+        "Docker's command line is not installed on this machine",
+        hint="install docker.io (Debian, Ubuntu) or Docker Desktop, then try again",
+        code="docker_missing",
+    )
+
+
+# stderr of the CLI or the engine -> (code, message, hint). The first match wins.
 _ENGINE: Tuple[Tuple[str, str, str, str], ...] = (
     (
         r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
@@ -213,7 +249,8 @@ def docker_error(completed: Completed) -> FuelError:
     for pattern, code, message, hint in _ENGINE + _REQUEST:
         if re.search(pattern, text, re.IGNORECASE):
             return FuelError(message, hint=hint, code=code, details={"tail": tail, "command": verb})
-    last = next((line.strip() for line in reversed(tail) if line.strip()), f"exit code {completed.returncode}")
+    said = [line.strip() for line in tail if line.strip() and not line.startswith(("Run 'docker", "See 'docker"))]
+    last = said[-1] if said else f"exit code {completed.returncode}"
     return FuelError(
         f"Failed to run {verb}: {last[:300]}",
         hint="the engine's own words are in the details",

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""The image of an environment: the base pulled when absent, and what is derived from it made once and kept."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional
+
+from .._docker import Docker
+from .._errors import FuelError
+from .._progress import Progress
+from ._login import image_environment_of
+from ._recipe import (
+    LABEL_HOME,
+    LABEL_USER,
+    PROBE,
+    REPOSITORY,
+    Base,
+    build_context,
+    image_key,
+    not_debian,
+    parse_probe,
+)
+from ._spec import Spec
+
+
+@dataclass(frozen=True)
+class DerivedImage:
+    """A derived image on the engine; `base_digest` is the registry's digest, or the base's id when it has none."""
+
+    reference: str
+    image_id: str
+    base_digest: str
+    user: str
+    home: str
+    env: Mapping[str, str]
+    made: bool
+
+
+def find_image(docker: Docker, reference: str) -> Optional[Dict[str, Any]]:
+    """What the engine knows of an image, or None."""
+    found = docker.inspect([reference], kind="image")
+    return found[0] if found else None
+
+
+def ensure_pulled(docker: Docker, reference: str, progress: Progress, step: str = "pull") -> Dict[str, Any]:
+    """The image as inspected, pulled when the engine does not have it."""
+    image = find_image(docker, reference)
+    if image is not None:
+        return image
+    with progress.step(step) as shown:
+        shown.message = reference
+        try:
+            docker.follow(["pull", "--", reference], lambda line: progress.output(step, line))
+        except FuelError as error:
+            if error.code in ("image_not_found", "registry_unreachable", "registry_limit", "image_invalid"):
+                error.message = f"{error.message}: {reference}"
+                error.where = error.where or "image"
+            raise
+        image = find_image(docker, reference)
+    if image is None:
+        raise FuelError(f"Image {reference} was pulled but is not there", hint="run again", code="image_not_found")
+    return image
+
+
+def ensure_derived(docker: Docker, spec: Spec, progress: Progress) -> DerivedImage:
+    """The derived image of this environment, built when there is none for this base and these packages."""
+    base = ensure_pulled(docker, spec.image, progress)
+    key = image_key(str(base["Id"]), spec.system_packages, spec.ca_certificates, spec.user)
+    reference = f"{REPOSITORY}:{key}"
+    found = find_image(docker, reference)
+    if found is not None:
+        with progress.step("image") as step:
+            step.reuse(reference)
+        return _derived(reference, found, base, made=False)
+    with progress.step("image") as step, _only_one(key):
+        # Whoever waited for the lock finds what the other made.
+        found = find_image(docker, reference)
+        if found is None:
+            found = _build(docker, spec, base, reference, progress)
+        step.message = reference
+    return _derived(reference, found, base, made=True)
+
+
+def _build(docker: Docker, spec: Spec, base: Mapping[str, Any], reference: str, progress: Progress) -> Dict[str, Any]:
+    facts = _probe(docker, spec, str(base["Id"]))
+    context = build_context(spec.image, str(base["Id"]), facts, spec.system_packages, spec.ca_certificates)
+    lines: List[str] = []
+
+    def seen(line: str) -> None:
+        lines.append(line)
+        progress.output("image", line)
+
+    try:
+        docker.follow(["build", "--force-rm", "--tag", reference, "-"], seen, stdin=context)
+    except FuelError as error:
+        raise build_failure(error, spec.image, lines) from error
+    found = find_image(docker, reference)
+    if found is None:
+        raise FuelError("The derived image was built but is not there", hint="run again", code="image_failed")
+    return found
+
+
+def _probe(docker: Docker, spec: Spec, base_id: str) -> Base:
+    image = spec.image
+    args = ["run", "--rm", "--network", "none", "--user", "0", "--label", "fuel-code:cache=probe"]
+    done = docker.call(
+        [*args, "--entrypoint", "/bin/sh", base_id, "-c", PROBE, "probe", spec.user], check=False, timeout=120
+    )
+    if done.returncode in (126, 127) or "executable file not found" in done.error_text:
+        raise not_debian(image, "it has no /bin/sh")
+    if done.returncode != 0:
+        raise FuelError(
+            f"Failed to look into image {image}: {(done.error_text.splitlines() or [''])[-1][:200]}",
+            hint="try `docker run --rm` with this image by hand",
+            where="image",
+            code="image_failed",
+            details={"tail": done.error_text.splitlines()[-8:]},
+        )
+    return parse_probe(done.text, image, spec.user)
+
+
+def build_failure(error: FuelError, image: str, lines: List[str]) -> FuelError:
+    """What went wrong while packages were installed, out of the build's own output."""
+    tail = [line for line in lines if line.strip()][-12:]
+    complaints = [line[3:].strip() for line in lines if line.startswith("E: ")]
+    if error.code in ("disk_full", "docker_denied", "docker_unavailable", "docker_missing"):
+        return error
+    if complaints:
+        unknown = [line for line in complaints if "Unable to locate package" in line or "has no installation" in line]
+        return FuelError(
+            f"Failed to install system packages into {image}: {(unknown or complaints)[0][:200]}",
+            hint="correct `system_packages` in the blueprint"
+            if unknown
+            else "the package archive may be out of reach: try again, or use a newer base image",
+            where="system_packages" if unknown else "image",
+            code="package_unknown" if unknown else "packages_failed",
+            details={"tail": tail},
+        )
+    return FuelError(
+        f"Failed to derive an image from {image}: {error.message}",
+        hint="the last lines of the build are in the details",
+        where="image",
+        code="image_failed",
+        details={"tail": tail},
+    )
+
+
+def _derived(reference: str, found: Mapping[str, Any], base: Mapping[str, Any], *, made: bool) -> DerivedImage:
+    labels = (found.get("Config") or {}).get("Labels") or {}
+    digests: List[str] = base.get("RepoDigests") or []
+    return DerivedImage(
+        reference=reference,
+        image_id=str(found["Id"]),
+        base_digest=digests[0].rsplit("@", 1)[-1] if digests else str(base["Id"]),
+        user=labels.get(LABEL_USER, "dev"),
+        home=labels.get(LABEL_HOME, "/home/dev"),
+        env=image_environment_of(found),
+        made=made,
+    )
+
+
+@contextmanager
+def _only_one(key: str) -> Iterator[None]:
+    """Two environments that want the same image at once build it once; without a place for the lock, twice."""
+    root = Path("/var/lib/fuel-code") if os.geteuid() == 0 else Path.home() / ".local/state/fuel-code"
+    try:
+        (root / "locks").mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = open(root / "locks" / f"image-{key}", "ab")
+    except OSError:
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

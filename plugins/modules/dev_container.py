@@ -1,0 +1,297 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dev_container
+short_description: Bring up or remove the container of a development environment
+version_added: 0.1.0
+description:
+  - Makes everything that one environment needs on a Docker engine, in one task. An image with OpenSSH, sudo and git is
+    derived once from the base image and kept, then a watchdog, a network, a volume and the container, and inside it all
+    that a login over SSH needs.
+  - The names of all these are computed from the environment's id, so a repeat finds and completes what is there.
+  - The watchdog is started before anything else of the environment. It ends the environment at O(expires_at) without
+    any help.
+  - No port is opened for SSH. Enter with
+    C(ProxyCommand docker exec -i CONTAINER /usr/sbin/sshd -i -f /etc/fuel-code/sshd_config).
+requirements:
+  - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+options:
+  state:
+    description:
+      - With V(present), the environment's container is made, completed or kept.
+      - With V(absent), everything that carries the environment's label is removed, and the receipt is returned.
+    type: str
+    choices: [present, absent]
+    default: present
+  environment_id:
+    description: The environment's id, a ULID.
+    type: str
+    required: true
+  attempt:
+    description: Number of the attempt; part of every name.
+    type: int
+    default: 1
+  name:
+    description: Name of the environment; the container's host name. Required if O(state=present).
+    type: str
+  owner:
+    description: Who owns the environment. Required if O(state=present).
+    type: str
+  image:
+    description: The base image, Debian-like. Required if O(state=present).
+    type: str
+  system_packages:
+    description: Debian packages to have in the derived image beside what the environment itself needs.
+    type: list
+    elements: str
+    default: []
+  ca_certificates:
+    description: Further certificate authorities for the derived image, each as PEM text.
+    type: list
+    elements: str
+    default: []
+  workspace:
+    description:
+      - Name of the repository. The workspace is the folder of that name in C(/workspaces). Defaults to O(name).
+    type: str
+  authorized_keys:
+    description: Public keys that may enter, one line each.
+    type: list
+    elements: str
+    default: []
+  env:
+    description:
+      - Environment variables of every login. Names that steer the loader, the shell or the login itself are refused.
+    type: dict
+    default: {}
+  secrets_json:
+    description:
+      - Further variables that are secret, as the text of a JSON object. They travel by standard input only.
+      - Without this option, secrets from an earlier run are kept.
+    type: str
+  ports:
+    description: Ports of the container to publish on the machine's loopback, under the same number or else a free one.
+    type: list
+    elements: int
+    default: []
+  services:
+    description: Further containers on the environment's network, each reachable under its name.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The service's host name.
+        type: str
+        required: true
+      image:
+        description: The service's image.
+        type: str
+        required: true
+      env:
+        description: Environment variables of the service.
+        type: dict
+        default: {}
+      command:
+        description: Arguments instead of those of the image.
+        type: list
+        elements: str
+        default: []
+  memory:
+    description: Limit of memory, for example V(4g).
+    type: str
+  cpus:
+    description: Limit of CPUs. A machine that has fewer gives what it has.
+    type: float
+  caches:
+    description:
+      - Package managers whose download caches are shared between environments of the same owner.
+      - C(npm), C(yarn), C(pnpm), C(pip), C(uv), C(go) and C(cargo) are known.
+    type: list
+    elements: str
+    default: [npm, pip]
+  user:
+    description:
+      - The user that enters; made when the image has none of that name.
+      - Without it, the image's user with uid 1000, else V(dev).
+    type: str
+  expires_at:
+    description:
+      - When the watchdog ends the environment, in seconds since 1970. A repeat with another time moves it.
+      - Without this option, a new environment gets eight hours, and one that is there keeps its time.
+    type: float
+  progress_path:
+    description: File on the machine to which each step is appended as a line of JSON.
+    type: path
+author:
+  - fuel_code maintainers (@fuel-code)
+"""
+
+EXAMPLES = r"""
+- name: Bring up a container to work in
+  fuel_code.remote.dev_container:
+    environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
+    name: api
+    owner: ada
+    image: node:22-bookworm
+    workspace: node-api
+    authorized_keys:
+      - "{{ lookup('ansible.builtin.file', '~/.ssh/id_ed25519.pub') }}"
+    ports: [3000]
+  register: api
+
+- name: Remove it and prove it
+  fuel_code.remote.dev_container:
+    environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
+    state: absent
+"""
+
+RETURN = r"""
+environment:
+  description: The environment as it is.
+  returned: success and O(state=present), not in check mode
+  type: dict
+  sample:
+    id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
+    name: api
+    container: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1
+    container_id: 3b1c0f
+    network: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1
+    volumes: [fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1-workspace]
+    image: fuel-code/environment:01jd3z5q8w6s9x4v7t2r1p0n8m-1
+    image_id: sha256:1f0c
+    base_digest: sha256:9a3e
+    user: node
+    uid: 1000
+    home: /home/node
+    workspace: /workspaces/node-api
+    host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA
+    ports: [{container: 3000, host: 3000}]
+    services: []
+    agents_volume: fuel-code-agents
+resources:
+  description: Everything that the environment owns on the engine.
+  returned: success and O(state=present), not in check mode
+  type: list
+  elements: dict
+  sample: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1}]
+receipt:
+  description: What was removed, each asked for again.
+  returned: O(state=absent)
+  type: dict
+  sample:
+    complete: true
+    checked_at: "2026-01-31T12:00:00Z"
+    resources: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, state: gone, detail: ""}]
+steps:
+  description: What was done, step by step, with seconds.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{stage: container, step: login, state: ok, seconds: 0.21, message: ""}]
+error:
+  description: The failure as data.
+  returned: failure
+  type: dict
+  sample:
+    message: The Docker engine does not answer
+    hint: start it
+    where: null
+    code: docker_unavailable
+    details: {}
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._absent import absent
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._present import present
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._spec import Spec
+from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
+from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
+
+_SPEC = {
+    "environment_id": {"type": "str", "required": True},
+    "attempt": {"type": "int", "default": 1},
+    "name": {"type": "str"},
+    "owner": {"type": "str"},
+    "image": {"type": "str"},
+    "system_packages": {"type": "list", "elements": "str", "default": []},
+    "ca_certificates": {"type": "list", "elements": "str", "default": []},
+    "workspace": {"type": "str"},
+    "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "env": {"type": "dict", "default": {}},
+    "secrets_json": {"type": "str", "no_log": True},
+    "ports": {"type": "list", "elements": "int", "default": []},
+    "services": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "image": {"type": "str", "required": True},
+            "env": {"type": "dict", "default": {}},
+            "command": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "memory": {"type": "str"},
+    "cpus": {"type": "float"},
+    "caches": {"type": "list", "elements": "str", "default": ["npm", "pip"]},
+    "user": {"type": "str"},
+    "expires_at": {"type": "float"},
+}
+
+
+def _present(module: AnsibleModule, docker: Docker, progress: Progress) -> Dict[str, Any]:
+    params = {name: module.params[name] for name in _SPEC}
+    params["workspace"] = params["workspace"] or params["name"]
+    outcome = present(docker, Spec.build(**params), progress, check=module.check_mode)
+    result: Dict[str, Any] = {"changed": outcome.changed, "diff": {"before": outcome.before, "after": outcome.after}}
+    if outcome.environment:
+        result.update(environment=outcome.environment, resources=outcome.resources)
+    return result
+
+
+def _absent(module: AnsibleModule, docker: Docker, progress: Progress) -> Dict[str, Any]:
+    environment_id = check_environment_id(module.params["environment_id"])
+    changed, receipt, before = absent(
+        docker, environment_id, progress, attempt=module.params["attempt"], check=module.check_mode
+    )
+    return {"changed": changed, "receipt": receipt, "diff": {"before": before, "after": {"resources": []}}}
+
+
+def main() -> None:
+    """Ansible's entry point."""
+    module = AnsibleModule(
+        argument_spec=dict(
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            progress_path={"type": "path"},
+            **_SPEC,
+        ),
+        required_if=[("state", "present", ("name", "owner", "image"))],
+        supports_check_mode=True,
+    )
+    state = module.params["state"]
+    progress = Progress("container" if state == "present" else "destroy", module.params["progress_path"])
+    try:
+        result = (_present if state == "present" else _absent)(module, Docker(), progress)
+    except FuelError as error:
+        module.fail_json(msg=str(error), error=error.as_dict(), steps=progress.steps)
+    module.exit_json(steps=progress.steps, **result)
+
+
+if __name__ == "__main__":
+    main()
