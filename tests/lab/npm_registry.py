@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tarfile
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,13 @@ def _get(url: str, accept: str = "*/*") -> bytes:
         return bytes(reply.read())
 
 
-def _newest(document: dict[str, Any], major: int) -> dict[str, Any]:
+def _newest(document: dict[str, Any], major: int | None) -> dict[str, Any]:
     def key(version: str) -> tuple[int, ...]:
         return tuple(int(part) for part in version.split("."))
 
+    if major is None:
+        latest: dict[str, Any] = document["versions"][document["dist-tags"]["latest"]]
+        return latest
     stable = [version for version in document["versions"] if "-" not in version and key(version)[0] == major]
     if not stable:
         raise RegistryError(f"the npm registry has no {document.get('name')} {major}.x")
@@ -36,13 +40,18 @@ def _newest(document: dict[str, Any], major: int) -> dict[str, Any]:
     return newest
 
 
-def fetch_package(name: str, major: int, target: Path, *, cache: Path) -> str:
-    """Unpack the newest `major` release of package `name` into the new folder `target`; returns its version."""
+def fetch_package(name: str, major: int | None, target: Path, *, cache: Path) -> str:
+    """Unpack the newest `major` release of package `name` into the new folder `target`; returns its version.
+
+    Without a major it is the release that the registry calls latest.
+    """
     registry = os.environ.get("NPM_CONFIG_REGISTRY", DEFAULT_REGISTRY).rstrip("/")
-    document = json.loads(_get(f"{registry}/{name}", "application/vnd.npm.install-v1+json"))
+    document = json.loads(
+        _get(f"{registry}/{urllib.parse.quote(name, safe='@')}", "application/vnd.npm.install-v1+json")
+    )
     release = _newest(document, major)
     algorithm, expected = release["dist"]["integrity"].split("-", 1)
-    kept = cache / f"{name}-{release['version']}.tgz"
+    kept = cache / f"{name.replace('/', '-')}-{release['version']}.tgz"
     data = kept.read_bytes() if kept.exists() else _get(release["dist"]["tarball"])
     if base64.b64encode(hashlib.new(algorithm, data).digest()).decode() != expected:
         kept.unlink(missing_ok=True)
