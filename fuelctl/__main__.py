@@ -38,21 +38,34 @@ def run(arguments: list[str]) -> int:
     command: Any = typer.main.get_command(app)
     try:
         result = command.main(args=arguments, prog_name="fuelctl", standalone_mode=False)
-    except UsageError as error:
-        return _fail(arguments, error, 2)
-    except FuelError as error:
-        return _fail(arguments, error, 1)
-    except typer.TyperException as error:
-        return _usage(arguments, error)
-    except (typer.Abort, KeyboardInterrupt):
-        _note("\nInterrupted.")
-        return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return 1
-    except Exception as error:  # noqa: BLE001 - the edge: a person gets one line, the details go to a file
-        return _fail(arguments, _unexpected(error), 1)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever ends the command becomes one line and a code
+        return _ended_by(arguments, error)
+    except KeyboardInterrupt:
+        return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _ended_by(arguments: list[str], error: Exception) -> int:
+    """Tell a person what ended the command; the exit code."""
+    match error:
+        case UsageError():
+            return _fail(arguments, error, 2)
+        case FuelError():
+            # A server refuses wrong input with 400 or 422.
+            return _fail(arguments, error, 2 if getattr(error, "status", 0) in (400, 422) else 1)
+        case typer.TyperException():
+            return _usage(arguments, error)
+        case typer.Abort():
+            return _interrupted()
+        case BrokenPipeError():
+            _silence_stdout()
+            return 1
+    return _fail(arguments, _unexpected(error), 1)
+
+
+def _interrupted() -> int:
+    sys.stderr.write("\nInterrupted.\n")
+    return INTERRUPTED
 
 
 def _usage(arguments: list[str], error: Any) -> int:
@@ -107,10 +120,6 @@ def _unexpected(error: Exception) -> FuelError:
 def _silence_stdout() -> None:
     """The reader went away (`fuelctl ls | head -1`): nothing more can be written, and that is no fault."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _note(text: str) -> None:
-    sys.stderr.write(text + "\n")
 
 
 if __name__ == "__main__":

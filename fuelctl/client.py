@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The CLI's only door to a control plane: JSON over HTTP, on a Unix socket or TCP, with the standard library alone.
 
-Every failure leaves as a FuelError: `ApiError` when the server answered with a problem, `ServerUnreachable` when it
-did not answer. A call that may be repeated is repeated, for a server that is being restarted is an everyday thing.
+Every failure leaves as a FuelError: `ApiError` when the server answered with a problem, `ServerUnreachableError` when
+it did not answer. A call that may be repeated is repeated: a server that is being restarted is an everyday thing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ApiError(FuelError):
         self.status = status
 
 
-class ServerUnreachable(FuelError):
+class ServerUnreachableError(FuelError):
     """Nothing answered, or the connection broke before the answer was complete."""
 
 
@@ -120,7 +120,7 @@ class Client:
     def events(self, ref: str, *, after: int, wait: int = 0) -> Json:
         """`{events, cursor}`; holds up to `wait` seconds (30 at most) until there is one."""
         wait = min(wait, MAX_WAIT)
-        query = {"after": str(after), "wait": str(wait)}
+        query: dict[str, str | None] = {"after": str(after), "wait": str(wait)}
         return self.call("GET", _at(ref, "events"), query=query, repeat=True, timeout=self._timeout + wait)
 
     def ssh_key(self, environment_id: str) -> Json:
@@ -135,9 +135,9 @@ class Client:
         """Whether the server can work (its database answers); not repeated."""
         return self.call("GET", "/readyz", timeout=5.0)
 
-    def stop_server(self) -> Json:
-        """Ask the server to finish what it is doing and end."""
-        return self.call("POST", "/api/server/stop", body={})
+    def stop_server(self, *, wait_seconds: float) -> Json:
+        """Ask the server to end when what it is doing is done, or parked after `wait_seconds`."""
+        return self.call("POST", "/api/server/stop", body={"wait_seconds": wait_seconds})
 
     def source(self, environment_id: str) -> Json:
         """`{received, size, complete}` of the source's upload."""
@@ -155,16 +155,17 @@ class Client:
             try:
                 state = self._put(environment_id, stream, offset, min(UPLOAD_PIECE, size - offset), progress)
                 failures = 0
-            except ServerUnreachable:
+            except ServerUnreachableError:
                 if failures == len(RETRY_DELAYS):
                     raise
                 self._pause(failures)
                 failures += 1
                 state = self.source(environment_id)
             except ApiError as error:
-                if error.status != 409 or failures == len(RETRY_DELAYS):
+                if error.code not in ("wrong_offset", "upload_in_progress") or failures == len(RETRY_DELAYS):
                     raise
-                # The server holds another number of bytes than we believed (two uploads at once): ask again.
+                # Another upload of the same source is at work, or a request of ours that broke off is still being read.
+                self._pause(failures)
                 failures += 1
                 state = self.source(environment_id)
         progress(size)
@@ -212,7 +213,7 @@ class Client:
         while True:
             try:
                 return self._exchange(method, target, payload, fields, timeout or self._timeout)
-            except ServerUnreachable:
+            except ServerUnreachableError:
                 if not repeat or attempt == len(RETRY_DELAYS):
                     raise
             self._pause(attempt)
@@ -247,7 +248,7 @@ class Client:
             content = reply.read(_MAX_REPLY + 1)
         except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
-            raise ServerUnreachable(
+            raise ServerUnreachableError(
                 f"The fuelctl server at {self.endpoint} does not answer ({reason})",
                 hint="see `fuelctl server status` and `fuelctl doctor`" if self.embedded else "check server.url",
                 code="server_unreachable",
@@ -277,10 +278,13 @@ def _decode(status: int, reason: str, content: bytes, endpoint: str) -> Json:
             code="bad_answer",
         )
     details = document.get("details")
+    facts = dict(details) if isinstance(details, dict) else {}
+    where = facts.pop("where", None)
     raise ApiError(
         status,
         str(document.get("detail") or document.get("title")),
         hint=str(document["hint"]) if document.get("hint") else None,
+        where=str(where) if where else None,
         code=str(document.get("code") or "failed"),
-        details=details if isinstance(details, dict) else {},
+        details=facts,
     )

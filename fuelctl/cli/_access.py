@@ -90,7 +90,7 @@ def become_ssh(arguments: Sequence[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvp(arguments[0], list(arguments))
+        os.execvp(arguments[0], list(arguments))  # noqa: S606 - no shell is wanted
     except FileNotFoundError as error:
         raise _no_ssh() from error
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import typer.main
@@ -54,11 +54,11 @@ def load(name: str) -> Command:
     """The command `name`: a module's Typer app, which is one command or a group of them."""
     app: typer.Typer = importlib.import_module(f"fuelctl.cli.{COMMANDS[name][0]}").app
     # Sub-apps are ordinary Typer apps; what belongs to the root alone is taken from them here.
-    app._add_completion = False  # noqa: SLF001 - Typer has no public name for it after construction
+    app._add_completion = False
     app.rich_markup_mode = None
-    command: Any = typer.main.get_command(app)
+    command = typer.main.get_command(app)
     command.name = name
-    return command  # type: ignore[no-any-return] - Typer's own stubs differ between its Click and this annotation
+    return command
 
 
 app = typer.Typer(
@@ -83,7 +83,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[  # noqa: ARG001 - it acts in its callback
+    version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:

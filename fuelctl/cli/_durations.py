@@ -10,7 +10,7 @@ from fuelctl._shared._errors import UsageError
 def seconds(option: str, text: str) -> int:
     """Seconds of a duration as a blueprint writes it; UsageError that names the option."""
     try:
-        found = parse_duration(text)
+        found: int = parse_duration(text)
     except UsageError as error:
         raise UsageError(error.message, hint=error.hint, where=option) from error
     if not 60 <= found <= 30 * 86400:

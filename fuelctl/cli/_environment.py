@@ -42,7 +42,9 @@ def uptime(environment: Environment, at: datetime) -> float | None:
     begun = moment(environment.get("ready_at")) or moment(environment.get("created_at"))
     if begun is None:
         return None
-    ended = moment(environment.get("terminated_at")) if environment["status"] in ENDED else None
+    ended = None
+    if environment["status"] in ENDED:
+        ended = moment(environment.get("terminated_at") or (environment.get("receipt") or {}).get("checked_at"))
     return max(0.0, ((ended or at) - begun).total_seconds())
 
 
@@ -57,7 +59,7 @@ def idle(environment: Environment, at: datetime) -> float | None:
 def status_words(environment: Environment) -> str:
     """The status and its conditions: `ready (degraded)`."""
     conditions = [clean(item.get("type", "")) for item in environment.get("conditions") or []]
-    return environment["status"] + (f" ({', '.join(conditions)})" if conditions else "")
+    return f"{environment['status']} ({', '.join(conditions)})" if conditions else str(environment["status"])
 
 
 def cost_words(environment: Environment) -> str:
@@ -79,6 +81,11 @@ def ports_words(environment: Environment) -> list[str]:
     return [f"{port['container']} -> 127.0.0.1:{port['host']}" for port in ports]
 
 
+def stalled(environment: Environment) -> bool:
+    """Whether its ending did not succeed and waits for the reaper to try again."""
+    return environment["status"] == "terminating" and not environment.get("operation")
+
+
 def stage_in_work(environment: Environment) -> str | None:
     """The stage that is under way, as far as the server knows."""
     stages = environment.get("stages") or []
@@ -88,10 +95,8 @@ def stage_in_work(environment: Environment) -> str | None:
 
 def degraded(environment: Environment) -> Mapping[str, Any] | None:
     """The condition that says which set-up command failed."""
-    for condition in environment.get("conditions") or []:
-        if condition.get("type") == "degraded":
-            return condition  # type: ignore[no-any-return] - the API's JSON
-    return None
+    conditions: list[Mapping[str, Any]] = environment.get("conditions") or []
+    return next((condition for condition in conditions if condition.get("type") == "degraded"), None)
 
 
 def not_enterable(environment: Environment) -> tuple[str, str] | None:

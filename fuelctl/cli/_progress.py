@@ -77,6 +77,7 @@ class View(Protocol):
     def __exit__(self, *exception: object) -> None: ...
     def event(self, event: Event) -> None:
         """Show what an event says."""
+
     def upload(self, sent: int, total: int) -> None:
         """Show how much of the source has been sent."""
 

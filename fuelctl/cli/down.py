@@ -12,7 +12,7 @@ import typer
 from fuelctl._shared._errors import UsageError
 from fuelctl.cli import _ask, _progress, _receipt
 from fuelctl.cli._context import AsJson, Refs, Yes, connect, find
-from fuelctl.cli._environment import ENDED, address, now, status_words, uptime
+from fuelctl.cli._environment import ENDED, address, now, stalled, status_words, uptime
 from fuelctl.cli._output import clean, duration, emit, note, say, table
 from fuelctl.client import Client
 
@@ -118,7 +118,13 @@ def _see_off(client: Client, ending: _Ending, *, as_json: bool) -> None:
             for line in refusal_lines(ending.name, ending.refused):
                 note(line)
         return
-    ending.receipt = _receipt.complete_receipt(ending.environment)
+    if stalled(ending.environment):
+        # The way in is kept: until the rest is gone, somebody may have to look.
+        ending.receipt = {**(ending.environment.get("receipt") or {"resources": []}), "complete": False}
+        for line in stalled_lines(ending.environment):
+            note(line)
+    else:
+        ending.receipt = _receipt.complete_receipt(ending.environment)
     if not as_json:
         say(f"{ending.name} ({ending.environment['id']}): {status_words(ending.environment)}")
         for line in _receipt.receipt_lines(ending.receipt):
@@ -141,7 +147,7 @@ def _follow(client: Client, ending: _Ending, *, as_json: bool) -> None:
             client,
             ending.environment["id"],
             show,
-            lambda item: ending.refused is not None or _has_ended(item) or item["status"] == "terminated",
+            lambda item: ending.refused is not None or _has_ended(item) or stalled(item),
             after=ending.after,
         )
 
@@ -161,6 +167,18 @@ def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
     if not any(work.get(key) for key in titles) and refused.get("message"):
         lines.append(f"  {clean(refused['message'])}")
     return [*lines, f"Bring it home: fuelctl pull {name}. Throw it away: fuelctl down {name} --discard"]
+
+
+def stalled_lines(environment: dict[str, Any]) -> list[str]:
+    """Why an ending did not succeed yet; the reaper tries again by itself."""
+    name = clean(environment["name"])
+    lines = [f"error: {name} could not be ended completely yet; the server tries again by itself"]
+    for condition in environment.get("conditions") or []:
+        if condition.get("type") in ("termination_incomplete", "cleanup_incomplete"):
+            lines.append(f"  {clean(condition.get('message') or '')}")
+            hint = (condition.get("details") or {}).get("hint")
+            lines += [f"  hint: {clean(hint)}"] if hint else []
+    return [*lines, f"  see how it goes: fuelctl status {name}"]
 
 
 def _item(item: Any) -> str:

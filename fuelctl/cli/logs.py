@@ -23,7 +23,9 @@ app = typer.Typer()
 def logs(
     env: Ref,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the environment has ended.")] = False,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N events.")] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last N events.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what happened in an environment, and follow it with -f."""

@@ -67,6 +67,7 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
     agent = environment.get("agent") or {}
     commit = clean(repository.get("commit") or "")[:12]
     at_commit = " ".join(word for word in (clean(repository.get("branch") or ""), commit) if word)
+    changes = " + changes" if repository.get("dirty") else ""
     left, since = ttl_left(environment, at), idle(environment, at)
     return [
         ("Name", clean(environment["name"])),
@@ -74,7 +75,10 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
         ("Owner", clean(environment.get("owner") or "")),
         ("Status", status_words(environment)),
         ("Ended by", clean(environment.get("ended_by") or "")),
-        ("Repository", f"{clean(repository.get('name') or '-')} {at_commit}{' + changes' * bool(repository.get('dirty'))}"),
+        (
+            "Repository",
+            f"{clean(repository.get('name') or '-')} {at_commit}{changes}",
+        ),
         ("From", clean(repository.get("url") or "")),
         ("Provider", " ".join(clean(provider[key]) for key in ("name", "type", "region") if provider.get(key))),
         ("Address", address(environment)),

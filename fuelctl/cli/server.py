@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`fuelctl server`: the control plane itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated, Any
+
+import typer
+
+from fuelctl import __version__, paths
+from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.cli import _settings
+from fuelctl.cli._context import AsJson, connect, ensure
+from fuelctl.cli._environment import moment, now
+from fuelctl.cli._output import clean, duration, emit, note, say
+from fuelctl.client import Client, ServerUnreachableError
+
+app = typer.Typer(help="Start, stop and inspect the control plane.", no_args_is_help=True)
+
+#: The server finishes the work under way before it ends; provisioning takes minutes.
+_STOP_SECONDS = 600.0
+#: Parking and closing take this long at most.
+_GRACE_SECONDS = 60.0
+
+
+@app.command()
+def start(as_json: AsJson = False) -> None:
+    """Start the embedded server; harmless when it runs."""
+    _only_embedded("start")
+    ensure()
+    status(as_json=as_json)
+
+
+@app.command()
+def stop(
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, max=3600, metavar="SECONDS", help="Then park what is still under way.")
+    ] = _STOP_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the embedded server when the work under way is done; harmless when it does not run.
+
+    Work that was parked goes on when the server starts again.
+    """
+    _only_embedded("stop")
+    client = connect(start=False)
+    try:
+        pid = client.health().get("pid")
+        busy = client.stop_server(wait_seconds=wait).get("waiting_for")
+    except ServerUnreachableError:
+        emit({"running": False, "stopped": False}) if as_json else say("The server does not run.")
+        return
+    if busy and not as_json:
+        note("Waiting for the work under way to end.")
+    try:
+        _wait_for_end(client, pid, wait + _GRACE_SECONDS)
+    except KeyboardInterrupt:
+        note("\nDetached: the server ends when the work under way is done.")
+        raise typer.Exit(130) from None
+    emit({"running": False, "stopped": True}) if as_json else say("The server has stopped.")
+
+
+def _only_embedded(verb: str) -> None:
+    url = _settings.server().url
+    if url:
+        raise UsageError(
+            f"server.url points at {url}, which is not this machine's to {verb}",
+            hint="take server.url out to use your own",
+        )
+
+
+def _wait_for_end(client: Client, pid: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            client.health()
+        except FuelError:
+            if not isinstance(pid, int) or not _alive(pid):
+                return
+        time.sleep(0.1)
+    raise FuelError(
+        f"The server has not ended within {duration(seconds)}",
+        hint=f"see what it is doing: fuelctl ls, and {paths.server_log()}",
+    )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say whether the server runs, where, and when its reaper last did. Never starts it."""
+    client = connect(start=False)
+    facts: dict[str, Any] = {
+        "running": False,
+        "endpoint": client.endpoint,
+        "version": None,
+        "pid": None,
+        "reaper": None,
+    }
+    if client.embedded:
+        facts["log"] = str(paths.server_log())
+    try:
+        health, listed = client.health(), client.environments()
+    except ServerUnreachableError:
+        if not client.embedded:
+            raise
+        emit(facts) if as_json else say("The server does not run; the next command that needs it starts it.")
+        return
+    facts |= {
+        "running": True,
+        "version": health.get("version"),
+        "pid": health.get("pid"),
+        "operations": health.get("operations"),
+        "reaper": listed.get("reaper"),
+        "environments": len(listed["environments"]),
+    }
+    if as_json:
+        emit(facts)
+        return
+    for line in _status_lines(facts):
+        say(line)
+
+
+def _status_lines(facts: dict[str, Any]) -> list[str]:
+    last = moment((facts["reaper"] or {}).get("last_cycle_at"))
+    cycle = f"last ran {duration((now() - last).total_seconds())} ago" if last else "has not run yet"
+    version = clean(facts["version"] or "")
+    other = f" (this fuelctl is {__version__})" if version and version != __version__ else ""
+    rows = [
+        ("Server", f"runs at {clean(facts['endpoint'])}"),
+        ("Version", version + other),
+        ("PID", str(facts["pid"] or "")),
+        ("Reaper", cycle),
+        ("Live", f"{facts['environments']} environments"),
+        ("Log", clean(facts.get("log") or "")),
+    ]
+    return [f"{label + ':':<9} {value}" for label, value in rows if value]
+
+
+@app.command()
+def run(
+    bind: Annotated[
+        str | None,
+        typer.Option("--bind", metavar="ADDRESS", help="HOST:PORT, or unix:PATH; default: this user's own socket."),
+    ] = None,
+) -> None:
+    """Run the control plane in the foreground, until SIGTERM."""
+    # The only place where CLI and control plane meet in one process: this command is the control plane.
+    import importlib
+
+    serve: Any = importlib.import_module("fuelctl.serve")
+    raise typer.Exit(int(serve.run(bind) or 0))

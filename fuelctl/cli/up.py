@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`fuelctl up`: from a repository to a running environment."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl._shared._identity import check_environment_name
+from fuelctl.cli import _ask, _context, _launch, _outcome, _plan, _secrets
+from fuelctl.cli._output import can_ask, clean, emit, note, say
+from fuelctl.cli._progress import follow
+from fuelctl.cli._view import make_view
+from fuelctl.client import Client
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a person asked for, in one piece."""
+
+    location: str
+    name: str | None
+    provider: str | None
+    blueprint: Path | None
+    branch: str | None
+    ttl: str | None
+    idle: str | None
+    secrets: list[str]
+    secret_files: list[str]
+    agent_home: Path | None
+    clean: bool
+    keep_on_error: bool
+    yes: bool
+    as_json: bool
+
+
+@app.command()
+def up(
+    location: Annotated[
+        str, typer.Argument(metavar="[PATH|URL]", help="Folder of a git repository, or its URL.", show_default=False)
+    ] = ".",
+    *,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the environment; default: the repository's.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option("--provider", help="Where its machine comes from.")] = None,
+    blueprint: Annotated[
+        Path | None, typer.Option("--blueprint", metavar="FILE", help="Use this instead of .fuel-code/env.yaml.")
+    ] = None,
+    branch: Annotated[str | None, typer.Option("--branch", help="Not what is checked out, but this.")] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option("--ttl", metavar="DURATION", help="Time to live: 8h, 30m, 2d."),
+    ] = None,
+    idle: Annotated[
+        str | None, typer.Option("--idle", metavar="DURATION", help="End it when nothing happened for this long.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret", metavar="NAME", help="Give it this variable of your shell, kept out of every log. Repeatable."
+        ),
+    ] = None,
+    secret_file: Annotated[
+        list[str] | None,
+        typer.Option("--secret-file", metavar="NAME=PATH", help="The same, with the value from a file. Repeatable."),
+    ] = None,
+    agent_home: Annotated[
+        Path | None,
+        typer.Option(
+            "--agent-home",
+            metavar="PATH",
+            help="Give the agent settings, hooks and MCP servers from here, for example ~/.claude.",
+        ),
+    ] = None,
+    clean_: Annotated[bool, typer.Option("--clean", help="Leave uncommitted changes at home.")] = False,
+    keep_on_error: Annotated[
+        bool,
+        typer.Option("--keep-on-error", help="Do not undo a failed provisioning; hold it for a look until its TTL."),
+    ] = False,
+    yes: _context.Yes = False,
+    ssh: Annotated[bool, typer.Option("--ssh", help="Enter the environment as soon as it is ready.")] = False,
+    attach: Annotated[
+        str | None,
+        typer.Option(
+            "--attach",
+            metavar="ENV",
+            help="Follow one that is being provisioned; send the rest of its source.",
+            autocompletion=_context.complete_environment,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    as_json: _context.AsJson = False,
+) -> None:
+    """Take a repository to a running environment.
+
+    The blueprint is .fuel-code/env.yaml, or is detected; what was found, and where, is shown before anything is made.
+    Uncommitted changes travel along. Ctrl-C detaches: the work goes on, and --attach or `fuelctl logs -f` picks it up.
+    """
+    if ssh and as_json:
+        raise UsageError("--ssh needs the terminal, and --json wants stdout for itself", hint="give one of the two")
+    if attach is not None:
+        client = _context.connect()
+        _watch(client, _context.find(client, attach), replay=True, as_json=as_json, ssh=ssh)
+        return
+    options = _Options(
+        location, name, provider, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
+        clean_, keep_on_error, yes, as_json,
+    )  # fmt: skip
+    plan = _make_plan(options)
+    if dry_run:
+        _show(plan, as_json=as_json, to_stdout=True)
+        return
+    if not yes and not can_ask():
+        raise _ask.nobody_to_ask()
+    client = _context.connect()
+    _settle_name(client, plan)
+    _show(plan, as_json=as_json, to_stdout=not as_json)
+    if not yes:
+        _ask.confirm("Make this environment?")
+    environment = _start(client, plan, options)
+    _watch(client, environment, replay=False, as_json=as_json, ssh=ssh)
+
+
+def _make_plan(options: _Options) -> _plan.Plan:
+    """Look at everything, change nothing."""
+    from fuelctl import source
+    from fuelctl._shared import _blueprint
+
+    if options.name is not None:
+        check_environment_name(options.name)
+    if options.agent_home is not None and not options.agent_home.expanduser().is_dir():
+        raise UsageError(f"{options.agent_home} is no folder", where="--agent-home")
+    repository = source.inspect(options.location, branch=options.branch, clean=options.clean)
+    found, origin, details = _plan.blueprint_of(repository.folder, options.blueprint)
+    ttl_seconds, idle_seconds = _plan.lease(found, options.ttl, options.idle)
+    blueprint = _blueprint.to_dict(found)
+    if options.provider is not None:
+        blueprint["provider"]["name"] = options.provider
+    _plan.check_provider(blueprint["provider"]["name"])
+    wish = options.name or blueprint["name"] or _plan.slug(repository.name)
+    return _plan.Plan(
+        name=wish,
+        base_name=wish,
+        named=options.name is not None,
+        repository=repository,
+        blueprint=blueprint,
+        origin=origin,
+        ttl_seconds=ttl_seconds,
+        idle_seconds=idle_seconds,
+        secrets=_secrets.gather(options.secrets, options.secret_files, blueprint["secrets"], os.environ),
+        evidence=details.get("evidence", []),
+        conflicts=details.get("conflicts", []),
+        troubles=details.get("troubles", []),
+    )
+
+
+def _settle_name(client: Client, plan: _plan.Plan) -> None:
+    """The name that it is going to have, as far as one can know before asking."""
+    taken = _launch.names_in_use(client)
+    if plan.named and plan.name in taken:
+        raise FuelError(
+            f"The name {plan.name} is taken by an environment that is still there",
+            hint=f"choose another --name, or end that one: fuelctl down {plan.name}",
+            code="name_taken",
+        )
+    plan.name = plan.name if plan.named else _plan.free_name(plan.base_name, taken)
+
+
+def _show(plan: _plan.Plan, *, as_json: bool, to_stdout: bool) -> None:
+    if as_json and to_stdout:
+        emit(plan.as_dict())
+        return
+    for line in _plan.plan_lines(plan):
+        (say if to_stdout else note)(line)
+    (say if to_stdout else note)("")
+
+
+def _start(client: Client, plan: _plan.Plan, options: _Options) -> dict[str, Any]:
+    """Pack the source, have the environment made, keep the packed source for the upload."""
+    from fuelctl import source
+
+    target = _launch.new_upload_file()
+    try:
+        packed = source.pack(plan.repository, target)
+        home = options.agent_home.expanduser().absolute() if options.agent_home else None
+        environment = _launch.create(
+            client, plan, packed, owner=getpass.getuser(), agent_home=home, keep_on_error=options.keep_on_error
+        )
+        _launch.keep_for_upload(packed, environment["id"])
+    except KeyboardInterrupt:
+        note("\nInterrupted while the source was being packed: nothing was started.")
+        raise typer.Exit(130) from None
+    finally:
+        target.unlink(missing_ok=True)
+    if not options.as_json:
+        note(f"{clean(environment['name'])} ({environment['id']})")
+    return environment
+
+
+def _watch(client: Client, environment: dict[str, Any], *, replay: bool, as_json: bool, ssh: bool) -> None:
+    """Send what is missing of the source, follow to the end of provisioning, and say how it ended."""
+    environment_id, name = environment["id"], clean(environment["name"])
+    sent = False
+    try:
+        with make_view(sys.stderr) as view:
+            if environment["status"] == "provisioning":
+                _launch.send(client, environment_id, view.upload)
+            sent = True
+            if environment["status"] == "provisioning" or replay:
+                environment = follow(client, environment_id, view.event, _outcome.is_settled)
+    except KeyboardInterrupt:
+        for line in _outcome.detached_lines(name, sent=sent):
+            note(line)
+        raise typer.Exit(130) from None
+    if as_json:
+        code = _outcome.settle(client, environment, note)
+        emit(client.environment(environment_id))
+    else:
+        code = _outcome.settle(client, environment, say)
+    if code == 0 and ssh:
+        from fuelctl.cli.ssh import interactive
+
+        code = interactive(client, environment)
+    raise typer.Exit(code)
