@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository that an environment is made from: looked at where it is, then packed into one file for the way.
+
+Local repositories are never changed. URLs are fetched with the caller's own git, so no credential leaves this machine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl._shared._workspace import _pack
+from fuelctl._shared._workspace._git import Git, Report, silent
+from fuelctl._shared._workspace._names import (
+    Resolve,
+    check_branch,
+    check_text,
+    looks_like_url,
+    parse_url,
+    repository_name,
+)
+from fuelctl._shared._workspace._submodules import declared
+
+__all__ = ["Packed", "Repository", "inspect", "pack"]
+
+#: Clones and exports that a killed run left behind are removed after this many seconds.
+_FORGET = 86400
+
+
+@dataclass
+class Repository:
+    """What is going to be launched."""
+
+    name: str
+    #: Where others can fetch it from, without credentials; None when only this machine knows it.
+    url: str | None
+    commit: str
+    #: None for a detached HEAD.
+    branch: str | None
+    #: A folder that holds the tree of the launch, for the blueprint: the caller's own, or a temporary one.
+    folder: Path
+    #: Paths that differ from the commit and go along, untracked ones included.
+    changed: list[str]
+    #: What a person should know before going on, one line each: what does not go along, and why.
+    notes: list[str]
+    clean: bool
+    described: _pack.Repository = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The source bundle in one tar file."""
+
+    path: Path
+    sha256: str
+    #: Bytes.
+    size: int
+
+
+def inspect(
+    location: str | os.PathLike[str],
+    *,
+    branch: str | None = None,
+    clean: bool = False,
+    report: Report = silent,
+    resolve: Resolve | None = None,
+) -> Repository:
+    """Look at a path or URL; a URL is cloned into the cache folder first. Nothing of the caller's is changed.
+
+    :param branch: launch this branch instead of what is checked out; uncommitted work then stays behind.
+    :param clean: leave uncommitted work behind.
+    :raises UsageError: no such repository or branch, no commit yet, or an address that git must not be given.
+    """
+    text = check_text(os.fspath(location))
+    if branch is not None:
+        check_branch(branch)
+    if looks_like_url(text):
+        return _inspect_url(text, branch, report, resolve)
+    path = str(Path(text).expanduser())
+    described = _pack.describe(path, branch)
+    changed = [] if clean else _pack.changed_files(described)
+    notes = _notes(described, path, changed, clean)
+    folder = Path(described.worktree) if described.worktree and described.is_head else _export(described)
+    return Repository(
+        name=described.name,
+        url=described.url,
+        commit=described.commit,
+        branch=described.branch,
+        folder=folder,
+        changed=changed,
+        notes=notes,
+        clean=clean,
+        described=described,
+    )
+
+
+def pack(repository: Repository, target: str | os.PathLike[str], *, report: Report = silent) -> Packed:
+    """Write the source bundle as one tar to `target`, whole or not at all.
+
+    `report` hears of git's phases in per cent and of `Packing` in bytes.
+    """
+    path = Path(target)
+    temporary = path.with_name(path.name + ".part")
+    with _scratch("pack-") as folder:
+        _pack.write_bundle(repository.described, str(folder), clean=repository.clean, report=report)
+        try:
+            with temporary.open("wb") as stream:
+                writer = _Hashing(stream, _size(folder), report)
+                _write_tar(folder, writer)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise paths.storage_error(error, path) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    return Packed(path, writer.digest.hexdigest(), writer.written)
+
+
+class _Hashing(io.RawIOBase):
+    """Passes bytes on to a file, counted and hashed on the way."""
+
+    def __init__(self, stream: IO[bytes], total: int, report: Report) -> None:
+        self._stream = stream
+        self._total = total
+        self._report = report
+        self._told = 0
+        self.digest = hashlib.sha256()
+        self.written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # tarfile writes bytes only
+        self._stream.write(data)
+        self.digest.update(data)
+        self.written += len(data)
+        if self.written - self._told > 1 << 22:
+            self._told = self.written
+            self._report("Packing", min(self.written, self._total), self._total)
+        return len(data)
+
+
+def _write_tar(folder: Path, writer: _Hashing) -> None:
+    """The same bytes for the same content: sorted, without times and owners."""
+    with tarfile.open(fileobj=writer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                member = tarfile.TarInfo(path.relative_to(folder).as_posix())
+                member.size, member.mode = path.stat().st_size, 0o644
+                with path.open("rb") as stream:
+                    archive.addfile(member, stream)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _inspect_url(text: str, branch: str | None, report: Report, resolve: Resolve | None) -> Repository:
+    from fuelctl.git import clone
+
+    address = parse_url(text, resolve)
+    folder = _kept_scratch("clone-") / repository_name(address.shown or address.url)
+    notes = clone(address, folder, branch, report=report)
+    try:
+        described = _pack.describe(str(folder), name=folder.name)
+    except UsageError as error:
+        if error.code == "repository_empty":
+            raise UsageError(
+                "the repository is empty: it has no commit yet",
+                where=address.shown or text,
+                hint="push something first",
+                code="repository_empty",
+            ) from error
+        raise
+    return Repository(
+        name=described.name,
+        url=described.url,
+        commit=described.commit,
+        branch=described.branch,
+        folder=folder,
+        changed=[],
+        notes=notes,
+        # Line ends and filters can make a fresh clone look changed.
+        clean=True,
+        described=described,
+    )
+
+
+def _notes(described: _pack.Repository, path: str, changed: list[str], clean: bool) -> list[str]:
+    notes = []
+    if described.worktree and Path(path).resolve() != Path(described.worktree).resolve():
+        notes.append(f"{path} lies in the repository {described.worktree}, which goes along as a whole")
+    if described.worktree and not described.is_head and not clean and _pack.changed_files(_at_head(path)):
+        notes.append(f"uncommitted work stays behind: it does not belong to branch {described.branch}")
+    if len(changed) > 1000:
+        notes.append(f"{len(changed)} files are not committed: does .gitignore lack something?")
+    for _name, inner, _url, _commit in declared(described.git(), described.commit):
+        if not described.worktree or not (Path(described.worktree) / inner / ".git").exists():
+            notes.append(f"submodule {inner} stays behind: it is not checked out here")
+    return notes
+
+
+def _at_head(path: str) -> _pack.Repository:
+    return _pack.describe(path)
+
+
+def _export(described: _pack.Repository) -> Path:
+    """The tree of the launch commit in a temporary folder."""
+    folder = _kept_scratch("tree-")
+    index = folder.with_name(folder.name + ".index")
+    private = {"GIT_INDEX_FILE": str(index)}
+    git = Git(None, options=["--git-dir", described.git_dir, "--work-tree", str(folder)], extra=private)
+    try:
+        git.run("read-tree", described.commit)
+        git.run("checkout-index", "--all", "--force", "--quiet")
+    finally:
+        with suppress(OSError):
+            index.unlink()
+    return folder
+
+
+def _kept_scratch(prefix: str) -> Path:
+    """A temporary folder that lives as long as this process; what killed ones left is removed by the way."""
+    parent = paths.private_folder(paths.cache_folder() / "sources")
+    for old in parent.iterdir():
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > _FORGET:
+                shutil.rmtree(old)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _scratch(prefix: str) -> Iterator[Path]:
+    try:
+        parent = paths.private_folder(paths.cache_folder() / "sources")
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
+            yield Path(name)
+    except FuelError:
+        raise
+    except OSError as error:
+        raise paths.storage_error(error, paths.cache_folder()) from error
