@@ -169,6 +169,8 @@ class Story:
         name = str(role or "").removeprefix(_COLLECTION)
         if name.startswith("provider_"):
             return self._provider_stage
+        if self._provider_stage == "destroy" and name == "workspace":
+            return "survey"
         return _ROLE_STAGES.get(name)
 
     def _stages_of(self, module: str | None) -> list[str]:

@@ -23,7 +23,8 @@ _PASSED = frozenset({"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUT
 _PASSED_PREFIXES = ("DOCKER_", "SSL_")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
 _NOT_PASSED = frozenset({"DOCKER_AUTH_CONFIG", "SSH_AUTH_SOCK"})
-_SHORTEST_SECRET = 4
+#: Hiding shorter values would black out half of every message.
+_SHORTEST_SECRET = 6
 _HIDDEN = "********"
 _LARGEST_RECORD = 4 * 1024 * 1024
 _RUNS_KEPT = 10

@@ -43,6 +43,12 @@ _WANTED = frozenset(
 )
 
 
+class FileOf(str):
+    """A variable's value that becomes the path of the private file of this name (see `files`)."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended.
@@ -55,6 +61,8 @@ class RunResult:
     rc: int
     results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     failure: dict[str, Any] | None = None
+    #: Results are as the modules gave them: what of them is kept or shown goes through this.
+    scrub: Callable[[Any], Any] = field(default=lambda value: value, compare=False, repr=False)
 
     def of(self, module: str) -> dict[str, Any]:
         """What `fuel_code.remote.<module>` returned, later results over earlier ones; empty when it did not run."""
@@ -84,7 +92,7 @@ def run_playbook(
     :param record: folder in which the scrubbed events are kept.
     :param lock: held for as long as any process of the run lives.
     :param on_events: gets typed events `{type, at, data}`, several at a time, scrubbed. What it raises ends the run.
-    :param files: further secrets, variable name -> content, each in a file (0600) whose path the variable gets.
+    :param files: further secrets, name -> content, each in a file (0600) whose path stands where `FileOf(name)` is.
     """
     scrub = Scrubber([*secrets.values(), *(files or {}).values()])
     with _run_files.private_data(record) as folder, Record(record, Path(playbook).stem.split(".")[-1]) as kept:
@@ -110,17 +118,17 @@ def run_playbook(
             rc = _end(process)
         if stopped or (rc == 128 + 15):
             following.finish(ok=True)
-            return RunResult("stopped", rc, story.results)
+            return RunResult("stopped", rc, story.results, scrub=scrub)
         following.finish(ok=rc == 0)
         if rc == 0:
-            return RunResult("ok", 0, story.results)
+            return RunResult("ok", 0, story.results, scrub=scrub)
         if rc == _LOCK_BUSY:
             failure = {"message": "another run still works on this environment", "code": "busy", "stage": None}
-            return RunResult("busy", rc, story.results, {"hint": None, "where": None, "tail": [], **failure})
+            return RunResult("busy", rc, story.results, {"hint": None, "where": None, "tail": [], **failure}, scrub)
         said = (folder / "stderr").read_bytes()[-_KEPT_OF_STDERR:].decode("utf-8", "replace")
         for line in said.splitlines():
             story.ansible({"event": "error", "stdout": scrub(line)})
-        return RunResult("failed", rc, story.results, scrub(story.explain(rc)))
+        return RunResult("failed", rc, story.results, scrub(story.explain(rc)), scrub)
 
 
 class _Following:
@@ -214,9 +222,8 @@ class _Tail:
 def _prepare(
     folder: Path, playbook: str, variables: Mapping[str, Any], secrets: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
-    given = {**variables, "remote_progress_path": str(folder / "progress.jsonl")}
-    for name, content in files.items():
-        given[name] = str(_private(folder / name, content))
+    written = {name: str(_private(folder / name, content)) for name, content in files.items()}
+    given = {**_with_files(variables, written), "remote_progress_path": str(folder / "progress.jsonl")}
     if secrets:
         given["remote_secrets_file"] = str(_private(folder / "secrets.json", json.dumps(dict(secrets))))
     _private(folder / "variables.json", json.dumps(_run_files.unsafe(given)))
@@ -224,6 +231,16 @@ def _prepare(
         (folder / name).mkdir()
     _private(folder / "inventory" / "hosts", "localhost ansible_connection=local\n")
     _private(folder / "run.json", json.dumps({"playbook": playbook}))
+
+
+def _with_files(value: Any, written: Mapping[str, str]) -> Any:
+    if isinstance(value, FileOf):
+        return written[value]
+    if isinstance(value, Mapping):
+        return {name: _with_files(item, written) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_files(item, written) for item in value]
+    return value
 
 
 def _private(file: Path, content: str) -> Path:

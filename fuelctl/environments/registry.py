@@ -141,7 +141,7 @@ def begin_termination(
             "operation_options": {"discard": discard or cancels or bool(row.operation_options.get("discard"))},
             "ended_by": by,
             "check_at": core.clock().wall,
-            "retries": 0,
+            "retries": row.retries if row.status == Status.TERMINATING else 0,
         }
         if row.status != Status.TERMINATING:
             failed = error is not None or (row.status == Status.ERROR and by != "user")
@@ -149,12 +149,26 @@ def begin_termination(
             values |= {"error": error} if error is not None else {}
         if cancels:
             values["status"] = Status.TERMINATING
+        again = row.status == Status.TERMINATING and not under_way
         environments.change(session, environment_id, **values)
+        if again:
+            return _existing(session, environment_id), operation_id
         started = [core.event("remote.terminate.start", {"by": by, "discard": discard})]
         if cancels:
             started.append(core.event("remote.update", {"status": Status.TERMINATING}))
         events.append(session, environment_id, started)
         return _existing(session, environment_id), operation_id
+
+
+def renew_operation(core: Core, environment_id: str, operation_id: str) -> str | None:
+    """A new id for an operation whose workflow ended without settling it; None when it is not the current one."""
+    with core.write() as session:
+        row = _existing(session, environment_id)
+        if row.operation_id != operation_id or row.ended_at is not None:
+            return None
+        renewed = new_ulid(core.clock().wall)
+        environments.change(session, environment_id, operation_id=renewed)
+        return renewed
 
 
 def extend_lease(core: Core, environment_id: str, ttl_seconds: int) -> EnvironmentRow:

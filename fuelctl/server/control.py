@@ -28,7 +28,7 @@ def healthz() -> Response:
         version=__version__,
         pid=os.getpid(),
         instance=given.core.instance,
-        stopping=given.stopping(),
+        stopping=given.stopping() or given.draining(),
         operations=len(given.operations()),
     )
 

@@ -29,6 +29,7 @@ class Parts:
     token: str | None = None
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False
+    draining: Callable[[], bool] = lambda: False
     operations: Callable[[], list[str]] = list
 
 

@@ -18,7 +18,7 @@ from fuelctl.environments.registry import ConflictError, NotFoundError
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.idempotency import InFlightError
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
@@ -86,7 +86,7 @@ def _on_fuel_error(error: FuelError) -> Response:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), None)
     if status is None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        _log.error("%s %s: %s", request.method, request.path, error)
+        _logger.error("%s %s: %s", request.method, request.path, error)
     return problem(int(status), error.message, **{k: v for k, v in error.as_dict().items() if k != "message"})
 
 
@@ -115,7 +115,7 @@ def _on_exception(error: Exception) -> Response:
             hint="free some space and repeat",
             code="disk_full",
         )
-    _log.exception("%s %s", request.method, request.path)
+    _logger.exception("%s %s", request.method, request.path)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "the control plane failed; its log says more",

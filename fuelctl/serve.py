@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One running control plane: database, workflows, reaper and API, under gunicorn with one threaded worker.
+
+`run(None)` is the embedded server of one user on a Unix socket; `run("HOST:PORT")` serves TCP and asks for a token.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from fuelctl import __version__, config, paths
+from fuelctl._shared._errors import FuelError
+from fuelctl.config import Settings
+from fuelctl.environments.core import Core
+from fuelctl.server.app import create_app
+from fuelctl.server.parts import Parts
+from fuelctl.store.database import Database, sqlite_url
+from fuelctl.store.secrets import Safe
+from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.reaper import Reaper
+from fuelctl.workflows.run import Plant
+
+_logger = logging.getLogger(__name__)
+_GRACE_SECONDS = 5
+_ASK_EVERY = 0.1
+_LOCK_SECONDS = 30.0
+
+
+class ControlPlane:
+    """Everything below HTTP, in one process. `start` is what the API is handed."""
+
+    def __init__(self, settings: Settings) -> None:
+        paths.private_folder(paths.state_folder())
+        self.settings = settings
+        self.database = Database(settings.database or sqlite_url(paths.database_file()))
+        self.database.migrate()
+        self.core = Core(self.database, Safe(paths.secret_key_file()))
+        self.plant = Plant(self.core, settings.callback_url, settings.max_source_bytes)
+        self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
+        self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds)
+        self._closing = threading.Event()
+        self._draining = threading.Event()
+
+    def start(self) -> None:
+        """Take up what was in flight, then look at everything."""
+        self.engine.launch()
+        self.reaper.start()
+
+    def parts(self, *, embedded: bool, token: str | None = None) -> Parts:
+        """What the API works with."""
+        return Parts(
+            core=self.core,
+            start=self.engine.start,
+            settings=self.settings,
+            embedded=embedded,
+            token=token,
+            stop=self._stop,
+            stopping=self._closing.is_set,
+            draining=self._draining.is_set,
+            operations=self.engine.running,
+        )
+
+    def park(self) -> None:
+        """Stop work where it is, children included; the next process resumes it."""
+        self._closing.set()
+        self.plant.parking.set()
+        self.core.bell.ring()
+
+    def _stop(self, wait_seconds: float) -> list[str]:
+        """Drain, then ask gunicorn's parent process to end us all."""
+        waiting = self.engine.running()
+        if not self._draining.is_set():
+            self._draining.set()
+            threading.Thread(target=self._drain, args=(wait_seconds,), name="drain", daemon=True).start()
+        return waiting
+
+    def _drain(self, wait_seconds: float) -> None:
+        end = time.monotonic() + wait_seconds
+        # At least one turn, so that the answer to the request that asks for this gets out.
+        time.sleep(_ASK_EVERY)
+        while self.engine.running() and time.monotonic() < end:
+            time.sleep(_ASK_EVERY)
+        os.kill(os.getppid(), signal.SIGTERM)
+
+
+class _Server(BaseApplication):  # type: ignore[misc] - gunicorn has no types
+    """gunicorn, configured by us alone: no file, no environment variable, no command line."""
+
+    def __init__(self, bind: str | None, settings: Settings) -> None:
+        self._bind = bind
+        self._settings = settings
+        self._plane: ControlPlane | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        socket = paths.server_socket()
+        options: dict[str, Any] = {
+            "bind": self._bind or f"unix:{socket}",
+            "umask": 0o177,
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._settings.threads,
+            "timeout": 120,
+            "graceful_timeout": _GRACE_SECONDS,
+            "keepalive": 2,
+            "limit_request_line": 8190,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "proc_name": "fuelctl-server",
+            "when_ready": self._on_ready,
+            "worker_int": self._on_stop,
+            "worker_exit": self._on_exit,
+            "post_worker_init": self._on_worker,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """In the worker, after the fork: threads and connections do not survive one."""
+        self._plane = ControlPlane(self._settings)
+        app = create_app(self._plane.parts(embedded=self._bind is None, token=_token() if self._bind else None))
+        self._plane.start()
+        return app
+
+    def _on_ready(self, _arbiter: Any) -> None:
+        document = {"pid": os.getpid(), "version": __version__, "bind": self._bind or str(paths.server_socket())}
+        if self._bind is None:
+            paths.private_file(paths.server_file(), json.dumps(document).encode("utf-8"))
+
+    def _on_worker(self, worker: Any) -> None:
+        original = worker.handle_exit
+
+        def on_exit(*arguments: Any) -> None:
+            self._on_stop(worker)
+            original(*arguments)
+
+        signal.signal(signal.SIGTERM, on_exit)
+
+    def _on_stop(self, _worker: Any) -> None:
+        if self._plane is not None:
+            self._plane.park()
+
+    def _on_exit(self, _arbiter: Any, _worker: Any) -> None:
+        if self._plane is not None:
+            self._plane.park()
+            # Children end with their life line; whoever would wait for threads here would wait for parked work.
+            sys.stderr.flush()
+            os._exit(0)
+
+
+def run(bind: str | None = None) -> None:
+    """Serve until told to stop. FuelError when it cannot begin: another one runs, or the state cannot be written."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    settings = config.load()
+    paths.private_folder(paths.state_folder())
+    paths.private_folder(paths.server_socket().parent)
+    with_lock = _only_one()
+    # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
+    Database(settings.database or sqlite_url(paths.database_file())).migrate()
+    Safe(paths.secret_key_file())
+    os.umask(0o077)
+    try:
+        _Server(bind, settings).run()
+    finally:
+        os.close(with_lock)
+
+
+def _only_one() -> int:
+    """The lock of this user's server: inherited by the worker, so it is held until that one has ended too."""
+    file = paths.server_instance_lock()
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise paths.storage_error(error, file) from error
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise FuelError(
+                    "another server of this user is running", hint="fuelctl server stop", code="already_running"
+                ) from error
+            time.sleep(_ASK_EVERY)
+        else:
+            return descriptor
+
+
+def _token() -> str:
+    """The token (0600) that a server on TCP asks for; made at its first start."""
+    file: Path = paths.state_folder() / "server.token"
+    if not file.exists():
+        paths.private_file(file, secrets.token_urlsafe(32).encode("ascii"))
+    return file.read_text(encoding="ascii").strip()
+
+
+def main() -> int:
+    """`python -m fuelctl.serve`: the embedded server; a failure to start is one line on stderr."""
+    try:
+        run(None)
+    except FuelError as error:
+        sys.stderr.write(f"error: {json.dumps(error.as_dict())}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make sure that this user's embedded server runs. Standard library only: every command of the CLI passes here."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fuelctl import __version__, paths
+from fuelctl._shared._errors import FuelError
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_ASK_EVERY = 0.05
+_TAIL_BYTES = 8192
+_LARGEST_LOG = 16 * 1024 * 1024
+
+
+def ensure_running() -> Path:
+    """The socket of a server of this version: found, or started. FuelError with the server's own reason when it cannot.
+
+    Ten commands at once start one: the others wait for its lock, and find it done.
+    """
+    file = paths.server_socket()
+    if _version() == __version__ and _answers(file):
+        return file
+    paths.private_folder(paths.state_folder())
+    with _alone():
+        running = _version()
+        if _answers(file):
+            if running == __version__:
+                return file
+            # Work in flight is parked, and taken up by the new one.
+            stop_running(wait_seconds=0)
+        _start(file)
+    return file
+
+
+def stop_running(wait_seconds: float = 600.0) -> bool:
+    """Stop the embedded server after its work, at most `wait_seconds` later; False when none runs."""
+    file = paths.server_socket()
+    if not _answers(file):
+        return False
+    with suppress(OSError, http.client.HTTPException):
+        _call(file, "POST", "/api/server/stop", {"wait_seconds": wait_seconds})
+    end = time.monotonic() + wait_seconds + _STOP_SECONDS
+    while time.monotonic() < end:
+        if not _held(paths.server_instance_lock()):
+            return True
+        time.sleep(_ASK_EVERY)
+    raise FuelError(
+        "the server does not stop", hint=f"see {paths.server_log()}", where=str(file), code="server_does_not_stop"
+    )
+
+
+def _start(file: Path) -> None:
+    log = paths.server_log()
+    try:
+        if log.exists() and log.stat().st_size > _LARGEST_LOG:
+            log.replace(log.with_suffix(".log.1"))
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise paths.storage_error(error, log) from error
+    begun = os.fstat(descriptor).st_size
+    root = str(Path(__file__).resolve().parent.parent)
+    inherited = os.environ.get("PYTHONPATH")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root])}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fuelctl.serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise _failure(log, begun)
+        if _healthy(file):
+            # It is nobody's child to be waited for: it goes on when this command has ended.
+            process.returncode = 0
+            return
+        time.sleep(_ASK_EVERY)
+    process.terminate()
+    process.wait(_STOP_SECONDS)
+    raise FuelError(
+        f"the server did not start within {_START_SECONDS:.0f} s", hint=f"see {log}", code="server_start_failed"
+    )
+
+
+def _failure(log: Path, begun: int) -> FuelError:
+    """The reason that the server wrote before it ended."""
+    with log.open("rb") as opened:
+        opened.seek(max(begun, opened.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        lines = [line for line in opened.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    for line in reversed(lines):
+        if line.startswith("error: "):
+            with suppress(ValueError, TypeError):
+                facts = json.loads(line.removeprefix("error: "))
+                return FuelError(facts.pop("message"), **facts)
+    last = lines[-1] if lines else "it said nothing"
+    return FuelError(f"the server did not start: {last}", hint=f"see {log}", code="server_start_failed")
+
+
+def _version() -> str | None:
+    try:
+        document = json.loads(paths.server_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document.get("version") if isinstance(document, dict) else None
+
+
+def _answers(file: Path) -> bool:
+    """Whether somebody listens; a socket file that a dead server left refuses."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5.0)
+        try:
+            connection.connect(str(file))
+        except OSError:
+            return False
+    return True
+
+
+def _healthy(file: Path) -> bool:
+    try:
+        return _call(file, "GET", "/healthz", None) == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _call(file: Path, method: str, target: str, body: dict[str, object] | None) -> int:
+    connection = http.client.HTTPConnection("localhost", timeout=10.0)
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.sock.settimeout(10.0)
+        connection.sock.connect(str(file))
+        content = None if body is None else json.dumps(body)
+        connection.request(method, target, body=content, headers={"Content-Type": "application/json"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One command at a time starts or stops the server."""
+    file = paths.server_lock()
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise paths.storage_error(error, file) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(file: Path) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

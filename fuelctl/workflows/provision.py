@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Provision: unpack the source, run remote_up, publish; a failure is undone at once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fuelctl._shared._errors import FuelError
+from fuelctl.environments.states import Operation
+from fuelctl.runner import RunResult
+from fuelctl.store.environments import FencedOffError
+from fuelctl.store.secrets import CALLBACK_TOKEN
+from fuelctl.workflows import source
+from fuelctl.workflows.run import Plant, Run, callback
+
+_logger = logging.getLogger(__name__)
+
+
+def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
+    """The workflow's body; returns `ready`, `error` or `superseded`. Safe to run again from the start at any time."""
+    try:
+        run = Run(plant, Operation.PROVISION, environment_id, operation_id)
+        outcome = _prepared(run, environment_id)
+        if "failure" not in outcome:
+            outcome = run.step("up", lambda: _up(run, outcome["source"]))
+        if outcome.get("stopped"):
+            return "superseded"
+        if "failure" not in outcome:
+            run.step("publish", lambda: run.journal.ready(outcome))
+            run.step("clean", lambda: source.remove(environment_id))
+            return "ready"
+        return _give_up(run, outcome["failure"])
+    except FencedOffError:
+        return "superseded"
+
+
+def _prepared(run: Run, environment_id: str) -> dict[str, Any]:
+    if run.journal.row().source is None:
+        return {"source": None}
+
+    def unpack() -> dict[str, Any]:
+        try:
+            return {"source": str(source.unpack(environment_id, run.plant.max_source_bytes))}
+        except FuelError as error:
+            return {"failure": {**error.as_dict(), "stage": "source", "tail": []}}
+
+    return dict(run.step("unpack", unpack))
+
+
+def _up(run: Run, source_path: str | None) -> dict[str, Any]:
+    row = run.journal.row()
+    now = run.plant.core.clock()
+    try:
+        secrets = run.journal.secrets()
+    except FuelError as error:
+        return {"failure": {**error.as_dict(), "stage": "source", "tail": []}}
+    token = secrets.pop(CALLBACK_TOKEN, "")
+    optional = {
+        "remote_source": source_path,
+        "remote_agent_home": row.agent_home,
+        "remote_provider_options": row.provider.get("options"),
+    }
+    variables: dict[str, Any] = {
+        "remote_blueprint": row.blueprint,
+        "remote_expires_at": int(now.wall + run.journal.lease().seconds_left(now)),
+        **{name: value for name, value in optional.items() if value},
+        **callback(run.plant.callback_url),
+    }
+    result = run.play("up", variables, secrets, {"callback_token": token})
+    if result.status == "stopped":
+        return {"stopped": True}
+    if result.status != "ok":
+        return {"failure": result.failure}
+    return _published(result)
+
+
+def _published(result: RunResult) -> dict[str, Any]:
+    made = result.of("dev_container")
+    container = made.get("environment")
+    if not isinstance(container, dict):
+        message = "the playbook ended well and made no environment"
+        return {"failure": {"message": message, "code": "no_environment", "stage": "ready", "hint": None, "tail": []}}
+    workspace = result.of("workspace")
+    agent = result.of("coding_agent").get("agent")
+    conditions = []
+    degraded = result.scrub(workspace.get("degraded"))
+    if degraded:
+        message = f"setup command failed (exit code {degraded.get('rc')}): {degraded.get('command')}"
+        conditions.append({"type": "degraded", "message": message, "details": degraded})
+    place = workspace.get("workspace") if isinstance(workspace.get("workspace"), dict) else {}
+    return {
+        "connection": {
+            "user": container.get("user"),
+            "container": container.get("container"),
+            "workspace": (place or {}).get("path") or container.get("workspace"),
+            "host_key": container.get("host_key"),
+            "ports": container.get("ports") or [],
+        },
+        "agent": {key: agent.get(key) for key in ("name", "version")} if isinstance(agent, dict) else None,
+        "resources": [{"kind": str(item["kind"]), "name": str(item["name"])} for item in made.get("resources") or []],
+        "provider": {},
+        "conditions": conditions,
+    }
+
+
+def _give_up(run: Run, failure: dict[str, Any]) -> str:
+    """Undo what was made and say what went wrong; hold it for a look when that was asked for."""
+    if run.journal.row().keep_on_error:
+        run.step("report", lambda: run.journal.failed(failure, None, held=True))
+        return "error"
+
+    def undo() -> dict[str, Any]:
+        result = run.down(discard=True)
+        if result.status == "stopped":
+            return {"stopped": True}
+        if result.status != "ok":
+            _logger.warning("%s could not be undone: %s", run.journal.environment_id, result.failure)
+        return {"receipt": result.scrub(result.of("provider_receipt").get("receipt"))}
+
+    undone = run.step("undo", undo)
+    if undone.get("stopped"):
+        return "superseded"
+    run.step("report", lambda: run.journal.failed(failure, undone["receipt"]))
+    run.step("clean", lambda: source.remove(run.journal.environment_id))
+    return "error"

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reaper: goes round, looks at what is due, starts what has to be done. The decision itself is a pure function."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import update
+
+from fuelctl.environments.clock import Now, rfc3339, wall_jump
+from fuelctl.environments.core import Core
+from fuelctl.environments.decision import SLOWEST_RETRY, Action, Decision, Observations, decide
+from fuelctl.environments.registry import begin_termination, lease_of
+from fuelctl.environments.states import Operation, Status
+from fuelctl.store import environments
+from fuelctl.store.models import EnvironmentRow, SettingRow
+from fuelctl.workflows.engine import Engine
+
+_logger = logging.getLogger(__name__)
+#: A wall clock that moved by more than this against the time since boot was set by somebody.
+_JUMP = 5.0
+_JOB = "cycle"
+#: So many periods without a cycle: the machine slept, or the scheduler waits for a time that was set away.
+_MISSED = 3
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What one round did."""
+
+    checked: int
+    ended: int
+    failed: int
+
+
+class Reaper:
+    """One round by `cycle()`, or one every `seconds` after `start()`."""
+
+    def __init__(self, core: Core, engine: Engine, seconds: float) -> None:
+        self._core = core
+        self._engine = engine
+        self._seconds = seconds
+        self._last: Now | None = None
+        self._stopped = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+
+    def start(self) -> None:
+        """Go round now, and then regularly."""
+        self._scheduler.add_job(
+            self._guarded,
+            "interval",
+            seconds=self._seconds,
+            id=_JOB,
+            next_run_time=datetime.now(UTC),
+            misfire_grace_time=None,
+        )
+        self._scheduler.start()
+        threading.Thread(target=self._watch, name="reaper-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """No further round; the one under way is finished."""
+        self._stopped.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    def cycle(self) -> Cycle:
+        """Look at everything that is due and act on it; one failure never stops the others."""
+        with self._one_at_a_time:
+            now = self._core.clock()
+            last, self._last = self._last, now
+            slept = last is not None and now.boottime - last.boottime > max(_MISSED * self._seconds, 60.0)
+            everything = last is None or slept or abs(wall_jump(last, now)) > _JUMP
+            with self._core.database.read() as session:
+                rows = environments.due(session, None if everything else now.wall)
+            running = frozenset(self._engine.running())
+            ended = failed = 0
+            for row in rows:
+                try:
+                    ended += self._handle(row, now, running, slept=slept)
+                except Exception:
+                    failed += 1
+                    _logger.exception("%s: cannot act on it", row.id)
+            done = Cycle(len(rows), ended, failed)
+            self._report(now, done)
+            return done
+
+    def _handle(self, row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool) -> int:
+        decision = decide(observe(row, now, running, slept=slept))
+        self._remember(row, now, decision)
+        if decision.action == Action.RESUME:
+            self._engine.resume(row)
+        elif decision.action in (Action.END, Action.ABANDON, Action.RETRY):
+            self._end(row, decision)
+            return 1
+        return 0
+
+    def _end(self, row: EnvironmentRow, decision: Decision) -> None:
+        error = None
+        by = row.ended_by or decision.reason
+        if decision.action == Action.ABANDON:
+            hint = "run fuelctl up again"
+            error = {
+                "message": decision.reason,
+                "hint": hint,
+                "where": row.name,
+                "code": "abandoned",
+                "stage": "source",
+                "tail": [],
+            }
+        _logger.info("%s (%s): %s, %s", row.id, row.name, decision.action, decision.reason)
+        discard = decision.action != Action.RETRY or bool(row.operation_options.get("discard"))
+        _, operation_id = begin_termination(self._core, row.id, discard=discard, by=by, error=error)
+        if operation_id is not None:
+            self._engine.start(Operation.TERMINATE, row.id, operation_id)
+
+    def _remember(self, row: EnvironmentRow, now: Now, decision: Decision) -> None:
+        record = {**decision.as_dict(), "at": rfc3339(now.wall)}
+        with self._core.database.write(durable=False) as session:
+            session.execute(
+                update(EnvironmentRow)
+                # Whoever changed the row since it was read has set a moment of their own.
+                .where(EnvironmentRow.id == row.id, EnvironmentRow.version == row.version)
+                .values(check_at=now.wall + decision.check_in, decision=record)
+            )
+
+    def _report(self, now: Now, done: Cycle) -> None:
+        value: dict[str, Any] = {
+            "last_cycle_at": rfc3339(now.wall),
+            "checked": done.checked,
+            "ended": done.ended,
+            "failed": done.failed,
+        }
+        with self._core.database.write(durable=False) as session:
+            session.merge(SettingRow(name="reaper", value=value))
+
+    def _guarded(self) -> None:
+        try:
+            self.cycle()
+        except Exception:
+            # The database may be away for a while; the next round tries again.
+            _logger.exception("the reaper's cycle failed")
+
+    def _watch(self) -> None:
+        """The scheduler waits for a time of day; when that was set back, this brings the next round forward."""
+        last = time.monotonic()
+        known = self._last
+        while not self._stopped.wait(min(self._seconds, 10.0)):
+            if self._last is not known:
+                known, last = self._last, time.monotonic()
+            elif time.monotonic() - last > _MISSED * self._seconds:
+                last = time.monotonic()
+                self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC))
+
+
+def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool) -> Observations:
+    """The row as the decision sees it."""
+    lease = lease_of(row)
+    due_in = (row.check_at or 0.0) - now.wall
+    return Observations(
+        status=row.status,
+        operation=row.operation if row.operation_id else None,
+        operation_running=row.operation_id in running,
+        age=lease.age(now),
+        seconds_left=lease.seconds_left(now),
+        source_complete=bool((row.source or {}).get("complete")),
+        held=row.status == Status.ERROR and row.ended_at is None,
+        retries=row.retries,
+        # After the wall clock was set back, the moment to retry may seem far away.
+        retry_due_in=due_in if due_in <= SLOWEST_RETRY else 0.0,
+        slept=slept,
+    )

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of one operation: its fence, its steps, and the playbooks that it calls."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbos import DBOS
+
+from fuelctl import _crashpoints, paths
+from fuelctl.environments.core import Core
+from fuelctl.environments.journal import Journal
+from fuelctl.runner import FileOf, RunResult, run_playbook
+from fuelctl.store.events import NewEvent
+from fuelctl.store.models import EnvironmentRow
+
+_ASK_EVERY = 0.25
+_PLAYBOOKS = {"up": "fuel_code.remote.remote_up", "down": "fuel_code.remote.remote_down"}
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What every run needs. `parking`: set when the server goes down; work stops where it is, to be resumed."""
+
+    core: Core
+    callback_url: str = ""
+    max_source_bytes: int = 4 * 1024**3
+    playbooks: dict[str, str] = field(default_factory=lambda: dict(_PLAYBOOKS))
+    parking: threading.Event = field(default_factory=threading.Event)
+
+
+class Run:
+    """The hands of one workflow run; its journal is the pen."""
+
+    def __init__(self, plant: Plant, operation: str, environment_id: str, operation_id: str) -> None:
+        self.plant = plant
+        self._operation = operation
+        self.journal = Journal.open(plant.core, environment_id, operation_id)
+        self._asked = 0.0
+        _crashpoints.reach(f"{operation}.fenced")
+
+    def step(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do `work` unless an earlier run did, and remember its result (plain data without secrets)."""
+        point = f"{self._operation}.{name}"
+        if name not in _crashpoints.STEPS[self._operation]:
+            raise ValueError(f"{point} is not a step that tests know")
+
+        def watched() -> Any:
+            _crashpoints.reach(f"{point}.before")
+            result = work()
+            if self.plant.parking.is_set():
+                # Nothing may be recorded any more: this process is about to end, and the next one does it again.
+                threading.Event().wait()
+            _crashpoints.reach(f"{point}.done")
+            return result
+
+        result = DBOS.run_step({"name": name}, watched)
+        _crashpoints.reach(f"{point}.recorded")
+        return result
+
+    def play(
+        self,
+        verb: str,
+        variables: dict[str, Any],
+        secrets: dict[str, str] | None = None,
+        files: dict[str, str] | None = None,
+        on_stage: Callable[[str, str], None] = lambda _stage, _state: None,
+    ) -> RunResult:
+        """Call the verb's playbook and log what it tells."""
+        row = self.journal.row()
+
+        def told(items: list[dict[str, Any]]) -> None:
+            self.journal.log([NewEvent(item["type"], item["data"], item["at"]) for item in items])
+            for item in items:
+                if item["type"] == "remote.stage":
+                    on_stage(item["data"]["stage"], item["data"]["state"])
+                    _crashpoints.reach(f"stage.{item['data']['stage']}.{item['data']['state']}")
+
+        return run_playbook(
+            self.plant.playbooks[verb],
+            variables={**_common(row), **variables},
+            secrets=secrets or {},
+            files=files,
+            record=paths.run_folder(row.id, self.journal.operation_id),
+            lock=paths.environment_lock(row.id),
+            on_events=told,
+            should_stop=self._should_stop,
+            verb=verb,
+        )
+
+    def down(self, *, discard: bool, on_stage: Callable[[str, str], None] = lambda _stage, _state: None) -> RunResult:
+        """Call remote_down."""
+        return self.play("down", {"remote_discard": discard}, on_stage=on_stage)
+
+    def _should_stop(self) -> bool:
+        if self.plant.parking.is_set():
+            return True
+        now = time.monotonic()
+        if now - self._asked < _ASK_EVERY:
+            return False
+        self._asked = now
+        return not self.journal.still_mine()
+
+
+def callback(url: str) -> dict[str, Any]:
+    """How the environment reaches us: variable `remote_callback`, or nothing when it cannot."""
+    if not url:
+        return {}
+    return {"remote_callback": {"url": url, "token_file": FileOf("callback_token")}}
+
+
+def _common(row: EnvironmentRow) -> dict[str, Any]:
+    return {
+        "remote_name": row.name,
+        "remote_owner": row.owner,
+        "remote_environment_id": row.id,
+        "remote_attempt": row.attempt,
+        "remote_provider": row.provider["name"],
+        "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
+    }

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The uploaded source: unpacked before a run, removed after it."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError, UsageError
+
+_MOST_MEMBERS = 10_000
+_DOCUMENT = "source.json"
+
+
+def unpack(environment_id: str, limit: int) -> Path:
+    """The folder of the source bundle; a repeat finds it done. UsageError when the tar file is not one of ours."""
+    folder = paths.source_folder(environment_id)
+    bundle, draft, archive = folder / "bundle", folder / "bundle.part", folder / "source.tar"
+    if bundle.is_dir():
+        return bundle
+    shutil.rmtree(draft, ignore_errors=True)
+    paths.private_folder(draft)
+    try:
+        with tarfile.open(archive, "r:") as opened:
+            total = 0
+            for number, member in enumerate(opened):
+                total += member.size
+                if number >= _MOST_MEMBERS or total > limit:
+                    raise _refused("it holds too much")
+                if not (member.isreg() or member.isdir()):
+                    raise _refused(f"{member.name[:100]!r} is neither a file nor a folder")
+                opened.extract(member, draft, set_attrs=False, filter="data")
+    except tarfile.TarError as error:
+        raise _refused(str(error)) from error
+    except FileNotFoundError as error:
+        raise FuelError("the uploaded source is gone", hint="run fuelctl up again", code="source_lost") from error
+    except OSError as error:
+        raise paths.storage_error(error, draft) from error
+    if not (draft / _DOCUMENT).is_file():
+        raise _refused(f"there is no {_DOCUMENT} in it")
+    draft.replace(bundle)
+    archive.unlink(missing_ok=True)
+    return bundle
+
+
+def remove(environment_id: str) -> None:
+    """Forget the source."""
+    shutil.rmtree(paths.source_folder(environment_id), ignore_errors=True)
+
+
+def _refused(why: str) -> UsageError:
+    return UsageError(
+        f"the uploaded source cannot be unpacked: {why}",
+        hint="upload a source bundle as fuelctl up makes it",
+        where=_DOCUMENT,
+        code="source_invalid",
+    )

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Terminate: run remote_down, and believe that it is gone only when the receipt says so of every resource."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from fuelctl import paths
+from fuelctl.environments.states import Operation
+from fuelctl.store.environments import FencedOffError
+from fuelctl.workflows import source
+from fuelctl.workflows.run import Plant, Run
+
+
+def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
+    """The workflow's body; returns `terminated`, `refused`, `incomplete` or `superseded`. Safe to run again."""
+    try:
+        run = Run(plant, Operation.TERMINATE, environment_id, operation_id)
+        outcome = run.step("down", lambda: _down(run))
+        if outcome["end"] == "terminated":
+            run.step("clean", lambda: _forget(environment_id))
+        if outcome["end"] != "superseded":
+            run.step("settle", lambda: _settle(run, outcome))
+        return str(outcome["end"])
+    except FencedOffError:
+        return "superseded"
+
+
+def _down(run: Run) -> dict[str, Any]:
+    discard = bool(run.journal.row().operation_options.get("discard"))
+
+    def on_stage(stage: str, _state: str) -> None:
+        if stage == "destroy":
+            run.journal.destroying()
+
+    result = run.down(discard=discard, on_stage=on_stage)
+    if result.status == "stopped":
+        return {"end": "superseded"}
+    receipt = result.scrub(result.of("provider_receipt").get("receipt"))
+    survey = result.scrub(result.of("workspace"))
+    if survey.get("would_lose") and not discard and receipt is None:
+        return {"end": "refused", "work": survey.get("work") or {}}
+    if result.status == "ok" and receipt and receipt.get("complete"):
+        return {"end": "terminated", "receipt": receipt}
+    return {"end": "incomplete", "receipt": receipt, "why": result.failure or _left(receipt)}
+
+
+def _left(receipt: dict[str, Any] | None) -> dict[str, Any]:
+    if receipt is None:
+        return {"message": "the playbook ended without a receipt", "code": "no_receipt"}
+    left = [
+        f"{item.get('kind')} {item.get('name')}"
+        for item in receipt.get("resources") or []
+        if item.get("state") != "gone"
+    ]
+    return {"message": f"still there or not known to be gone: {', '.join(left)}", "code": "incomplete"}
+
+
+def _settle(run: Run, outcome: dict[str, Any]) -> None:
+    if outcome["end"] == "terminated":
+        run.journal.terminated(outcome["receipt"])
+    elif outcome["end"] == "refused":
+        run.journal.refused(outcome["work"])
+    else:
+        run.journal.not_terminated(outcome["why"], outcome["receipt"])
+
+
+def _forget(environment_id: str) -> None:
+    """What the control plane itself kept: source and key pair."""
+    source.remove(environment_id)
+    shutil.rmtree(paths.key_folder(environment_id), ignore_errors=True)
