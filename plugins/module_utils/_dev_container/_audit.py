@@ -7,38 +7,56 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from .._docker import Docker
 from .._identity import TAG_ENVIRONMENT, TAG_MANAGED, TAG_OWNER
 from ._absent import TAG_REPOSITORY
-from ._spec import LABEL_ROLE
+from ._spec import LABEL_HOME, LABEL_ROLE, LABEL_USER, LABEL_WORKSPACE
 
 
-def audit(docker: Docker) -> List[Dict[str, Any]]:
-    """[{environment_id, owner, resources: [{kind, name, state}]}] sorted by id; image tags are found by their name."""
+def audit(docker: Docker, environment_id: Optional[str] = None) -> List[Dict[str, Any]]:
+    """[{environment_id, owner, login, resources: [{kind, name, state}]}] sorted by id, of all or of one environment.
+
+    `login` is {container, user, home, workspace} of a running environment, else None. Image tags cannot carry a label
+    of their own: they are found by name.
+    """
     found: Dict[str, Dict[str, Any]] = {}
 
-    def add(environment_id: str, owner: str, kind: str, name: str, state: str) -> None:
-        one = found.setdefault(environment_id, {"environment_id": environment_id, "owner": "", "resources": []})
+    def of(one_id: str, owner: str = "") -> Dict[str, Any]:
+        empty: Dict[str, Any] = {"environment_id": one_id, "owner": "", "login": None, "resources": []}
+        one = found.setdefault(one_id, empty)
         one["owner"] = one["owner"] or owner
+        return one
+
+    def add(one: Dict[str, Any], kind: str, name: str, state: str) -> None:
         one["resources"].append({"kind": kind, "name": name, "state": state})
 
-    wanted = ["--filter", f"label={TAG_MANAGED}", "--format"]
-    owner = f'{{{{.Label "{TAG_ENVIRONMENT}"}}}}\t{{{{.Label "{TAG_OWNER}"}}}}\t'
-    containers = docker.call(
-        ["ps", "--all", *wanted, owner + f'{{{{.Label "{LABEL_ROLE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'], timeout=60
-    )
-    for fields in _rows(containers.text, 5):
-        add(fields[0], fields[1], "watchdog" if fields[2] == "watchdog" else "container", fields[3], fields[4])
+    label = TAG_MANAGED if environment_id is None else f"{TAG_ENVIRONMENT}={environment_id}"
+    wanted = ["--filter", f"label={label}", "--format"]
+    owned = [_label(TAG_ENVIRONMENT), _label(TAG_OWNER)]
+    login = [_label(name) for name in (LABEL_ROLE, LABEL_USER, LABEL_HOME, LABEL_WORKSPACE)]
+    listed = docker.call(["ps", "--all", *wanted, "\t".join([*owned, *login, "{{.Names}}", "{{.State}}"])], timeout=60)
+    for one_id, owner, role, user, home, workspace, name, state in _rows(listed.stdout, 8):
+        one = of(one_id, owner)
+        add(one, "watchdog" if role == "watchdog" else "container", name, state)
+        if role == "environment" and state == "running":
+            one["login"] = {"container": name, "user": user, "home": home, "workspace": workspace}
     for kind in ("volume", "network"):
-        listed = docker.call([kind, "ls", *wanted, owner + "{{.Name}}"], timeout=60)
-        for fields in _rows(listed.text, 3):
-            add(fields[0], fields[1], kind, fields[2], "present")
+        listed = docker.call([kind, "ls", *wanted, "\t".join([*owned, "{{.Name}}"])], timeout=60)
+        for one_id, owner, name in _rows(listed.stdout, 3):
+            add(of(one_id, owner), kind, name, "present")
     for tag in docker.call(["images", "--format", "{{.Tag}}", TAG_REPOSITORY], timeout=60).text.split():
-        add(tag.rpartition("-")[0].upper(), "", "image_tag", f"{TAG_REPOSITORY}:{tag}", "present")
+        one_id = tag.rpartition("-")[0].upper()
+        if environment_id in (None, one_id):
+            add(of(one_id), "image_tag", f"{TAG_REPOSITORY}:{tag}", "present")
     return [found[key] for key in sorted(found)]
 
 
-def _rows(text: str, width: int) -> List[List[str]]:
-    return [row for row in (line.split("\t") for line in text.splitlines()) if len(row) == width]
+def _label(name: str) -> str:
+    return f'{{{{.Label "{name}"}}}}'
+
+
+def _rows(answer: bytes, width: int) -> List[List[str]]:
+    rows = [line.split("\t") for line in answer.decode("utf-8", "replace").splitlines()]
+    return [row for row in rows if len(row) == width]

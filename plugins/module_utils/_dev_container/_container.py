@@ -19,6 +19,7 @@ from ._spec import (
     CACHES,
     LABEL_ROLE,
     LABEL_SPEC,
+    LABEL_WORKSPACE,
     WORKSPACES,
     Service,
     Spec,
@@ -119,7 +120,8 @@ def create_args(spec: Spec, home: str, ports: Sequence[Port], cpus: Optional[flo
     args = ["create", "--name", names.container, "--hostname", spec.name, "--init", "--restart", "unless-stopped"]
     args += ["--network", names.network, "--user", "0", "--stop-timeout", "3", "--pids-limit", "16384"]
     args += ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
-    args += label_args({**spec.labels, LABEL_ROLE: "environment", LABEL_SPEC: spec.fingerprint()})
+    own = {LABEL_ROLE: "environment", LABEL_SPEC: spec.fingerprint(), LABEL_WORKSPACE: spec.workspace}
+    args += label_args({**spec.labels, **own})
     args += ["--mount", _volume(names.workspace_volume, WORKSPACES, spec.labels)]
     args += ["--mount", _volume(AGENTS_VOLUME, AGENTS_PATH, {"fuel-code:cache": "agents"}) + ",readonly"]
     for manager in spec.caches:

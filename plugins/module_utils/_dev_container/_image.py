@@ -19,8 +19,6 @@ from .._errors import FuelError
 from .._progress import Progress
 from ._login import image_environment_of
 from ._recipe import (
-    LABEL_HOME,
-    LABEL_USER,
     PROBE,
     REPOSITORY,
     Base,
@@ -29,7 +27,7 @@ from ._recipe import (
     not_debian,
     parse_probe,
 )
-from ._spec import Spec
+from ._spec import LABEL_HOME, LABEL_USER, Spec
 
 
 @dataclass(frozen=True)

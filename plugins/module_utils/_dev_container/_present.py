@@ -30,8 +30,8 @@ from ._container import (
 )
 from ._image import DerivedImage, ensure_derived, ensure_pulled, find_image
 from ._login import Login, image_environment_of, prepare
-from ._recipe import LABEL_BASE, LABEL_HOME, LABEL_USER
-from ._spec import AGENTS_VOLUME, LABEL_ROLE, LABEL_SPEC, Service, Spec
+from ._recipe import LABEL_BASE
+from ._spec import AGENTS_VOLUME, LABEL_HOME, LABEL_ROLE, LABEL_SPEC, LABEL_USER, Service, Spec
 
 
 @dataclass

@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from typing import Dict, Mapping, Optional, Sequence
 
 from .._errors import FuelError
-from ._spec import AGENTS_PATH, CACHES, USER_NAME, WORKSPACES
+from ._spec import AGENTS_PATH, CACHES, LABEL_HOME, LABEL_USER, USER_NAME, WORKSPACES
 
 #: Raise it whenever the scripts below change what is inside an image: older images are then not used again.
 RECIPE_VERSION = 1
 
 REPOSITORY = "fuel-code/dev"
-LABEL_USER = "fuel-code:user"
-LABEL_HOME = "fuel-code:home"
 LABEL_BASE = "fuel-code:base"
 
 #: perl is what the watchdog is written in (git brings it); rsync and curl are what editors and people reach for.

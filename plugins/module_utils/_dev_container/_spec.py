@@ -20,6 +20,10 @@ from .._identity import ContainerNames, check_environment_id, check_environment_
 LABEL_SPEC = "fuel-code:spec"
 #: Label that tells the containers of one environment apart: `environment`, `service` or `watchdog`.
 LABEL_ROLE = "fuel-code:role"
+#: Labels of the environment's container that say how to enter it; the first two come from its image.
+LABEL_USER = "fuel-code:user"
+LABEL_HOME = "fuel-code:home"
+LABEL_WORKSPACE = "fuel-code:workspace"
 
 #: Where repositories are, on the environment's own volume.
 WORKSPACES = "/workspaces"

@@ -1,0 +1,74 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dev_container_info
+short_description: List the environments on a Docker engine
+version_added: 0.1.0
+description:
+  - Reports everything on the engine that carries the label of an environment, whoever made it, whatever is left of it.
+requirements:
+  - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+    details: The module changes nothing.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+options:
+  environment_id:
+    description: Report this environment only.
+    type: str
+author:
+  - fuel_code maintainers (@fuel-code)
+"""
+
+EXAMPLES = r"""
+- name: See what is on this machine
+  fuel_code.remote.dev_container_info:
+  register: audit
+"""
+
+RETURN = r"""
+environments:
+  description: Environments by id, each with all that it owns. RV(environments[].login) is none unless it is running.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
+      owner: ada
+      login: {container: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, user: dev, home: /home/dev, workspace: /workspaces/api}
+      resources: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, state: running}]
+error:
+  description: The failure as data.
+  returned: failure
+  type: dict
+  sample: {message: The Docker engine does not answer, hint: start it, code: docker_unavailable, details: {}}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._audit import audit
+from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
+
+
+def main() -> None:
+    """Ansible's entry point."""
+    module = AnsibleModule(argument_spec={"environment_id": {"type": "str"}}, supports_check_mode=True)
+    try:
+        wanted = module.params["environment_id"]
+        environments = audit(Docker(), check_environment_id(wanted) if wanted else None)
+    except FuelError as error:
+        module.fail_json(msg=str(error), error=error.as_dict())
+    module.exit_json(changed=False, environments=environments)
+
+
+if __name__ == "__main__":
+    main()

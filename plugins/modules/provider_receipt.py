@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: provider_receipt
+short_description: Put together the proof that an environment is gone
+version_added: 0.1.0
+description:
+  - Takes what several tasks found when they asked for their resources again, and makes one receipt of it.
+  - Fails when anything is left or could not be asked for, with the receipt in the result.
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+    details: In check mode, what is left is no failure.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+options:
+  resources:
+    description: Every resource with what asking for it again said.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      kind:
+        description: What it is, for example V(container).
+        type: str
+        required: true
+      name:
+        description: Its name.
+        type: str
+        required: true
+      state:
+        description: What asking said.
+        type: str
+        choices: [gone, present, unknown]
+        required: true
+      detail:
+        description: Why it is left, if it is.
+        type: str
+        default: ""
+author:
+  - fuel_code maintainers (@fuel-code)
+"""
+
+EXAMPLES = r"""
+- name: Prove that everything is gone
+  fuel_code.remote.provider_receipt:
+    resources: "{{ container.receipt.resources + key.resources }}"
+"""
+
+RETURN = r"""
+receipt:
+  description: The receipt.
+  returned: always
+  type: dict
+  sample:
+    complete: true
+    checked_at: "2026-01-31T12:00:00Z"
+    resources: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, state: gone, detail: ""}]
+error:
+  description: The failure as data.
+  returned: failure
+  type: dict
+  sample: {message: 1 resource is left, hint: null, where: destroy, code: incomplete, details: {}}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._receipt import left_over, receipt
+
+
+def main() -> None:
+    """Ansible's entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "resources": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "kind": {"type": "str", "required": True},
+                    "name": {"type": "str", "required": True},
+                    "state": {"type": "str", "choices": ["gone", "present", "unknown"], "required": True},
+                    "detail": {"type": "str", "default": ""},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    result = receipt(module.params["resources"])
+    left = left_over(result)
+    if left and not module.check_mode:
+        error = FuelError(
+            f"Failed to end the environment: left is {', '.join(left[:5])}{' and more' if len(left) > 5 else ''}",
+            hint="run again; what is done already stays done",
+            where="destroy",
+            code="incomplete",
+            details={"left": left},
+        )
+        module.fail_json(msg=str(error), error=error.as_dict(), receipt=result)
+    module.exit_json(changed=False, receipt=result)
+
+
+if __name__ == "__main__":
+    main()
