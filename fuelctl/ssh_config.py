@@ -61,7 +61,7 @@ class Entry:
     @property
     def host_key_alias(self) -> str:
         """The name under which the host key is pinned; the id keeps a later environment of the same name apart."""
-        return f"fuel-{self.name}-{self.id}"
+        return f"fuel-{self.name}-{self.id.lower()}"
 
     def block(self) -> str:
         """The entry as ssh reads it, its facts in a comment above."""

@@ -95,7 +95,7 @@ def send(client: Client, environment_id: str, progress: Callable[[int, int], obj
     try:
         state = client.source(environment_id)
     except ApiError as error:
-        if error.status == 404:
+        if error.code == "no_source_expected":
             return
         raise
     if not state["complete"]:

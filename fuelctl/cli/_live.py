@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fuelctl.cli._output import duration, size
-from fuelctl.cli._progress import Board, Event, Stage
+from fuelctl.cli._progress import UPLOAD, Board, Event, Stage
 
 
 class LiveView:
@@ -22,7 +22,7 @@ class LiveView:
         self.board = Board()
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._spinner = Spinner("dots")
-        self._upload: tuple[int, int] | None = None
+        self._bar: tuple[str, int, int] | None = None
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=False)
 
     def __enter__(self) -> LiveView:
@@ -37,9 +37,9 @@ class LiveView:
         """Take the event in; the next drawing shows it."""
         self.board.apply(event)
 
-    def upload(self, sent: int, total: int) -> None:
-        """Show the upload as a line of its own until it is done."""
-        self._upload = (sent, total) if sent < total else None
+    def bar(self, label: str, done: int, total: int) -> None:
+        """Show it as a line of its own until it is done."""
+        self._bar = (label, done, total) if done < total else None
 
     def _render(self) -> Group:
         grid = Table.grid(padding=(0, 1))
@@ -47,10 +47,10 @@ class LiveView:
         grid.add_column(no_wrap=True)
         grid.add_column(justify="right", no_wrap=True)
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        if self._upload:
-            sent, total = self._upload
-            share = 100 * sent // max(1, total)
-            grid.add_row(self._spinner, "upload", f"{share}%", Text(f"{size(sent)} of {size(total)}", style="dim"))
+        if self._bar:
+            label, done, total = self._bar
+            amount = f"{size(done)} of {size(total)}" if label == UPLOAD else ""
+            grid.add_row(self._spinner, label.lower(), f"{100 * done // max(1, total)}%", Text(amount, style="dim"))
         # The model is changed by another thread than the one that draws.
         for stage in list(self.board.stages.values()):
             grid.add_row(self._sign(stage), stage.name, duration(self.board.seconds(stage)), self._words(stage))

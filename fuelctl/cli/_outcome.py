@@ -21,8 +21,11 @@ def is_settled(environment: dict[str, Any]) -> bool:
     return environment["status"] in ENTERABLE or environment["status"] in ENDED or stalled(environment)
 
 
-def detached_lines(name: str, *, sent: bool) -> list[str]:
+def detached_lines(environment: dict[str, Any] | None, *, sent: bool) -> list[str]:
     """After Ctrl-C: what goes on, what does not, and how to come back."""
+    if environment is None:
+        return ["", "Interrupted while the source was being packed: nothing was started."]
+    name = clean(environment["name"])
     if sent:
         return [
             "",

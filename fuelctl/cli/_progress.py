@@ -17,6 +17,8 @@ Event = Mapping[str, Any]
 
 #: Lines of output kept for the case that something fails.
 TAIL = 15
+#: Label of the bar that counts the source's bytes on their way to the server.
+UPLOAD = "upload"
 _QUIET = ("remote.step", "remote.output", "remote.stage")
 
 
@@ -78,8 +80,8 @@ class View(Protocol):
     def event(self, event: Event) -> None:
         """Show what an event says."""
 
-    def upload(self, sent: int, total: int) -> None:
-        """Show how much of the source has been sent."""
+    def bar(self, label: str, done: int, total: int) -> None:
+        """Show how much of something is done, in whatever unit."""
 
 
 class PlainView:
@@ -103,12 +105,12 @@ class PlainView:
         if line and event["type"] in ("remote.stage", "remote.step"):
             self._print(line)
 
-    def upload(self, sent: int, total: int) -> None:
-        """Print tenths of a long upload, and its end."""
-        tenth = sent * 10 // max(1, total)
-        if tenth > self._tenth and (total > 50_000_000 or sent >= total):
+    def bar(self, label: str, done: int, total: int) -> None:
+        """Print tenths of a long upload, and its end; what is not bytes is over too soon to be worth a line."""
+        tenth = done * 10 // max(1, total)
+        if label == UPLOAD and tenth > self._tenth and (total > 50_000_000 or done >= total):
             self._tenth = tenth
-            self._print(f"  upload {size(sent)} of {size(total)}")
+            self._print(f"  {label} {size(done)} of {size(total)}")
 
     def _print(self, text: str) -> None:
         self._stream.write(text + "\n")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +16,8 @@ import typer
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._identity import check_environment_name
 from fuelctl.cli import _ask, _context, _launch, _outcome, _plan, _secrets
-from fuelctl.cli._output import can_ask, clean, emit, note, say
-from fuelctl.cli._progress import follow
+from fuelctl.cli._output import can_ask, emit, note, say
+from fuelctl.cli._progress import UPLOAD, View, follow
 from fuelctl.cli._view import make_view
 from fuelctl.client import Client
 
@@ -110,7 +111,8 @@ def up(
         raise UsageError("--ssh needs the terminal, and --json wants stdout for itself", hint="give one of the two")
     if attach is not None:
         client = _context.connect()
-        _watch(client, _context.find(client, attach), replay=True, as_json=as_json, ssh=ssh)
+        found = _context.find(client, attach)
+        _drive(client, lambda _: found, replay=True, as_json=as_json, ssh=ssh)
         return
     options = _Options(
         location, name, provider, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
@@ -127,8 +129,11 @@ def up(
     _show(plan, as_json=as_json, to_stdout=not as_json)
     if not yes:
         _ask.confirm("Make this environment?")
-    environment = _start(client, plan, options)
-    _watch(client, environment, replay=False, as_json=as_json, ssh=ssh)
+
+    def begin(view: View) -> dict[str, Any]:
+        return _pack_and_create(client, plan, options, view)
+
+    _drive(client, begin, replay=False, as_json=as_json, ssh=ssh)
 
 
 def _make_plan(options: _Options) -> _plan.Plan:
@@ -185,48 +190,42 @@ def _show(plan: _plan.Plan, *, as_json: bool, to_stdout: bool) -> None:
     (say if to_stdout else note)("")
 
 
-def _start(client: Client, plan: _plan.Plan, options: _Options) -> dict[str, Any]:
+def _pack_and_create(client: Client, plan: _plan.Plan, options: _Options, view: View) -> dict[str, Any]:
     """Pack the source, have the environment made, keep the packed source for the upload."""
     from fuelctl import source
 
     target = _launch.new_upload_file()
     try:
-        packed = source.pack(plan.repository, target)
+        packed = source.pack(plan.repository, target, report=view.bar)
         home = options.agent_home.expanduser().absolute() if options.agent_home else None
         environment = _launch.create(
             client, plan, packed, owner=getpass.getuser(), agent_home=home, keep_on_error=options.keep_on_error
         )
         _launch.keep_for_upload(packed, environment["id"])
-    except KeyboardInterrupt:
-        note("\nInterrupted while the source was being packed: nothing was started.")
-        raise typer.Exit(130) from None
     finally:
         target.unlink(missing_ok=True)
-    if not options.as_json:
-        note(f"{clean(environment['name'])} ({environment['id']})")
     return environment
 
 
-def _watch(client: Client, environment: dict[str, Any], *, replay: bool, as_json: bool, ssh: bool) -> None:
-    """Send what is missing of the source, follow to the end of provisioning, and say how it ended."""
-    environment_id, name = environment["id"], clean(environment["name"])
+def _drive(client: Client, begin: Callable[[View], dict[str, Any]], *, replay: bool, as_json: bool, ssh: bool) -> None:
+    """From `begin` to the end of provisioning: send what is missing of the source, follow, say how it ended."""
+    environment: dict[str, Any] | None = None
     sent = False
     try:
         with make_view(sys.stderr) as view:
+            environment = begin(view)
             if environment["status"] == "provisioning":
-                _launch.send(client, environment_id, view.upload)
+                _launch.send(client, environment["id"], lambda done, total: view.bar(UPLOAD, done, total))
             sent = True
-            if environment["status"] == "provisioning" or replay:
-                environment = follow(client, environment_id, view.event, _outcome.is_settled)
+            if replay or not _outcome.is_settled(environment):
+                environment = follow(client, environment["id"], view.event, _outcome.is_settled)
     except KeyboardInterrupt:
-        for line in _outcome.detached_lines(name, sent=sent):
+        for line in _outcome.detached_lines(environment, sent=sent):
             note(line)
         raise typer.Exit(130) from None
+    code = _outcome.settle(client, environment, note if as_json else say)
     if as_json:
-        code = _outcome.settle(client, environment, note)
-        emit(client.environment(environment_id))
-    else:
-        code = _outcome.settle(client, environment, say)
+        emit(client.environment(environment["id"]))
     if code == 0 and ssh:
         from fuelctl.cli.ssh import interactive
 
