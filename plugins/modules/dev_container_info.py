@@ -36,14 +36,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environments:
-  description: Environments by id, each with all that it owns. RV(environments[].login) is none unless it is running.
+  description: Environments by id, each with all that it owns. RV(environments[].login) is none if it never ran.
   returned: success
   type: list
   elements: dict
   sample:
     - environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
       owner: ada
-      login: {container: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, user: dev, home: /home/dev, workspace: /workspaces/api}
+      login:
+        container: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1
+        user: dev
+        home: /home/dev
+        workspace: /workspaces/api
+        running: true
       resources: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, state: running}]
 error:
   description: The failure as data.

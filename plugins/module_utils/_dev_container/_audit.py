@@ -14,12 +14,15 @@ from .._identity import TAG_ENVIRONMENT, TAG_MANAGED, TAG_OWNER
 from ._absent import TAG_REPOSITORY
 from ._spec import LABEL_HOME, LABEL_ROLE, LABEL_USER, LABEL_WORKSPACE
 
+#: States of a container that has run: there may be work in it.
+_ENTERED = ("running", "exited", "paused", "restarting")
+
 
 def audit(docker: Docker, environment_id: Optional[str] = None) -> List[Dict[str, Any]]:
     """[{environment_id, owner, login, resources: [{kind, name, state}]}] sorted by id, of all or of one environment.
 
-    `login` is {container, user, home, workspace} of a running environment, else None. Image tags cannot carry a label
-    of their own: they are found by name.
+    `login` is {container, user, home, workspace, running} of an environment that ever ran, else None. Image tags cannot
+    carry a label of their own: they are found by name.
     """
     found: Dict[str, Dict[str, Any]] = {}
 
@@ -40,8 +43,9 @@ def audit(docker: Docker, environment_id: Optional[str] = None) -> List[Dict[str
     for one_id, owner, role, user, home, workspace, name, state in _rows(listed.stdout, 8):
         one = of(one_id, owner)
         add(one, "watchdog" if role == "watchdog" else "container", name, state)
-        if role == "environment" and state == "running":
-            one["login"] = {"container": name, "user": user, "home": home, "workspace": workspace}
+        if role == "environment" and state in _ENTERED:
+            login_of = {"container": name, "user": user, "home": home, "workspace": workspace}
+            one["login"] = {**login_of, "running": state == "running"}
     for kind in ("volume", "network"):
         listed = docker.call([kind, "ls", *wanted, "\t".join([*owned, "{{.Name}}"])], timeout=60)
         for one_id, owner, name in _rows(listed.stdout, 3):
