@@ -111,8 +111,7 @@ def failure_lines(environment: dict[str, Any]) -> list[str]:
     elif environment.get("receipt"):
         receipt = _receipt.complete_receipt(environment)
         if receipt["complete"]:
-            lines.append("Everything that had been made was undone, and nothing of it is left (see the receipt:")
-            lines[-1] += f" fuelctl status {name})."
+            lines.append(f"Everything that had been made was undone (receipt: fuelctl status {environment['id']}).")
         else:
             lines += ["Not everything could be undone:", *_receipt.receipt_lines(receipt)]
     else:

@@ -119,19 +119,19 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def duration(seconds: float | None) -> str:
-    """Two largest units at most: `4.2s`, `3m 07s`, `7h 59m`, `2d 3h`; `-` for None."""
+    """Two largest units at most: `4.2s`, `3m 07s`, `8h`, `7h 59m`, `2d 3h`; `-` for None."""
     if seconds is None:
         return "-"
     if seconds < 60:
         return f"{max(0.0, seconds):.1f}s" if seconds < 10 else f"{int(seconds)}s"
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
+        return f"{minutes}m {rest:02d}s" if rest else f"{minutes}m"
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours}h {minutes:02d}m"
+        return f"{hours}h {minutes:02d}m" if minutes else f"{hours}h"
     days, hours = divmod(hours, 24)
-    return f"{days}d {hours}h"
+    return f"{days}d {hours}h" if hours else f"{days}d"
 
 
 def size(count: float) -> str:

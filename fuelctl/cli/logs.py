@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import typer
 
 from fuelctl._shared._errors import UsageError
-from fuelctl.cli import _progress
+from fuelctl.cli import _progress, _receipt
 from fuelctl.cli._context import AsJson, Ref, connect, find
 from fuelctl.cli._environment import ENDED, moment
 from fuelctl.cli._output import clean, clean_lines, emit, note, say
@@ -79,11 +80,38 @@ def event_lines(event: _progress.Event) -> list[str]:
     if event["type"] == "remote.step" and data.get("state") == "start":
         return []
     words = _progress.event_line(event, sys.stdout)
-    if words is not None:
-        return [f"{clock} {words}"]
-    facts = " ".join(
-        f"{clean(key)}={clean(value if isinstance(value, str) else json.dumps(value))}"
-        for key, value in data.items()
-        if value not in (None, "", [], {})
-    )
-    return [f"{clock} {clean(event['type'])} {facts}".rstrip()]
+    if words is None:
+        words = told(event) or f"{clean(event['type'])} {_facts(data)}".rstrip()
+    return [f"{clock} {words}"]
+
+
+def told(event: _progress.Event) -> str | None:
+    """What a change of the environment means, in words; None for an event that has none."""
+    data = event.get("data") or {}
+    words = _WORDS.get(event["type"])
+    return words(data) if words else None
+
+
+_WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "remote.update": lambda data: f"is {clean(data['status'])}" if data.get("status") else None,
+    "remote.provision.start": lambda _: "provisioning begins",
+    "remote.provision.ready": lambda _: "can be entered",
+    "remote.provision.error": lambda data: (
+        f"error: {clean((data.get('error') or {}).get('message') or 'provisioning failed')}"
+    ),
+    "remote.condition": lambda data: f"{clean(data.get('type') or '')}: {clean(data.get('message') or '')}",
+    "remote.terminate.start": lambda data: f"ending begins, by {clean(data.get('by') or 'somebody')}",
+    "remote.terminate.refused": lambda _: "ending refused: work would be lost",
+    "remote.terminate.done": lambda data: f"ended; {_receipt.receipt_lines(data.get('receipt') or {})[-1]}",
+    "remote.key": lambda data: f"the key was asked for: {clean(data.get('outcome') or '')}",
+}
+
+
+def _facts(data: Mapping[str, Any]) -> str:
+    """An event of another kind (a session, a tool): its facts as they are, none of them endless."""
+    words = []
+    for key, value in data.items():
+        if value not in (None, "", [], {}):
+            text = clean(value if isinstance(value, str) else json.dumps(value))
+            words.append(f"{clean(key)}={text if len(text) <= 200 else text[:197] + '...'}")
+    return " ".join(words)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import Annotated, Any
 
 import typer
@@ -15,14 +13,12 @@ from fuelctl.cli import _settings
 from fuelctl.cli._context import AsJson, connect, ensure
 from fuelctl.cli._environment import moment, now
 from fuelctl.cli._output import clean, duration, emit, note, say
-from fuelctl.client import Client, ServerUnreachableError
+from fuelctl.client import ServerUnreachableError
 
 app = typer.Typer(help="Start, stop and inspect the control plane.", no_args_is_help=True)
 
 #: The server finishes the work under way before it ends; provisioning takes minutes.
 _STOP_SECONDS = 600.0
-#: Parking and closing take this long at most.
-_GRACE_SECONDS = 60.0
 
 
 @app.command()
@@ -45,21 +41,19 @@ def stop(
     Work that was parked goes on when the server starts again.
     """
     _only_embedded("stop")
-    client = connect(start=False)
-    try:
-        pid = client.health().get("pid")
-        busy = client.stop_server(wait_seconds=wait).get("waiting_for")
-    except ServerUnreachableError:
-        emit({"running": False, "stopped": False}) if as_json else say("The server does not run.")
-        return
-    if busy and not as_json:
+    from fuelctl.serve_start import stop_running
+
+    if not as_json and _operations():
         note("Waiting for the work under way to end.")
     try:
-        _wait_for_end(client, pid, wait + _GRACE_SECONDS)
+        stopped = stop_running(wait)
     except KeyboardInterrupt:
         note("\nDetached: the server ends when the work under way is done.")
         raise typer.Exit(130) from None
-    emit({"running": False, "stopped": True}) if as_json else say("The server has stopped.")
+    if as_json:
+        emit({"running": False, "stopped": stopped})
+    else:
+        say("The server has stopped." if stopped else "The server does not run.")
 
 
 def _only_embedded(verb: str) -> None:
@@ -71,29 +65,11 @@ def _only_embedded(verb: str) -> None:
         )
 
 
-def _wait_for_end(client: Client, pid: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            client.health()
-        except FuelError:
-            if not isinstance(pid, int) or not _alive(pid):
-                return
-        time.sleep(0.1)
-    raise FuelError(
-        f"The server has not ended within {duration(seconds)}",
-        hint=f"see what it is doing: fuelctl ls, and {paths.server_log()}",
-    )
-
-
-def _alive(pid: int) -> bool:
+def _operations() -> int:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return int(connect(start=False).health().get("operations") or 0)
+    except FuelError:
+        return 0
 
 
 @app.command()

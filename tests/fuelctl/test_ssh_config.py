@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,13 @@ def environment(entry: ssh_config.Entry, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose path has everything in it that ssh could take for something else."""
     folder = tmp_path / 'ho me "50%" [x]'
     folder.mkdir()
     monkeypatch.setenv("FUELCTL_HOME", str(folder))
     monkeypatch.setenv("FUELCTL_SSH_CONFIG", str(tmp_path / "user" / "config"))
-    yield folder
+    return folder
 
 
 def put(*entries: ssh_config.Entry) -> None:
