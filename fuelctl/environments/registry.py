@@ -101,7 +101,7 @@ def begin_provisioning(core: Core, environment_id: str) -> str | None:
         if row.status != Status.PROVISIONING or row.operation not in (None, Operation.PROVISION):
             return None
         if row.operation_id is None:
-            source = {**(row.source or {}), "complete": True}
+            source = {**row.source, "complete": True} if row.source is not None else None
             operation_id = new_ulid(core.clock().wall)
             environments.change(
                 session,

@@ -9,6 +9,8 @@ from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Inte
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _Document = dict[str, Any]
+#: Absent is SQL NULL, not the JSON word.
+_Json = JSON(none_as_null=True)
 #: SQLite counts up by itself only on a column that is exactly INTEGER PRIMARY KEY.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
@@ -38,16 +40,16 @@ class EnvironmentRow(Base):
     #: The workflow that may write: null when nothing is to be done.
     operation_id: Mapped[str | None] = mapped_column(String(26))
     operation: Mapped[str | None] = mapped_column(String(16))
-    operation_options: Mapped[_Document] = mapped_column(JSON, default=dict)
+    operation_options: Mapped[_Document] = mapped_column(_Json, default=dict)
     retries: Mapped[int] = mapped_column(Integer, default=0)
     #: Never later than the next moment at which something has to be decided.
     check_at: Mapped[float | None] = mapped_column(Float)
 
-    provider: Mapped[_Document] = mapped_column(JSON)
-    blueprint: Mapped[_Document] = mapped_column(JSON)
+    provider: Mapped[_Document] = mapped_column(_Json)
+    blueprint: Mapped[_Document] = mapped_column(_Json)
     blueprint_sha256: Mapped[str] = mapped_column(String(64))
-    repository: Mapped[_Document] = mapped_column(JSON)
-    source: Mapped[_Document | None] = mapped_column(JSON)
+    repository: Mapped[_Document] = mapped_column(_Json)
+    source: Mapped[_Document | None] = mapped_column(_Json)
     agent_home: Mapped[str | None] = mapped_column(Text)
     keep_on_error: Mapped[bool] = mapped_column(Boolean, default=False)
 
@@ -64,14 +66,14 @@ class EnvironmentRow(Base):
     ended_at: Mapped[float | None] = mapped_column(Float)
     last_event_at: Mapped[float | None] = mapped_column(Float)
 
-    conditions: Mapped[list[_Document]] = mapped_column(JSON, default=list)
-    stages: Mapped[list[_Document]] = mapped_column(JSON, default=list)
-    connection: Mapped[_Document | None] = mapped_column(JSON)
-    agent: Mapped[_Document | None] = mapped_column(JSON)
-    error: Mapped[_Document | None] = mapped_column(JSON)
-    receipt: Mapped[_Document | None] = mapped_column(JSON)
+    conditions: Mapped[list[_Document]] = mapped_column(_Json, default=list)
+    stages: Mapped[list[_Document]] = mapped_column(_Json, default=list)
+    connection: Mapped[_Document | None] = mapped_column(_Json)
+    agent: Mapped[_Document | None] = mapped_column(_Json)
+    error: Mapped[_Document | None] = mapped_column(_Json)
+    receipt: Mapped[_Document | None] = mapped_column(_Json)
     #: The last keep-or-end decision with the inputs it was made from.
-    decision: Mapped[_Document | None] = mapped_column(JSON)
+    decision: Mapped[_Document | None] = mapped_column(_Json)
 
     token_sha256: Mapped[str | None] = mapped_column(String(64))
     key_served_at: Mapped[float | None] = mapped_column(Float)
@@ -120,7 +122,7 @@ class EventRow(Base):
     environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"))
     at: Mapped[float] = mapped_column(Float)
     type: Mapped[str] = mapped_column(String(64))
-    data: Mapped[_Document] = mapped_column(JSON)
+    data: Mapped[_Document] = mapped_column(_Json)
 
     __table_args__ = (
         Index("events_environment", "environment_id", "seq"),
@@ -162,4 +164,4 @@ class SettingRow(Base):
     __tablename__ = "settings"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    value: Mapped[_Document] = mapped_column(JSON)
+    value: Mapped[_Document] = mapped_column(_Json)

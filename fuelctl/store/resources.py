@@ -43,7 +43,11 @@ def settle(session: Session, environment_id: str, receipt: dict[str, object], no
         if resource.get("state") == "gone":
             session.execute(
                 update(ResourceRow)
-                .where(ResourceRow.environment_id == environment_id, ResourceRow.name == resource.get("name"))
+                .where(
+                    ResourceRow.environment_id == environment_id,
+                    ResourceRow.kind == resource.get("kind"),
+                    ResourceRow.name == resource.get("name"),
+                )
                 .values(state="gone", changed_at=now)
             )
 

@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stands in for the coarse modules where a test is about the control plane: its container is a file in `world`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "act": {"required": True},
+            "world": {"required": True},
+            "environment_id": {"required": True},
+            "attempt": {"type": "int", "default": 1},
+            "blueprint": {"type": "dict", "default": {}},
+            "secrets_file": {"default": None},
+            "discard": {"type": "bool", "default": False},
+            "progress_path": {"default": None},
+        }
+    )
+    given = module.params
+    world = Path(given["world"])
+    world.mkdir(parents=True, exist_ok=True)
+    container = world / f"fuel-code-{given['environment_id'].lower()}-{given['attempt']}"
+    behaviour = world / f"{given['environment_id']}.json"
+
+    def tell(stage: str, step: str, state: str, **fields: object) -> None:
+        line = {"at": time.time(), "stage": stage, "step": step, "state": state, "message": "", **fields}
+        if given["progress_path"]:
+            with Path(given["progress_path"]).open("a") as opened:
+                opened.write(json.dumps(line) + "\n")
+
+    if given["act"] == "container":
+        blueprint = given["blueprint"]
+        tell("container", "make", "start")
+        with (world / "made.log").open("a") as opened:
+            opened.write(f"{given['environment_id']} {os.getpid()}\n")
+        container.write_text("here")
+        behaviour.write_text(json.dumps(blueprint))
+        if given["secrets_file"] and blueprint.get("tells"):
+            tell("container", "make", "output", message=Path(given["secrets_file"]).read_text())
+        time.sleep(float(blueprint.get("sleep", 0)))
+        tell("container", "make", "ok", seconds=0.1)
+        if blueprint.get("fail"):
+            module.fail_json(
+                msg="it failed",
+                error={
+                    "message": "the image does not exist",
+                    "hint": "choose another",
+                    "code": "no_image",
+                    "where": "image",
+                },
+                steps=[{"stage": "container", "step": "make", "state": "failed"}],
+            )
+        module.exit_json(
+            changed=True,
+            environment={
+                "container": container.name,
+                "user": "dev",
+                "workspace": "/workspaces/x",
+                "host_key": "k",
+                "ports": [],
+            },
+            resources=[{"kind": "container", "name": container.name}],
+            steps=[{"stage": "container", "step": "make", "state": "ok"}],
+        )
+    lives = json.loads(behaviour.read_text()) if behaviour.exists() else {}
+    if given["act"] == "survey":
+        work = lives.get("work") or {}
+        module.exit_json(work=work, would_lose=bool(work) and not given["discard"])
+    if given["act"] == "destroy":
+        tell("destroy", "remove", "start")
+        if (world / "engine_is_down").exists():
+            module.fail_json(
+                msg="the engine does not answer",
+                error={"message": "the engine does not answer", "code": "docker_unavailable"},
+            )
+        container.unlink(missing_ok=True)
+        behaviour.unlink(missing_ok=True)
+        tell("destroy", "remove", "ok", seconds=0.1)
+        gone = [{"kind": "container", "name": container.name, "state": "gone", "detail": ""}]
+        module.exit_json(changed=True, receipt={"complete": True, "checked_at": "now", "resources": gone})
+    module.fail_json(msg="unknown act")
+
+
+if __name__ == "__main__":
+    main()

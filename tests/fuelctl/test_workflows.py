@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Provision and terminate: real playbooks, real runner, real engine; only the container is a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fuelctl import paths
+from fuelctl.environments import registry
+from fuelctl.environments.core import Core
+from fuelctl.environments.registry import NewEnvironment
+from fuelctl.store import environments, resources
+from fuelctl.store.database import Database
+from fuelctl.store.models import SecretRow
+from fuelctl.store.secrets import Safe
+from fuelctl.workflows.reaper import Reaper
+from tests.fuelctl.control import CANARY, Lab, wanted
+
+
+@pytest.fixture
+def lab(database: Database) -> Iterator[Lab]:
+    lab = Lab(Core(database, Safe(paths.secret_key_file())))
+    yield lab
+    lab.engine.close()
+
+
+def test_up_and_down(lab: Lab) -> None:
+    made = lab.up(secrets={"KEY": CANARY}, blueprint={"image": "debian", "tells": True})
+    row = lab.settled(made)
+    assert row.status == "ready", row.error
+    assert row.connection == {
+        "user": "dev",
+        "container": f"fuel-code-{made.lower()}-1",
+        "workspace": "/workspaces/x",
+        "host_key": "k",
+        "ports": [],
+    }
+    assert [(stage["stage"], stage["state"]) for stage in row.stages] == [("container", "ok")]
+    assert lab.containers() == [row.connection["container"]]
+    with lab.core.database.read() as session:
+        assert session.query(SecretRow).count() == 0
+        journal = {(item.kind, item.name): item.state for item in resources.of_environment(session, made)}
+    assert journal["container", row.connection["container"]] == "created"
+    output = [event.data["text"] for event in lab.told(made) if event.type == "remote.output"]
+    assert output
+    assert CANARY not in "".join(output)
+    found = [
+        path for path in paths.state_folder().rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
+    ]
+    assert found == []
+
+    lab.down(made)
+    row = lab.settled(made)
+    assert row.status == "terminated"
+    assert row.receipt is not None
+    assert row.receipt["complete"]
+    assert row.ended_by == "user"
+    assert lab.containers() == []
+    assert not paths.key_folder(made).exists()
+    types = lab.types(made)
+    assert types.index("remote.provision.start") < types.index("remote.provision.ready")
+    assert types.index("remote.terminate.start") < types.index("remote.terminate.done")
+    lab.down(made)
+    assert lab.row(made).status == "terminated"
+
+
+def test_a_failure_is_undone_at_once_and_says_why(lab: Lab) -> None:
+    made = lab.up(blueprint={"fail": True})
+    row = lab.settled(made)
+    assert row.status == "error"
+    assert row.error is not None
+    assert {key: row.error[key] for key in ("message", "hint", "code", "where", "stage")} == {
+        "message": "the image does not exist",
+        "hint": "choose another",
+        "code": "no_image",
+        "where": "image",
+        "stage": "container",
+    }
+    assert row.receipt is not None
+    assert row.receipt["complete"]
+    assert row.ended_at is not None
+    assert lab.containers() == []
+
+
+def test_a_failure_is_held_when_asked_for_and_ends_by_hand(lab: Lab) -> None:
+    made = lab.up(blueprint={"fail": True}, keep_on_error=True)
+    row = lab.settled(made)
+    assert (row.status, row.ended_at, len(lab.containers())) == ("error", None, 1)
+    lab.down(made)
+    assert lab.settled(made).status == "terminated"
+    assert lab.containers() == []
+
+
+def test_work_that_would_be_lost_refuses_the_end(lab: Lab) -> None:
+    made = lab.up(blueprint={"work": {"uncommitted": ["a.txt"]}})
+    assert lab.settled(made).status == "ready"
+    lab.down(made)
+    row = lab.settled(made)
+    assert (row.status, row.ended_by) == ("ready", None)
+    refused = [event for event in lab.told(made) if event.type == "remote.terminate.refused"]
+    assert refused[0].data == {"work": {"uncommitted": ["a.txt"]}}
+    lab.down(made, discard=True)
+    assert lab.settled(made).status == "terminated"
+
+
+def test_down_while_provisioning_cancels(lab: Lab) -> None:
+    made = lab.up(blueprint={"sleep": 30})
+    lab.wait(made, lambda row: any(stage["stage"] == "container" for stage in row.stages))
+    begun = time.monotonic()
+    lab.down(made)
+    row = lab.settled(made)
+    assert row.status == "terminated"
+    assert time.monotonic() - begun < 15
+    assert lab.containers() == []
+
+
+def test_an_engine_that_is_down_delays_the_end_and_never_fakes_it(lab: Lab) -> None:
+    made = lab.up()
+    lab.settled(made)
+    (lab.world / "engine_is_down").touch()
+    lab.down(made)
+    row = lab.settled(made)
+    assert row.status == "terminating"
+    assert row.conditions[0]["type"] == "termination_incomplete"
+    assert "the engine does not answer" in row.conditions[0]["message"]
+    assert len(lab.containers()) == 1
+    (lab.world / "engine_is_down").unlink()
+    with lab.core.write() as session:
+        environments.change(session, made, check_at=0.0)
+    Reaper(lab.core, lab.engine, 60).cycle()
+    assert lab.settled(made).status == "terminated"
+    assert lab.containers() == []
+
+
+def test_what_was_committed_and_never_started_is_picked_up(lab: Lab) -> None:
+    row = registry.create(lab.core, wanted())
+    registry.begin_provisioning(lab.core, row.id)
+    Reaper(lab.core, lab.engine, 60).cycle()
+    assert lab.settled(row.id).status == "ready"
+
+
+def test_ttl_ends_it_even_with_work_inside(lab: Lab) -> None:
+    made = lab.up(ttl_seconds=4, blueprint={"work": {"uncommitted": ["a"]}})
+    lab.settled(made)
+    reaper = Reaper(lab.core, lab.engine, 60)
+    time.sleep(max(0.0, lab.row(made).expires_at - time.time()) + 0.1)
+    reaper.cycle()
+    row = lab.settled(made)
+    assert (row.status, row.ended_by) == ("terminated", "ttl")
+    assert row.decision is not None
+    assert row.decision["action"] == "end"
+    assert row.decision["inputs"]["seconds_left"] <= 0
+
+
+def test_a_source_that_is_no_tar_fails_with_its_reason(lab: Lab) -> None:
+    row = registry.create(lab.core, wanted(source={"sha256": "0" * 64, "size": 3}))
+    paths.private_folder(paths.source_folder(row.id))
+    (paths.source_folder(row.id) / "source.tar").write_bytes(b"abc")
+    operation_id = registry.begin_provisioning(lab.core, row.id)
+    assert operation_id is not None
+    lab.engine.start("provision", row.id, operation_id)
+    failed = lab.settled(row.id)
+    assert failed.status == "error"
+    assert failed.error is not None
+    assert (failed.error["code"], failed.error["stage"]) == ("source_invalid", "source")
+
+
+def test_request_type_is_checked() -> None:
+    assert isinstance(wanted(), NewEnvironment)
