@@ -12,7 +12,7 @@ from .harness import Fuelctl, leftovers
 
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuelctl]:
-    """A user without environments. At the end their environments, server and processes are gone, and that is checked."""
+    """A user without environments. Their environments, server and processes end with the file, which is checked."""
     user = Fuelctl(tmp_path_factory.mktemp("home"))
     try:
         yield user

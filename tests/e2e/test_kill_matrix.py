@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 of the control plane at every named point of up and of down: it is taken up again, and nothing is left.
+
+The points come from the code, so that a new step is tested by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from fuelctl import _crashpoints
+
+from .harness import BASE_IMAGE, Fuelctl, docker, leftovers, make_repository, write_blueprint
+
+pytestmark = pytest.mark.docker
+
+#: Reached only by a provisioning that fails.
+_OF_FAILURE = ("provision.undo.", "provision.report.")
+#: Survey and destroy are stages of down; the others belong to up.
+_OF_DOWN = ("terminate.", "stage.survey.", "stage.destroy.")
+
+
+def _points(*prefixes: str, of: tuple[str, ...] | None = None) -> list[str]:
+    return [name for name in (of or _crashpoints.names()) if name.startswith(prefixes)]
+
+
+DOWN = _points(*_OF_DOWN)
+FAILING = _points(*_OF_FAILURE)
+UP = [name for name in _crashpoints.names() if name not in {*DOWN, *FAILING}]
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Fuelctl:
+    return Fuelctl(tmp_path / "home")
+
+
+def crash_at(person: Fuelctl, point: str, mark: Path) -> None:
+    """The next control plane dies at this point, once."""
+    person.run("server", "stop", ok=None)
+    person.environment.update(FUELCTL_CRASH_AT=point, FUELCTL_CRASH_ONCE=str(mark))
+
+
+def put_away(person: Fuelctl) -> None:
+    person.run("down", "--all", "--yes", "--discard", ok=None)
+    person.run("server", "stop", ok=None)
+    person.kill_everything()
+
+
+@pytest.mark.parametrize(("at_up", "at_down"), list(itertools.zip_longest(UP, DOWN)))
+def test_killed_on_the_way_up_and_on_the_way_down(
+    person: Fuelctl, tmp_path: Path, at_up: str | None, at_down: str | None
+) -> None:
+    repository = make_repository(tmp_path / "repo")
+    write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['true']\n")
+    died_up, died_down = tmp_path / "died-up", tmp_path / "died-down"
+    try:
+        if at_up:
+            crash_at(person, at_up, died_up)
+        person.run("up", str(repository), "--name=killed", "--yes", ok=None)
+        environment = person.wait_for("killed", "ready", "error", "terminated")
+        assert not at_up or died_up.exists(), f"{at_up} was never reached"
+        assert environment["status"] == "ready"
+        running = docker("ps", "-q", "--filter", f"label=fuel-code:environment={environment['id']}").split()
+        assert len(running) == 1
+        assert person.run("exec", "killed", "--", "true").returncode == 0
+
+        if at_down:
+            crash_at(person, at_down, died_down)
+        person.run("down", "killed", "--yes", ok=None)
+        environment = person.wait_for("killed", "terminated")
+        assert not at_down or died_down.exists(), f"{at_down} was never reached"
+        assert environment["receipt"]["complete"] is True
+        assert leftovers(environment["id"]) == []
+    finally:
+        put_away(person)
+
+
+@pytest.mark.parametrize("point", FAILING)
+def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, point: str) -> None:
+    repository = make_repository(tmp_path / "repo")
+    write_blueprint(repository, "version: 1\nimage: 127.0.0.1:9/none:1\n")
+    mark = tmp_path / "died"
+    try:
+        crash_at(person, point, mark)
+        person.run("up", str(repository), "--name=failing", "--yes", ok=None)
+        environment = person.wait_for("failing", "error")
+        assert mark.exists(), f"{point} was never reached"
+        assert environment["receipt"]["complete"] is True
+        assert leftovers(environment["id"]) == []
+    finally:
+        put_away(person)
+
+
+def _playbooks(person: Fuelctl) -> list[int]:
+    return [pid for pid in person.server_pids() if b"ansible-playbook" in _cmdline(pid)]
+
+
+def _cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize("victim", ["cli", "server", "everything", "playbook", "container"])
+def test_killed_from_outside_while_it_works(person: Fuelctl, tmp_path: Path, victim: str) -> None:
+    repository = make_repository(tmp_path / "repo")
+    write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['sleep 4; date > done.txt']\n")
+    try:
+        up = person.start("up", str(repository), "--name=outside", "--yes")
+        deadline = time.monotonic() + 120
+        while True:
+            time.sleep(0.2)
+            assert time.monotonic() < deadline
+            listed = person.run("ls", "--all", "--json").json["environments"]
+            stages = {stage["stage"] for environment in listed for stage in environment["stages"]}
+            if "setup" in stages or "workspace" in stages:
+                break
+        identity = listed[0]["id"]
+        if victim == "cli":
+            os.killpg(up.pid, signal.SIGKILL)
+        elif victim in {"server", "everything"}:
+            person.kill_everything()
+        elif victim == "playbook":
+            for pid in _playbooks(person):
+                os.kill(pid, signal.SIGKILL)
+        else:
+            docker("kill", *docker("ps", "-q", "--filter", f"label=fuel-code:environment={identity}").split())
+        up.communicate(timeout=120)
+        environment = person.wait_for("outside", "ready", "error")
+        assert environment["id"] == identity
+        if environment["status"] == "error":
+            assert environment["receipt"]["complete"] is True
+            assert environment["error"]["message"]
+        else:
+            assert person.run("exec", "outside", "--", "true", ok=None).returncode == 0
+            person.run("down", "outside", "--yes", "--discard")
+        assert leftovers(identity) == []
+    finally:
+        put_away(person)
+
+
+def test_down_while_it_is_being_made(person: Fuelctl, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "repo")
+    write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['sleep 60']\n")
+    try:
+        up = person.start("up", str(repository), "--name=cancelled", "--yes")
+        deadline = time.monotonic() + 60
+        while not (found := person.run("ls", "--json").json["environments"]) or not found[0]["stages"]:
+            time.sleep(0.2)
+            assert time.monotonic() < deadline
+        person.run("down", "cancelled", "--yes", "--discard", timeout=60)
+        up.communicate(timeout=60)
+        assert up.returncode == 1
+        assert person.show("cancelled")["status"] == "terminated"
+        assert leftovers(found[0]["id"]) == []
+    finally:
+        put_away(person)
