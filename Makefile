@@ -60,7 +60,7 @@ build: _dev ## the wheel and the collection's archive, checked, in build/dist
 
 clean: ## everything that can be made again, but .venv
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output
-	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0r rm -rf
 
 _run:
 	@tools/venv.sh run

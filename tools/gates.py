@@ -224,7 +224,7 @@ def galaxy(log: Log) -> None:
         archive = next(dist.glob("fuel_code-remote-*.tar.gz"))
         if not (importer / ".complete").exists():
             log.run(sys.executable, "-m", "venv", "--clear", importer)
-            log.run(importer / "bin" / "python", "-m", "pip", "install", "--quiet", "galaxy-importer>=0.4.31")
+            log.run(importer / "bin" / "python", "-m", "pip", "install", "-qq", "galaxy-importer>=0.4.31")
             (importer / ".complete").touch()
         search = os.pathsep.join([str(importer / "bin"), base_environment()["PATH"]])
         log.run(importer / "bin" / "python", "-m", "galaxy_importer.main", archive, cwd=path, PATH=search)
@@ -243,7 +243,7 @@ def wheel(log: Log) -> None:
         venv = Path(folder) / "venv"
         python = venv / "bin" / "python"
         log.run(sys.executable, "-m", "venv", venv)
-        log.run(python, "-m", "pip", "install", "--quiet", "--no-compile", built)
+        log.run(python, "-m", "pip", "install", "-qq", "--no-compile", built)
         log.run(python, CHECKOUT / "tools" / "smoke_wheel.py", cwd=Path(folder), FUELCTL_HOME=f"{folder}/home")
 
 

@@ -44,7 +44,7 @@ target=.
 [ "$kind" = dev ] && target='.[dev]'
 echo "setup: installing fuelctl ($kind) with $(.venv/bin/python --version) into .venv"
 # No byte code beforehand: most of the `ansible` package is never imported.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable "$target"
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --editable "$target"
 stamp >".venv/.installed-$kind"
 # dev holds all that run does.
 [ "$kind" = dev ] && stamp >.venv/.installed-run
