@@ -99,7 +99,7 @@ def to_yaml(blueprint: Blueprint, sources: Union[Dict[str, str], None] = None) -
 
 def detect(directory: "Union[str, os.PathLike[str]]") -> Detection:
     """What a project in `directory` is built from; reads only, runs nothing, never raises for what is in it."""
-    from .detect import detect as look
+    from .detection import detect as look
 
     return look(os.fspath(directory))
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Which file makes which scanner look, and which runtime stands before which. Only data."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+#: File name -> scanner module.
+TRIGGERS: Dict[str, str] = {
+    name: scanner
+    for scanner, names in {
+        "node": "package.json package.json5 package.yaml",
+        "deno": "deno.json deno.jsonc deno.lock",
+        "python": (
+            "pyproject.toml requirements.txt requirements.in Pipfile Pipfile.lock setup.py setup.cfg environment.yml environment.yaml "
+            "pixi.toml manage.py uv.lock poetry.lock pdm.lock requirements-dev.txt requirements_dev.txt dev-requirements.txt"
+        ),
+        "go": "go.mod go.work Gopkg.toml glide.yaml",
+        "rust": "Cargo.toml",
+        "ruby": "Gemfile gems.rb Rakefile config.ru .ruby-version",
+        "php": "composer.json composer.lock artisan index.php wp-config.php wp-config-sample.php",
+        "java": "pom.xml build.gradle build.gradle.kts settings.gradle settings.gradle.kts mvnw gradlew build.xml",
+        "dotnet": "global.json Directory.Build.props Directory.Packages.props",
+        "elixir": "mix.exs rebar.config",
+        "gleam": "gleam.toml",
+        "cpp": "CMakeLists.txt meson.build configure.ac configure conanfile.txt conanfile.py vcpkg.json xmake.lua premake5.lua Makefile makefile GNUmakefile",
+        "zig": "build.zig build.zig.zon",
+        "swift": "Package.swift",
+        "dart": "pubspec.yaml",
+        "scala": "build.sbt build.sc build.mill",
+        "clojure": "deps.edn project.clj shadow-cljs.edn bb.edn",
+        "crystal": "shard.yml",
+        "haskell": "stack.yaml cabal.project package.yaml",
+        "static": "index.html hugo.toml hugo.yaml config.toml _config.yml mkdocs.yml book.toml",
+    }.items()
+    for name in names.split()
+}
+#: package.yaml is hpack's as often as pnpm's: the Node.js scanner looks first and hands over.
+TRIGGERS["package.yaml"] = "node"
+
+#: Ending of a name -> scanner module.
+SUFFIXES: Dict[str, str] = {
+    ending: scanner
+    for scanner, endings in {
+        "python": ".py .ipynb",
+        "go": ".go",
+        "rust": ".rs",
+        "ruby": ".rb .gemspec .ru",
+        "php": ".php",
+        "java": ".java .kt",
+        "dotnet": ".csproj .fsproj .vbproj .sln .slnx",
+        "elixir": ".exs",
+        "cpp": ".c .cpp .cc .cxx .vcxproj",
+        "zig": ".zig",
+        "swift": ".swift .xcodeproj",
+        "dart": ".dart",
+        "scala": ".scala",
+        "clojure": ".clj .cljs",
+        "crystal": ".cr",
+        "haskell": ".cabal .hs",
+        "static": ".html",
+    }.items()
+    for ending in endings.split()
+}
+
+#: Between equal evidence the first stands before the others.
+PLACE: Dict[str, int] = {
+    name: place
+    for place, name in enumerate(
+        "php ruby elixir go java scala clojure dotnet gleam crystal haskell dart swift zig python rust deno bun node cpp static".split()
+    )
+}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Version files that many ecosystems share: mise.toml and .tool-versions."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+from ..findings import Candidate
+from ..parsers import at, lines_of, table, toml_line, toml_table, word
+from ..tree import Folder
+from ..versions import candidate
+
+#: Names of tools in version files -> our runtime.
+TOOLS = {
+    "node": "node",
+    "nodejs": "node",
+    "bun": "bun",
+    "deno": "deno",
+    "python": "python",
+    "go": "go",
+    "golang": "go",
+    "rust": "rust",
+    "ruby": "ruby",
+    "php": "php",
+    "java": "java",
+    "dotnet": "dotnet",
+    "dotnet-core": "dotnet",
+    "elixir": "elixir",
+    "gleam": "gleam",
+    "zig": "zig",
+    "swift": "swift",
+    "dart": "dart",
+    "scala": "scala",
+    "clojure": "clojure",
+    "crystal": "crystal",
+    "ghc": "haskell",
+    "haskell": "haskell",
+}
+MISE_FILES = ("mise.toml", ".mise.toml", "mise/config.toml", ".mise/config.toml", ".config/mise.toml", ".config/mise/config.toml")
+
+Tools = Dict[str, List[Candidate]]
+
+
+def clean(runtime: str, text: str) -> str:
+    """A version as the file has it, without its vendor: `temurin-21.0.2+13` is 21.0.2, `1.17.2-otp-27` is 1.17.2."""
+    text = text.strip().strip("\"'")
+    if runtime == "java":
+        return java_version(text)
+    if runtime == "elixir":
+        return text.split("-otp", 1)[0]
+    for prefix in (f"{runtime}-", "v", "go"):
+        if text.startswith(prefix) and text[len(prefix) : len(prefix) + 1].isdigit():
+            return text[len(prefix) :]
+    return text
+
+
+def java_version(text: str) -> str:
+    """The number in `temurin-21.0.2+13.0.LTS`, `17.0.9-tem`, `openjdk-17`, `1.8` or `zulu-11.66.15`."""
+    digits = ""
+    for part in text.replace("_", "-").split("-"):
+        if part[:1].isdigit():
+            digits = part
+            break
+    digits = digits.split("+", 1)[0]
+    return digits[2:] if digits.startswith("1.") else digits
+
+
+def tools_of(folder: Folder) -> Tools:
+    """Runtime -> candidates, mise before .tool-versions."""
+    cache: Dict[str, Tools] = folder.tree.cache.setdefault("tools", {})
+    known = cache.get(folder.path)
+    if known is None:
+        known = cache[folder.path] = _read(folder)
+    return known
+
+
+def _read(folder: Folder) -> Tools:
+    found: Tools = {}
+    for name in MISE_FILES:
+        top = name.split("/", 1)[0]
+        if top in folder.names and folder.has(name):
+            for tool, value in table(toml_table(folder, name), "tools").items():
+                text = value.get("version") if isinstance(value, dict) else value[0] if isinstance(value, list) and value else value
+                if isinstance(text, dict):
+                    text = text.get("version")
+                key = tool.split(":", 1)[-1] if tool.startswith("core:") else tool
+                source = at(folder, name, toml_line(folder.text(name) or "", "tools", tool))
+                _add(found, key, word(text), source)
+    if ".tool-versions" in folder.names:
+        for number, line in lines_of(folder.text(".tool-versions") or ""):
+            words = line.split()
+            if len(words) > 1:
+                _add(found, words[0], words[1], at(folder, ".tool-versions", number))
+    return found
+
+
+def _add(found: Tools, tool: str, text: str, source: str) -> None:
+    runtime = TOOLS.get(tool)
+    if runtime and text and text not in ("system", "ref:HEAD", "path:"):
+        found.setdefault(runtime, []).extend(
+            candidate(clean(runtime, text), runtime, source, confidence=0.98, note=f"{tool} in {source.rsplit(':', 1)[0]}")
+        )
+
+
+def version_file(folder: Folder, name: str, runtime: str, flavour: str = "npm") -> List[Candidate]:
+    """The candidate in a one-line version file such as .nvmrc; the first line that says something counts."""
+    text = folder.text(name)
+    if text is None:
+        return []
+    for number, line in lines_of(text):
+        found = candidate(clean(runtime, line.split()[0]), runtime, at(folder, name, number), flavour=flavour, confidence=0.97)
+        if not found:
+            folder.trouble(name, f"skipped: {line[:40]!r} is no version of {runtime}", number)
+        return found
+    return []
+
+
+def upward(folder: Folder) -> Tuple[Folder, ...]:
+    """`folder` and the folders above it, up to the root of the tree."""
+    chain = [folder]
+    path = folder.path
+    while path:
+        path = path.rpartition("/")[0]
+        chain.append(folder.tree.folder(path))
+    return tuple(chain)
+
+
+def shared_versions(folder: Folder, runtime: str, *names: str) -> List[Candidate]:
+    """mise, .tool-versions and the runtime's own version files, from here up to the root, the nearest first."""
+    found: List[Candidate] = []
+    for place in upward(folder):
+        found += tools_of(place).get(runtime, [])
+        for name in names:
+            if name in place.names:
+                found += version_file(place, name, runtime)
+    return found
+
+

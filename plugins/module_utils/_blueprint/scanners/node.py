@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Node.js (and Bun where it is the runtime): package.json and what stands around it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..data_frameworks import NODE, NODE_COMMANDS, NODE_LIBRARIES, Framework
+from ..data_packages import NODE as NODE_PACKAGES
+from ..findings import DEFAULT, Candidate, Finding
+from ..parsers import at, json_line, json_object, line_at, table, word
+from ..ports import in_command, valid
+from ..tree import Folder
+from ..versions import candidate
+from .common import clean, shared_versions, tools_of, upward, version_file
+from .node_managers import install, managers
+from .node_workspaces import members
+
+#: Tools that need no application: a package.json with nothing else describes no Node.js project.
+_ENTRY_FILES = (
+    "next.config.js next.config.mjs next.config.ts nuxt.config.ts nuxt.config.js angular.json astro.config.mjs astro.config.ts "
+    "astro.config.js svelte.config.js remix.config.js nest-cli.json gatsby-config.js gatsby-config.ts react-router.config.ts "
+    "redwood.toml ember-cli-build.js docusaurus.config.js docusaurus.config.ts"
+).split()
+_SOURCES = "index.js server.js app.js main.js index.mjs server.mjs index.ts server.ts app.ts main.ts src/index.js src/server.js src/app.js src/main.js src/index.ts src/server.ts src/app.ts src/main.ts".split()
+_START_FILE = re.compile(
+    r"(?:^|\s|&&)(?:node|nodemon|ts-node|ts-node-dev|tsx|bun|deno|pm2 start|node-dev|babel-node|swc-node)\s+((?:-{1,2}\S+\s+|run\s+|watch\s+)*)([\w./@-]+)"
+)
+_LISTEN = re.compile(
+    r"(?:\.listen\(\s*\{?\s*(?:port:\s*)?|\bport\s*[:=]\s*|\bPORT\s*[:=]\s*|\.PORT\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)"
+    r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])\s*(?:\|\||\?\?)\s*)?(?:\+)?[\"']?(\d{2,5})\b",
+    re.IGNORECASE,
+)
+_BUN_RUN = re.compile(r"(?:^|&&|;)\s*(?:[A-Z_]+=\S+\s+)*bunx?\s+((?:-{1,2}\S+\s+)*)(?:run\s+)?((?:-{1,2}\S+\s+)*)(\S+)")
+
+
+def scan(folder: Folder) -> Optional[Finding]:
+    """The Node.js project in `folder`."""
+    name = folder.first("package.json")
+    if name is None:
+        return _other_manifest(folder)
+    data = json_object(folder, name)
+    text = folder.text(name) or ""
+    return _describe(folder, name, data, text)
+
+
+def _other_manifest(folder: Folder) -> Optional[Finding]:
+    """package.json5 and package.yaml, which pnpm reads."""
+    name = folder.first("package.json5", "package.yaml")
+    if name is None:
+        return None
+    if name.endswith("yaml"):
+        from ..parsers import yaml_object
+
+        data = yaml_object(folder, name)
+    else:
+        from ..json5 import json5_object
+
+        data = json5_object(folder, name)
+    return _describe(folder, name, data, folder.text(name) or "")
+
+
+def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Finding:
+    dependencies = table(data, "dependencies")
+    development = table(data, "devDependencies")
+    everything = {**development, **dependencies, **table(data, "peerDependencies"), **table(data, "optionalDependencies")}
+    scripts = {key: value for key, value in table(data, "scripts").items() if isinstance(value, str)}
+    framework, framework_key = _framework(everything, scripts, dependencies)
+    runtime = "bun" if _runs_on_bun(folder, data, scripts) else "node"
+    finding = Finding(runtime, folder.path, 60, at(folder, name, 1), "package.json")
+    finding.framework = framework[0] if framework else ""
+    finding.managers = managers(folder, data, text, name, runtime)
+    finding.members = members(folder, data)
+    finding.versions = _versions(folder, name, data, text, runtime)
+    _score(folder, finding, data, scripts, framework, dependencies)
+    install(folder, finding, data, scripts, runtime)
+    _ports(folder, finding, name, text, scripts, data, framework, framework_key)
+    for dependency, packages in NODE_PACKAGES.items():
+        if dependency in everything:
+            section = "dependencies" if dependency in dependencies else "devDependencies"
+            source = at(folder, name, json_line(text, section, dependency))
+            finding.packages += [Candidate(package, source, note=f"{dependency} needs it to build") for package in packages]
+    return finding
+
+
+def _runs_on_bun(folder: Folder, data: Dict[str, Any], scripts: Dict[str, str]) -> bool:
+    if any(place.has(".bun-version") for place in upward(folder)) or word(table(data, "engines").get("bun")):
+        return True
+    if table(data, "devEngines", "runtime").get("name") == "bun":
+        return True
+    tools = tools_of(folder)
+    if "bun" in tools and "node" not in tools:
+        return True
+    for key in ("start", "dev", "serve"):
+        for flags, more, target in _BUN_RUN.findall(scripts.get(key, "")):
+            if "--bun" in flags + more or target.startswith((".", "src/")) or target.endswith((".ts", ".js", ".tsx", ".mjs", ".jsx")):
+                return True
+    return False
+
+
+def _framework(
+    everything: Dict[str, Any], scripts: Dict[str, str], dependencies: Dict[str, Any]
+) -> Tuple[Optional[Framework], str]:
+    for key, framework in NODE.items():
+        if key in everything and (key not in NODE_LIBRARIES or key in dependencies):
+            return framework, key
+    for key in ("dev", "start", "serve", "develop"):
+        first = scripts.get(key, "").split(" ", 1)[0]
+        if first in NODE_COMMANDS:
+            return NODE[NODE_COMMANDS[first]], NODE_COMMANDS[first]
+    return None, ""
+
+
+def _score(
+    folder: Folder,
+    finding: Finding,
+    data: Dict[str, Any],
+    scripts: Dict[str, str],
+    framework: Optional[Framework],
+    dependencies: Dict[str, Any],
+) -> None:
+    lock = any(candidate.confidence >= 0.9 for candidate in finding.managers)
+    starts = any(key in scripts for key in ("start", "dev", "serve", "develop"))
+    entry = next((name for name in _ENTRY_FILES if name in folder.names), "")
+    real = bool(dependencies) or starts or bool(framework) or bool(finding.members) or any(key in data for key in ("main", "exports", "bin", "module"))
+    if not data:
+        finding.score, finding.reason = 40, "package.json that cannot be used"
+    elif not real and not any(name in folder.names for name in _SOURCES):
+        # Vite, Tailwind and the like for another runtime, or linters only.
+        finding.score, finding.reason, finding.tools_only = 15, "package.json with development tools only", True
+    elif entry and framework:
+        finding.score, finding.reason = (90 if framework[2] else 85), f"{framework[0]} entry {entry}"
+    elif lock and starts:
+        finding.score, finding.reason = 80 if not framework or framework[2] else 78, "lockfile and start script"
+    elif framework and starts:
+        finding.score, finding.reason = 75 if framework[2] else 72, f"{framework[0]} with a start script"
+    elif starts:
+        finding.score, finding.reason = 70, "start script"
+    elif not dependencies and not finding.members:
+        finding.score, finding.reason = 30, "package.json without dependencies"
+
+
+def _versions(folder: Folder, name: str, data: Dict[str, Any], text: str, runtime: str) -> List[Candidate]:
+    if runtime == "bun":
+        found = shared_versions(folder, "bun", ".bun-version")
+        engine = word(table(data, "engines").get("bun"))
+        if engine:
+            found += candidate(engine, "bun", at(folder, name, json_line(text, "engines", "bun")), plain_is_range=True)
+        manager = word(data.get("packageManager"))
+        if manager.startswith("bun@"):
+            found += candidate(manager[4:].split("+")[0], "bun", at(folder, name, json_line(text, "packageManager")))
+        return found
+    found = []
+    for place in upward(folder):
+        found += tools_of(place).get("node", [])
+    # Above the version files of the same project, so before them although one file lower.
+    volta = clean("node", word(table(data, "volta").get("node")))
+    if volta:
+        found += candidate(volta, "node", at(folder, name, json_line(text, "volta", "node")), confidence=0.97)
+    elif folder.path and "volta" not in data:
+        found += _root_volta(folder)
+    for place in upward(folder):
+        for file in (".nvmrc", ".node-version"):
+            if file in place.names:
+                found += version_file(place, file, "node")
+    engines = data.get("devEngines")
+    runtimes = engines.get("runtime") if isinstance(engines, dict) else None
+    for entry in runtimes if isinstance(runtimes, list) else [runtimes]:
+        if isinstance(entry, dict) and entry.get("name") == "node" and word(entry.get("version")):
+            source = at(folder, name, json_line(text, "devEngines", "runtime", "version"))
+            found += candidate(word(entry["version"]), "node", source, plain_is_range=True, confidence=0.93)
+    engine = word(table(data, "engines").get("node"))
+    if engine:
+        source = at(folder, name, json_line(text, "engines", "node"))
+        found += candidate(engine, "node", source, plain_is_range=True, confidence=0.9)
+    elif folder.path:
+        found += _root_engines(folder)
+    return found
+
+
+def _root_volta(folder: Folder) -> List[Candidate]:
+    root = upward(folder)[-1]
+    if not root.has("package.json"):
+        return []
+    data = json_object(root, "package.json")
+    pin = word(table(data, "volta").get("node"))
+    text = root.text("package.json") or ""
+    return candidate(pin, "node", at(root, "package.json", json_line(text, "volta", "node"))) if pin else []
+
+
+def _root_engines(folder: Folder) -> List[Candidate]:
+    root = upward(folder)[-1]
+    if not root.has("package.json"):
+        return []
+    engine = word(table(json_object(root, "package.json"), "engines").get("node"))
+    text = root.text("package.json") or ""
+    source = at(root, "package.json", json_line(text, "engines", "node"))
+    return candidate(engine, "node", source, plain_is_range=True, confidence=0.85) if engine else []
+
+
+def _ports(
+    folder: Folder,
+    finding: Finding,
+    name: str,
+    text: str,
+    scripts: Dict[str, str],
+    data: Dict[str, Any],
+    framework: Optional[Framework],
+    key: str,
+) -> None:
+    for script in ("dev", "start", "serve", "develop", "start:dev", "dev:server", "preview"):
+        port = in_command(scripts[script]) if script in scripts else None
+        if port:
+            source = at(folder, name, json_line(text, "scripts", script))
+            finding.ports.append(Candidate([port], source, confidence=0.9, note=f"script {script}"))
+            break
+    else:
+        config = _config_port(folder)
+        if config:
+            finding.ports.append(config)
+    library = key in NODE_LIBRARIES
+    if not finding.ports and (library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify")):
+        listening = _listening(folder, scripts, data)
+        if listening:
+            finding.ports.append(listening)
+    if framework and framework[1] and (not library or any(script in scripts for script in ("start", "dev"))):
+        finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
+
+
+_CONFIG_PORT = re.compile(r"\b(?:server|devServer|preview)\s*:\s*\{[^{}]*?\bport\s*:\s*(\d{2,5})", re.DOTALL)
+
+
+def _config_port(folder: Folder) -> Optional[Candidate]:
+    for file in ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vue.config.js", "astro.config.mjs", "webpack.config.js", "nuxt.config.ts", "rsbuild.config.ts"):
+        if file in folder.names:
+            text = folder.text(file) or ""
+            match = _CONFIG_PORT.search(text)
+            port = valid(match.group(1)) if match else None
+            if match and port:
+                return Candidate([port], at(folder, file, line_at(text, match.start(1))), confidence=0.9, note="server port")
+    return None
+
+
+def _listening(folder: Folder, scripts: Dict[str, str], data: Dict[str, Any]) -> Optional[Candidate]:
+    """The port that the entry file listens on."""
+    files: List[str] = []
+    for script in ("dev", "start", "serve"):
+        for _flags, target in _START_FILE.findall(scripts.get(script, "")):
+            stem = target[2:] if target.startswith("./") else target
+            files.append(stem)
+            if stem.startswith(("dist/", "build/", "lib/", "out/")):
+                files.append("src/" + stem.split("/", 1)[1].rsplit(".", 1)[0] + ".ts")
+    main = word(data.get("main"))
+    if main and not main.endswith(".json"):
+        files.append(main[2:] if main.startswith("./") else main)
+    for file in [*files, *_SOURCES]:
+        for spelled in (file,) if "." in file.rsplit("/", 1)[-1] else (f"{file}.js", f"{file}.ts", f"{file}/index.js"):
+            if ".." in spelled or not folder.has(spelled):
+                continue
+            text = folder.text(spelled) or ""
+            match = _LISTEN.search(text)
+            port = valid(match.group(1)) if match else None
+            if match and port:
+                return Candidate([port], at(folder, spelled, line_at(text, match.start(1))), confidence=0.8, note="listens there")
+    return None
+
+

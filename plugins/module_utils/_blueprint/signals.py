@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Everything around the code that says how it runs, read only when it is asked for."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+from .data_ci import SETUP_KEYS
+from .findings import RANGE, Candidate
+from .parsers import at, line_at, lines_of, table, toml_line, toml_table, word
+from .ports import in_command, unique, valid
+from .tree import Folder
+from .versions import candidate
+
+if TYPE_CHECKING:
+    from .around.compose import Compose
+    from .around.devcontainer import DevContainer
+    from .around.dockerfile import Dockerfile
+
+_CI_FILES = 12
+_TARGET = re.compile(r"^(setup|bootstrap|install|deps|init|dependencies|install-deps)\s*:(?!=)", re.MULTILINE)
+
+
+class Signals:
+    """Lazily read surroundings of the root."""
+
+    def __init__(self, root: Folder) -> None:
+        self.root = root
+        self.dev: Optional[DevContainer] = None
+        if ".devcontainer" in root.names or ".devcontainer.json" in root.names:
+            from .around import devcontainer
+
+            self.dev = devcontainer.read(root)
+        self.compose: Optional[Compose] = self._compose()
+        self._docker: Dict[str, List[Tuple[str, Dockerfile]]] = {}
+        self._ci: Optional[List[Tuple[str, Candidate]]] = None
+
+    def _compose(self) -> Optional[Compose]:
+        extra = self.dev.compose if self.dev else ()
+        if not extra and not any("compose" in name for name in self.root.names):
+            if not any(name in self.root.names for name in ("docker", ".docker", "infra", "deploy", "deployments")):
+                return None
+        from .around import compose
+
+        files = compose.files_of(self.root, tuple(name for name in extra if name and self.root.has(name)))
+        return compose.read(self.root, files) if files else None
+
+    def folders(self) -> List[str]:
+        """Folders that the project names as its own parts: build contexts of compose files."""
+        return list(self.compose.contexts) if self.compose else []
+
+    def dockerfiles(self, folder: Folder) -> List[Tuple[str, Dockerfile]]:
+        """(name, content) of the Dockerfiles of a folder, the most telling first."""
+        known = self._docker.get(folder.path)
+        if known is None:
+            known = []
+            names = [name for name in folder.names if "ockerfile" in name or "ontainerfile" in name or name == "docker"]
+            if names:
+                from .around import dockerfile
+
+                for name in dockerfile.NAMES:
+                    if name.split("/")[0] in names and folder.has(name):
+                        read = dockerfile.read(folder, name)
+                        if read is not None:
+                            known.append((name, read))
+                            break
+            self._docker[folder.path] = known
+        return known
+
+    def versions(self, folder: Folder, runtime: str) -> List[Candidate]:
+        """Candidates of a runtime from the dev container and the Dockerfiles."""
+        found = [item for name, item in self.dev.versions if name == runtime] if self.dev else []
+        for place in {folder.path: folder, "": self.root}.values():
+            for name, file in self.dockerfiles(place):
+                from .around import dockerfile
+
+                matching = [item for kind, item in dockerfile.versions(place, name, file) if kind == runtime]
+                found += matching[-1:]
+        return found
+
+    def base_runtimes(self, folder: Folder) -> List[Tuple[str, str]]:
+        """(runtime, source) that base images name, the last stage first."""
+        found: List[Tuple[str, str]] = []
+        for name, file in self.dockerfiles(folder):
+            found += [(runtime, at(folder, name, line)) for runtime, _version, line in reversed(file.bases)]
+        return found
+
+    def ci_versions(self, runtime: str) -> List[Candidate]:
+        """What workflows set up: a weak source, read only where nothing better is there."""
+        if self._ci is None:
+            self._ci = self._read_ci() if ".github" in self.root.names else []
+        return [item for name, item in self._ci if name == runtime]
+
+    def _read_ci(self) -> List[Tuple[str, Candidate]]:
+        found: List[Tuple[str, Candidate]] = []
+        folder = ".github/workflows"
+        names = sorted(name for name in self.root.tree.names(self.root.at(folder)) if name.endswith((".yml", ".yaml")))
+        # The workflow that tests says more than one that labels issues.
+        names.sort(key=lambda name: 0 if re.match(r"(ci|test|build|main)", name) else 1)
+        for name in names[:_CI_FILES]:
+            file = f"{folder}/{name}"
+            text = self.root.text(file) or ""
+            for key, runtime in SETUP_KEYS.items():
+                for match in re.finditer(rf"^[ \t]*-?[ \t]*{re.escape(key)}:[ \t]*(.+)$", text, re.MULTILINE):
+                    words = [item for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1))) if item[:1].isdigit() or item.startswith("lts")]
+                    for item in _best(words, runtime, at(self.root, file, line_at(text, match.start()))):
+                        found.append((runtime, item))
+        return found
+
+    def ports(self, folder: Folder) -> List[Candidate]:
+        """Stated ports of the application, the source that counts first at the front."""
+        found: List[Candidate] = []
+        if self.dev and self.dev.ports and not folder.path:
+            found.append(self.dev.ports)
+        for name, file in self.dockerfiles(folder):
+            if file.ports:
+                found.append(Candidate(list(file.ports), at(folder, name, file.ports_line), confidence=0.95, note="EXPOSE"))
+        if not folder.path:
+            found += self._compose_ports()
+            found += self._fly_ports()
+            for name in ("Procfile.dev", "Procfile"):
+                found += self._procfile(name)
+        for name, file in self.dockerfiles(folder):
+            if file.started:
+                found.append(Candidate([file.started], at(folder, name, file.started_line), confidence=0.85, note="start command of the image"))
+        return found
+
+    def _compose_ports(self) -> List[Candidate]:
+        stated = [(ports, source) for ports, source in (self.compose.applications if self.compose else ()) if ports]
+        if not stated:
+            return []
+        numbers = unique([port for ports, _source in stated for port in ports])
+        return [Candidate(numbers, stated[0][1], confidence=0.93, note="target of the compose file")]
+
+    def _fly_ports(self) -> List[Candidate]:
+        if "fly.toml" not in self.root.names:
+            return []
+        data = toml_table(self.root, "fly.toml")
+        text = self.root.text("fly.toml") or ""
+        services = data.get("services")
+        for value in (table(data, "http_service").get("internal_port"), *[
+            service.get("internal_port") for service in (services if isinstance(services, list) else [services]) if isinstance(service, dict)
+        ]):
+            port = valid(word(value))
+            if port:
+                return [Candidate([port], at(self.root, "fly.toml", toml_line(text, "internal_port")), confidence=0.92, note="internal_port")]
+        return []
+
+    def _procfile(self, name: str) -> List[Candidate]:
+        for number, line in lines_of(self.root.text(name) or "") if name in self.root.names else ():
+            process, _colon, command = line.partition(":")
+            port = in_command(command) if process in ("web", "server", "app") else None
+            if port:
+                return [Candidate([port], at(self.root, name, number), confidence=0.9, note=f"process {process}")]
+        return []
+
+    def setup_target(self) -> List[Candidate]:
+        """The set-up target of a Makefile or justfile."""
+        for name, command in (("Makefile", "make"), ("makefile", "make"), ("justfile", "just"), ("Justfile", "just")):
+            if name in self.root.names:
+                text = self.root.text(name) or ""
+                match = _TARGET.search(text)
+                # `install` of a Makefile of a C program copies files into the system.
+                if match and not (command == "make" and match.group(1) == "install" and "DESTDIR" in text):
+                    source = at(self.root, name, line_at(text, match.start()))
+                    return [Candidate(f"{command} {match.group(1)}", source, confidence=0.7, note="set-up target")]
+        return []
+
+    def env_names(self) -> List[Candidate]:
+        """Names of the variables that an example file lists; never their values."""
+        for name in (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", "example.env"):
+            if name in self.root.names and not self.root.names[name]:
+                names = re.findall(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=", self.root.text(name) or "", re.MULTILINE)
+                if names:
+                    return [Candidate(list(dict.fromkeys(names)), at(self.root, name), confidence=0.9, note="names only")]
+        return []
+
+
+def _best(words: List[str], runtime: str, source: str) -> List[Candidate]:
+    """One candidate of a matrix: its newest entry, and then only as a range."""
+    found = [item for text in words for item in candidate(text, runtime, source, flavour="pep440" if runtime == "python" else "npm", confidence=0.5, note="CI")]
+    if len(found) < 2:
+        return found
+    newest = max(found, key=lambda item: item.bounds[0][0] if item.bounds else (0,))
+    bounds = tuple(bound for item in found for bound in item.bounds)
+    return [Candidate(newest.value, source, RANGE, 0.45, raw=", ".join(item.raw for item in found)[:100], note="CI matrix", bounds=bounds)]
+
+
