@@ -154,6 +154,10 @@ def collection_docs(log: Log) -> None:
         )
 
 
+def reference_pages(log: Log) -> None:
+    log.run(sys.executable, "tools/docs.py", "--check")
+
+
 def ansible_lint(log: Log) -> None:
     with collection() as (path, root):
         log.run(BIN / "ansible-lint", "--offline", cwd=root, ANSIBLE_COLLECTIONS_PATH=str(path))
@@ -266,6 +270,7 @@ GATES = (
     Gate("mypy-module-utils", "lint", mypy_module_utils),
     Gate("mypy-tools", "lint", mypy_tools),
     Gate("antsibull-docs", "lint", collection_docs),
+    Gate("reference pages", "lint", reference_pages),
     Gate("antsibull-changelog", "lint", changelog),
     Gate("ruff", "lint", ruff),
     Gate("yamllint", "lint", yamllint),

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make docs`: writes the reference pages that are read off the code, docs/user/cli.md and docs/developer/api.md.
+
+python tools/docs.py [--check]      (--check: write nothing, fail when a page is not what would be written)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NOTE = "`make docs` writes this page."
+
+
+def command_lines() -> list[tuple[str, ...]]:
+    """Every command and sub-command, in the order of the help."""
+    from fuelctl.cli._app import COMMANDS, load
+
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        found.append((name,))
+        group: Any = load(name)
+        found.extend((name, inner) for inner in getattr(group, "commands", {}))
+    return found
+
+
+def help_text(words: tuple[str, ...]) -> str:
+    environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fuelctl", *words, "--help"], check=True, capture_output=True, text=True, env=environment
+    )
+    return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+
+
+def cli_page() -> str:
+    commands = command_lines()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        texts = list(pool.map(help_text, [(), *commands]))
+    parts = [f"# The fuelctl command\n\n{NOTE}\n\n```console\n$ fuelctl --help\n{texts[0]}\n```\n"]
+    for words, text in zip(commands, texts[1:], strict=True):
+        line = f"fuelctl {' '.join(words)}"
+        parts.append(f"{'#' * (len(words) + 1)} {line}\n\n```console\n$ {line} --help\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+def openapi() -> dict[str, Any]:
+    """The document that a running server gives at /api/openapi.json."""
+    from fuelctl.config import Settings
+    from fuelctl.server.app import create_app
+    from fuelctl.server.parts import Parts
+
+    # Nothing is served: of the parts only the settings are looked at.
+    app = create_app(cast("Parts", SimpleNamespace(settings=Settings(), embedded=True, token=None)))
+    return dict(app.api_doc)
+
+
+def api_page() -> str:
+    document = openapi()
+    rows = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            summary = operation.get("summary") or operation.get("description", "").partition("\n")[0]
+            codes = ", ".join(sorted(operation.get("responses", {})))
+            rows.append(f"| `{method.upper()} {path}` | {summary} | {codes} |")
+    head = (
+        f"# The HTTP API\n\n{NOTE} A running server gives the whole document, with all types, at `/api/openapi.json`;\n"
+        "[architecture](../architecture.md) says what the calls mean. Errors are `application/problem+json`.\n\n"
+        "| call | what it does | answers |\n|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+PAGES = {"docs/user/cli.md": cli_page, "docs/developer/api.md": api_page}
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, make in PAGES.items():
+        page, text = CHECKOUT / name, make()
+        if page.exists() and page.read_text() == text:
+            continue
+        stale.append(name)
+        if not check:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(text)
+            print(f"docs: wrote {name}")
+    if check and stale:
+        print(f"docs: not up to date: {', '.join(stale)} (make docs)")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
