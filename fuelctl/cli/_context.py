@@ -13,6 +13,7 @@ from fuelctl.cli import _settings
 from fuelctl.client import ApiError, Client
 
 Environment = dict[str, Any]
+_LONGEST_REF = 64
 
 
 def connect(*, start: bool = True) -> Client:
@@ -36,18 +37,22 @@ def find(client: Client, ref: str) -> Environment:
     """The environment that `ref` names; FuelError in a person's words when there is none, or more than one."""
     if not ref.strip():
         raise UsageError("An empty word names no environment", hint="`fuelctl ls` shows ids and names")
+    if len(ref) > _LONGEST_REF:
+        raise _nobody(ref)
     try:
         return client.environment(ref)
     except ApiError as error:
         if error.code == "ambiguous":
             raise ambiguous(ref, error) from error
         if error.status == 404:
-            raise FuelError(
-                f"There is no environment {ref[:80]!r}",
-                hint="`fuelctl ls --all` shows every id and name",
-                code="not_found",
-            ) from error
+            raise _nobody(ref) from error
         raise
+
+
+def _nobody(ref: str) -> FuelError:
+    return FuelError(
+        f"There is no environment {ref[:80]!r}", hint="`fuelctl ls --all` shows every id and name", code="not_found"
+    )
 
 
 def ambiguous(ref: str, error: ApiError) -> FuelError:

@@ -67,10 +67,19 @@ def emit(document: Any) -> None:
 
 
 def error_lines(error: FuelError) -> list[str]:
-    """An error for people: what and where, then what to do."""
+    """An error for people: what and where, then what to do. A blueprint's problems come one by one."""
+    problems = error.details.get("problems")
+    if isinstance(problems, list) and problems:
+        return [line for problem in problems[:_MOST_PROBLEMS] for line in _problem_lines(problem)]
     message = clean(error.message).rstrip(".")
     where = f"{clean(error.where)}: " if error.where else ""
     return [f"error: {where}{message}"] + ([f"  hint: {clean(error.hint)}"] if error.hint else [])
+
+
+def _problem_lines(problem: dict[str, Any]) -> list[str]:
+    place = ":".join(str(problem[key]) for key in ("file", "line") if problem.get(key))
+    words = ": ".join(clean(word) for word in (place, problem.get("path"), problem.get("message")) if word)
+    return [f"error: {words}"] + ([f"  hint: {clean(problem['hint'])}"] if problem.get("hint") else [])
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -83,6 +92,7 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
+_MOST_PROBLEMS = 20
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
