@@ -156,7 +156,7 @@ def state_for(wishes: Wishes, existing: Mapping[str, Any], key_tail: str) -> Dic
     state.setdefault("lastOnboardingVersion", wishes.version)
     projects = dict(state["projects"]) if isinstance(state.get("projects"), dict) else {}
     project = dict(projects[wishes.workspace]) if isinstance(projects.get(wishes.workspace), dict) else {}
-    project.update(hasTrustDialogAccepted=True, hasCompletedProjectOnboarding=True)
+    project["hasTrustDialogAccepted"] = True
     projects[wishes.workspace] = project
     state["projects"] = projects
     servers = merge(merge(wishes.home_mcp_servers, wishes.mcp_servers), _dict(existing.get("mcpServers")))
