@@ -20,13 +20,15 @@ class Settings:
     """What can be set, with its default.
 
     database: URL; empty for SQLite in the state folder. callback_url: this server's address as environments reach it;
-    empty when they cannot. reaper_seconds: between two cycles. max_source_bytes, max_body_bytes: upload limits.
+    empty when they cannot. reaper_seconds: between two cycles. observe_seconds: between asking the
+    machines twice. max_source_bytes, max_body_bytes: upload limits.
     max_ttl_seconds: nothing lives longer. threads: requests served at a time, followers included.
     """
 
     database: str = ""
     callback_url: str = ""
     reaper_seconds: float = 60.0
+    observe_seconds: float = 60.0
     max_source_bytes: int = 4 * 1024**3
     max_body_bytes: int = 8 * 1024**2
     max_ttl_seconds: int = 30 * 24 * 3600

@@ -29,6 +29,7 @@ from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
 
@@ -50,6 +51,7 @@ class ControlPlane:
         self.plant = Plant(self.core, settings.callback_url, settings.max_source_bytes)
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
         self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds)
+        self.observer = Observer(self.plant, self.engine, settings.observe_seconds)
         self._closing = threading.Event()
         self._draining = threading.Event()
 
@@ -57,6 +59,7 @@ class ControlPlane:
         """Take up what was in flight, then look at everything."""
         self.engine.launch()
         self.reaper.start()
+        self.observer.start()
 
     def parts(self, *, embedded: bool, token: str | None = None) -> Parts:
         """What the API works with."""

@@ -7,8 +7,8 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 from sqlalchemy.orm import Session
 
+from fuelctl.environments.activity import take_in
 from fuelctl.environments.registry import authenticate
-from fuelctl.environments.states import Status
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
 from fuelctl.server.types import AcceptedOut, EventsIn, ProblemOut, RefPath, ReportIn
@@ -18,8 +18,6 @@ from fuelctl.store.events import NewEvent
 api = APIBlueprint(
     "callbacks", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut}
 )
-#: A machine's clock may be off; its events are not believed to come from beyond this many seconds ahead.
-_AHEAD = 300.0
 
 
 @api.post("/<ref>/events", responses={200: AcceptedOut}, summary="Report events")
@@ -27,20 +25,9 @@ def report(path: RefPath, body: EventsIn) -> Response:
     """A batch of `session.*` and `tool.*` events, in any order; known ones (by id) are passed over."""
     core = parts().core
     now = core.clock().wall
-    told = [NewEvent(item.type, item.data, min(item.at or now, now + _AHEAD), item.id) for item in body.events]
+    told = [NewEvent(item.type, item.data, item.at or now, item.id) for item in body.events]
     with core.write(durable=False) as session:
-        environment_id = _own(session, path.ref)
-        accepted = events.append(session, environment_id, told)
-        if accepted:
-            row = environments.get(session, environment_id)
-            latest = max(item.at for item in told)
-            if row is not None:
-                values = {"last_event_at": max(row.last_event_at or 0.0, min(latest, now))}
-                if row.status in (Status.READY, Status.IDLE):
-                    environments.change(session, environment_id, status=Status.ACTIVE, **values)
-                    events.append(session, environment_id, [core.event("remote.update", {"status": Status.ACTIVE})])
-                else:
-                    row.last_event_at = values["last_event_at"]
+        accepted = take_in(core, session, _own(session, path.ref), told)
     return jsonify(accepted=accepted)
 
 

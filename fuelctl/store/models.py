@@ -66,6 +66,8 @@ class EnvironmentRow(Base):
     ended_at: Mapped[float | None] = mapped_column(Float)
     last_event_at: Mapped[float | None] = mapped_column(Float)
 
+    #: Up to where its agent's events have been read.
+    spool_cursor: Mapped[str] = mapped_column(String(200), default="")
     conditions: Mapped[list[_Document]] = mapped_column(_Json, default=list)
     stages: Mapped[list[_Document]] = mapped_column(_Json, default=list)
     connection: Mapped[_Document | None] = mapped_column(_Json)

@@ -19,7 +19,11 @@ from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
 
 _ASK_EVERY = 0.25
-_PLAYBOOKS = {"up": "fuel_code.remote.remote_up", "down": "fuel_code.remote.remote_down"}
+_PLAYBOOKS = {
+    "up": "fuel_code.remote.remote_up",
+    "down": "fuel_code.remote.remote_down",
+    "observe": "fuel_code.remote.remote_observe",
+}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ options:
   environment_id:
     description: Report this environment only.
     type: str
+  cursors:
+    description:
+      - Environment ids, each with the place up to which its agent's events have been read, empty for all of them.
+      - With this option RV(observed) tells of these environments.
+    type: dict
 author:
   - fuel_code maintainers (@fuel-code)
 """
@@ -50,6 +55,21 @@ environments:
         workspace: /workspaces/api
         running: true
       resources: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, state: running}]
+observed:
+  description:
+    - What happened in the environments of O(cursors). Nothing is left of one whose RV(observed[].present) is false.
+    - RV(observed[].events) are the agent's C(session.*) and C(tool.*) events since the cursor.
+    - RV(observed[].cursor) is where to read on.
+  returned: when O(cursors) is given
+  type: list
+  elements: dict
+  sample:
+    - environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
+      present: true
+      running: true
+      events: [{id: 01JD3Z6A8W6S9X4V7T2R1P0N8M, at: 1764000000.5, type: session.start, data: {session: 4f1d}}]
+      cursor: "1:118"
+      problem: null
 error:
   description: The failure as data.
   returned: failure
@@ -59,6 +79,7 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._audit import audit
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._observe import observe
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
@@ -66,13 +87,17 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._identity import 
 
 def main() -> None:
     """Ansible's entry point."""
-    module = AnsibleModule(argument_spec={"environment_id": {"type": "str"}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"environment_id": {"type": "str"}, "cursors": {"type": "dict"}}, supports_check_mode=True
+    )
     try:
         wanted = module.params["environment_id"]
         environments = audit(Docker(), check_environment_id(wanted) if wanted else None)
+        cursors = module.params["cursors"]
+        observed = {} if cursors is None else {"observed": observe(Docker(), cursors)}
     except FuelError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
-    module.exit_json(changed=False, environments=environments)
+    module.exit_json(changed=False, environments=environments, **observed)
 
 
 if __name__ == "__main__":

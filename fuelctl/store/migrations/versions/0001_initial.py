@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("terminated_at", sa.Float(), nullable=True),
         sa.Column("ended_at", sa.Float(), nullable=True),
         sa.Column("last_event_at", sa.Float(), nullable=True),
+        sa.Column("spool_cursor", sa.String(length=200), nullable=False),
         sa.Column("conditions", sa.JSON(), nullable=False),
         sa.Column("stages", sa.JSON(), nullable=False),
         sa.Column("connection", sa.JSON(), nullable=True),

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What environments tell of the work in them, by callback or when asked: taken in once, whatever comes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from fuelctl.environments.core import Core
+from fuelctl.environments.states import Status
+from fuelctl.store import environments, events
+from fuelctl.store.events import NewEvent
+
+#: A machine's clock may be off; its events are not believed to come from beyond this many seconds ahead.
+_AHEAD = 300.0
+
+
+def take_in(core: Core, session: Session, environment_id: str, told: Sequence[NewEvent]) -> int:
+    """Store the events that are new (by id), and move status and last activity; returns how many were new.
+
+    `last_event_at` never moves back, in whatever order events arrive, and never beyond now.
+    """
+    now = core.clock().wall
+    believed = [NewEvent(item.type, item.data, min(item.at, now + _AHEAD), item.id) for item in told]
+    accepted = events.append(session, environment_id, believed)
+    row = environments.get(session, environment_id)
+    if not accepted or row is None:
+        return accepted
+    latest = max(row.last_event_at or 0.0, min(max(item.at for item in believed), now))
+    if row.status in (Status.READY, Status.IDLE):
+        environments.change(session, environment_id, status=Status.ACTIVE, last_event_at=latest)
+        events.append(session, environment_id, [core.event("remote.update", {"status": Status.ACTIVE})])
+    else:
+        row.last_event_at = latest
+    return accepted

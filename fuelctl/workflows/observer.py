@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The observer: asks the machines what happened, for environments that cannot call back or have ended by themselves."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import update
+
+from fuelctl import paths
+from fuelctl.environments.activity import take_in
+from fuelctl.environments.clock import rfc3339
+from fuelctl.environments.registry import begin_termination
+from fuelctl.environments.states import ENTERABLE, Operation
+from fuelctl.runner import run_playbook
+from fuelctl.store import environments, events
+from fuelctl.store.events import NewEvent
+from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.run import Plant
+
+_logger = logging.getLogger(__name__)
+_STOPPED = "stopped"
+_UNREACHABLE = "unreachable"
+
+
+class Observer:
+    """One round by `round()`, or one every `seconds` after `start()`; without live environments nothing is asked."""
+
+    def __init__(self, plant: Plant, engine: Engine, seconds: float) -> None:
+        self._plant = plant
+        self._core = plant.core
+        self._engine = engine
+        self._seconds = seconds
+        self._one_at_a_time = threading.Lock()
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+
+    def start(self) -> None:
+        """Ask now, for environments may have ended while nobody looked; and then regularly."""
+        self._scheduler.add_job(
+            self._guarded, "interval", seconds=self._seconds, next_run_time=datetime.now(UTC), misfire_grace_time=None
+        )
+        self._scheduler.start()
+
+    def round(self) -> int:
+        """Ask every provider once about its environments; how many were observed."""
+        with self._one_at_a_time:
+            by_provider: dict[str, list[EnvironmentRow]] = defaultdict(list)
+            with self._core.database.read() as session:
+                for row in environments.list_all(session, include_ended=False, status=[str(s) for s in ENTERABLE]):
+                    if row.operation_id is None:
+                        by_provider[row.provider["name"]].append(row)
+            return sum(self._ask(provider, rows) for provider, rows in by_provider.items())
+
+    def _ask(self, provider: str, rows: list[EnvironmentRow]) -> int:
+        record = paths.run_folder("observe", provider)
+        # Only the last round is of interest.
+        shutil.rmtree(record, ignore_errors=True)
+        result = run_playbook(
+            self._plant.playbooks["observe"],
+            variables={"remote_provider": provider, "remote_cursors": {row.id: row.spool_cursor for row in rows}},
+            secrets={},
+            record=record,
+            lock=paths.environment_lock(f"observe-{provider}"),
+            on_events=lambda _events: None,
+            should_stop=self._plant.parking.is_set,
+            verb="observe",
+        )
+        if result.status != "ok":
+            if result.status == "failed":
+                message = str((result.failure or {}).get("message"))
+                for row in rows:
+                    self._condition(row, _UNREACHABLE, f"its machine cannot be asked: {message}")
+            return 0
+        seen = {one["environment_id"]: one for one in result.of("dev_container_info").get("observed") or []}
+        for row in rows:
+            if row.id in seen:
+                self._note(row, seen[row.id])
+        return len(seen)
+
+    def _note(self, row: EnvironmentRow, seen: dict[str, Any]) -> None:
+        if not seen["present"]:
+            # The provider says that it is gone; the ending asks once more and writes the receipt.
+            _logger.warning("%s (%s) is gone from its machine", row.id, row.name)
+            _, operation_id = begin_termination(self._core, row.id, discard=True, by="machine")
+            if operation_id is not None:
+                self._engine.start(Operation.TERMINATE, row.id, operation_id)
+            return
+        told = [NewEvent(item["type"], item["data"], float(item["at"]), item["id"]) for item in seen["events"]]
+        with self._core.write(durable=False) as session:
+            take_in(self._core, session, row.id, told)
+            session.execute(
+                update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=str(seen["cursor"])[:200])
+            )
+        if not seen["running"]:
+            self._condition(row, _STOPPED, "its container does not run: `docker start` wakes it, `fuelctl down` ends it")
+        elif seen["problem"]:
+            self._condition(row, _UNREACHABLE, f"it cannot be asked: {seen['problem']}")
+        else:
+            self._condition(row, None, "")
+
+    def _condition(self, row: EnvironmentRow, type_: str | None, message: str) -> None:
+        """Set the one condition that observation found, and clear what it no longer finds."""
+        with self._core.write(durable=False) as session:
+            current = environments.get(session, row.id)
+            if current is None or current.operation_id is not None or current.status not in ENTERABLE:
+                return
+            known = {condition["type"]: condition for condition in current.conditions}
+            if type_ in known or (type_ is None and not known.keys() & {_STOPPED, _UNREACHABLE}):
+                return
+            kept = [condition for name, condition in known.items() if name not in (_STOPPED, _UNREACHABLE)]
+            if type_ is not None:
+                since = rfc3339(self._core.clock().wall)
+                found = {"type": type_, "message": message, "since": since, "details": {}}
+                kept.append(found)
+                events.append(session, row.id, [self._core.event("remote.condition", found)])
+            environments.change(session, row.id, conditions=kept)
+
+    def stop(self) -> None:
+        """No further round."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _guarded(self) -> None:
+        try:
+            self.round()
+        except Exception:
+            # The database or the engine may be away for a while; the next round asks again.
+            _logger.exception("observing failed")
