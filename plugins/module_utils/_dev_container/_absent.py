@@ -18,6 +18,7 @@ from .._identity import TAG_ENVIRONMENT, container_names
 from .._progress import Progress
 from .._receipt import GONE, PRESENT, entry, receipt
 from .._watchdog import container_name as watchdog_name
+from ._lock import only_one
 from ._spec import LABEL_ROLE
 
 TAG_REPOSITORY = "fuel-code/environment"
@@ -96,6 +97,19 @@ def absent(
     The receipt is complete when everything was asked for again and is gone. It names what an environment of this
     attempt owns even when that was gone before. The watchdog goes last: killed half-way, it finishes the work.
     """
+    with only_one(f"environment-{environment_id}"):
+        return _absent(docker, environment_id, progress, attempt=attempt, check=check, sleep=sleep)
+
+
+def _absent(
+    docker: Docker,
+    environment_id: str,
+    progress: Progress,
+    *,
+    attempt: int,
+    check: bool,
+    sleep: Callable[[float], None],
+) -> Tuple[bool, Dict[str, Any], Dict[str, Any]]:
     with progress.step("look"):
         owned = find_owned(docker, environment_id)
         anonymous = anonymous_volumes(docker, owned.containers)

@@ -7,16 +7,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from .._docker import Docker
 from .._errors import FuelError
 from .._progress import Progress
+from ._lock import only_one
 from ._login import image_environment_of
 from ._recipe import (
     PROBE,
@@ -79,7 +76,7 @@ def ensure_derived(docker: Docker, spec: Spec, progress: Progress) -> DerivedIma
         with progress.step("image") as step:
             step.reuse(reference)
         return _derived(reference, found, base, made=False)
-    with progress.step("image") as step, _only_one(key):
+    with progress.step("image") as step, only_one(f"image-{key}"):
         # Whoever waited for the lock finds what the other made.
         found = find_image(docker, reference)
         if found is None:
@@ -164,18 +161,3 @@ def _derived(reference: str, found: Mapping[str, Any], base: Mapping[str, Any], 
         env=image_environment_of(found),
         made=made,
     )
-
-
-@contextmanager
-def _only_one(key: str) -> Iterator[None]:
-    """Two environments that want the same image at once build it once; without a place for the lock, twice."""
-    root = Path("/var/lib/fuel-code") if os.geteuid() == 0 else Path.home() / ".local/state/fuel-code"
-    try:
-        (root / "locks").mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = open(root / "locks" / f"image-{key}", "ab")
-    except OSError:
-        yield
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -29,6 +29,7 @@ from ._container import (
     service_args,
 )
 from ._image import DerivedImage, ensure_derived, ensure_pulled, find_image
+from ._lock import only_one
 from ._login import Login, image_environment_of, prepare
 from ._recipe import LABEL_BASE
 from ._spec import AGENTS_VOLUME, LABEL_HOME, LABEL_ROLE, LABEL_SPEC, LABEL_USER, Service, Spec
@@ -47,6 +48,11 @@ class Outcome:
 
 def present(docker: Docker, spec: Spec, progress: Progress, *, check: bool = False) -> Outcome:
     """Make the environment's container be there as `spec` says; with `check` only say what would change."""
+    with only_one(f"environment-{spec.environment_id}"):
+        return _present(docker, spec, progress, check=check)
+
+
+def _present(docker: Docker, spec: Spec, progress: Progress, *, check: bool) -> Outcome:
     outcome = Outcome()
     with progress.step("engine"):
         observed = observe(docker, spec)
