@@ -99,7 +99,7 @@ class Observer:
                 update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=str(seen["cursor"])[:200])
             )
         if not seen["running"]:
-            self._condition(row, _STOPPED, "its container does not run: `docker start` wakes it, `fuelctl down` ends it")
+            self._condition(row, _STOPPED, "its container does not run: `docker start` wakes it, `down` ends it")
         elif seen["problem"]:
             self._condition(row, _UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
