@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fuelctl import paths
+from fuelctl._reserved import MAGIC
 
 _PACKAGE = Path(__file__).resolve().parent
 _MEMORY = (Path("/", "dev", "shm"), Path("/", "run", "user") / str(os.getuid()))
@@ -40,14 +41,22 @@ def private_data(fallback: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def unsafe(value: Any) -> Any:
-    """`value` with every string marked so that Ansible never takes it for a template."""
+def variables_file(variables: dict[str, Any]) -> str:
+    """The text of a file for `-e @file` in which every string is unsafe data: never a template.
+
+    Ansible reads such a file as JSON, and when that fails as YAML, to which the marks mean nothing and every string is
+    a template. So the text is JSON that is not YAML: no YAML begins with a tab.
+    """
+    return "\t" + json.dumps(_unsafe(variables))
+
+
+def _unsafe(value: Any) -> Any:
     if isinstance(value, str):
-        return {"__ansible_unsafe": value}
+        return {MAGIC + "_unsafe": value}
     if isinstance(value, dict):
-        return {str(key): unsafe(item) for key, item in value.items()}
+        return {str(key): _unsafe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [unsafe(item) for item in value]
+        return [_unsafe(item) for item in value]
     return value
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fuelctl import _run_files
+from fuelctl import _reserved, _run_files
 from fuelctl._run_events import Story
 from fuelctl._run_files import Record, Scrubber
 
@@ -222,11 +222,12 @@ class _Tail:
 def _prepare(
     folder: Path, playbook: str, variables: Mapping[str, Any], secrets: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
+    _reserved.check_keys(variables)
     written = {name: str(_private(folder / name, content)) for name, content in files.items()}
     given = {**_with_files(variables, written), "remote_progress_path": str(folder / "progress.jsonl")}
     if secrets:
         given["remote_secrets_file"] = str(_private(folder / "secrets.json", json.dumps(dict(secrets))))
-    _private(folder / "variables.json", json.dumps(_run_files.unsafe(given)))
+    _private(folder / "variables.json", _run_files.variables_file(given))
     for name in ("project", "inventory", "artifacts"):
         (folder / name).mkdir()
     _private(folder / "inventory" / "hosts", "localhost ansible_connection=local\n")

@@ -223,7 +223,7 @@ def lease_values(lease: Lease) -> dict[str, Any]:
 def _insert(core: Core, wanted: NewEnvironment, key: str | None) -> EnvironmentRow:
     now = core.clock()
     token = random_secrets.token_urlsafe(32)
-    blueprint = json.dumps(wanted.blueprint, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    blueprint = json.dumps(wanted.blueprint, sort_keys=True, separators=(",", ":"), allow_nan=False)
     try:
         with core.write() as session:
             row = EnvironmentRow(

@@ -10,6 +10,8 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
+from fuelctl._reserved import check_keys
+from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
 from fuelctl.environments import registry
 from fuelctl.environments.registry import NewEnvironment
@@ -110,9 +112,12 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
             "agent_home must be an absolute path, and only this user's own server can read it",
             code="agent_home_unusable",
         )
+    check_keys(body.provider.options, "provider.options")
+    check_keys(body.blueprint, "blueprint")
     return NewEnvironment(
         provider={"name": body.provider.name, "options": body.provider.options},
-        blueprint=body.blueprint,
+        # Complete, so that what was launched can be read off it when defaults have changed.
+        blueprint=to_dict(from_dict(body.blueprint, "blueprint")),
         repository=_repository(body),
         ttl_seconds=body.ttl_seconds,
         owner=body.owner or getpass.getuser(),

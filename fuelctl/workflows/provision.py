@@ -67,7 +67,12 @@ def _up(run: Run, source_path: str | None) -> dict[str, Any]:
         **{name: value for name, value in optional.items() if value},
         **callback(run.plant.callback_url),
     }
-    result = run.play("up", variables, secrets, {"callback_token": token})
+    try:
+        result = run.play("up", variables, secrets, {"callback_token": token})
+    except FuelError as error:
+        if isinstance(error, FencedOffError):
+            raise
+        return {"failure": {**error.as_dict(), "stage": "source", "tail": []}}
     if result.status == "stopped":
         return {"stopped": True}
     if result.status != "ok":
