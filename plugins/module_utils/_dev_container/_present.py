@@ -220,7 +220,7 @@ def _ensure_container(
             if found is not None:
                 step.message = "replaced: the blueprint asks for another container; the workspace is kept"
                 docker.call(["rm", "--force", "--volumes", str(found["Id"])], check=False)
-            step.message = step.message or _create(docker, spec, image.home, choose_ports(spec.ports))
+            step.message = _create(docker, spec, image.home, choose_ports(spec.ports)) or step.message
     with progress.step("start") as step:
         try:
             docker.call(["start", name], timeout=120)
