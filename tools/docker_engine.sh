@@ -24,21 +24,12 @@ if [ "$(id -u)" != 0 ]; then
   give_up "no engine answers: install and start Docker (sudo apt-get install docker.io), or run this as root"
 fi
 
-packages=()
-command -v dockerd >/dev/null || packages+=(docker.io)
-if ! command -v docker >/dev/null; then
-  # Newer releases of Debian and Ubuntu keep the client in a package of its own.
-  packages+=(docker.io)
-fi
-if [ ${#packages[@]} -gt 0 ]; then
+if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null; then
   command -v apt-get >/dev/null || give_up "no engine is installed and there is no apt-get: install Docker by hand"
   echo "docker: installing the distribution's docker.io"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q >/dev/null
-  if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
-    packages+=(docker-cli)
-  fi
-  apt-get install -qy --no-install-recommends ca-certificates iptables "${packages[@]}" >/dev/null
+  "$(dirname "$0")/apt_install.sh" ca-certificates iptables docker.io
+  # Newer releases of Debian and Ubuntu keep the client in a package of its own.
+  command -v docker >/dev/null || "$(dirname "$0")/apt_install.sh" docker-cli
 fi
 
 # Installing may have started it; an init system starts it; else it is started here, in the background.

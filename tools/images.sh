@@ -10,6 +10,6 @@ for image in "$@"; do
 done
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v debootstrap >/dev/null; then
   # Needed only where no registry answers, and small enough to be had beforehand.
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends debootstrap; } >/dev/null
+  tools/apt_install.sh debootstrap
 fi
 exec .venv/bin/python tests/lab/base_image.py "$@"

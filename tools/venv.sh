@@ -29,8 +29,7 @@ fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "setup: installing python3-venv"
-    apt-get update -q >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends python3-venv >/dev/null
+    tools/apt_install.sh python3-venv
   else
     echo "setup: $python has no venv module; install it: sudo apt-get install python3-venv" >&2
     exit 1

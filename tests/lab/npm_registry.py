@@ -64,8 +64,11 @@ def fetch_package(name: str, major: int | None, target: Path, *, cache: Path) ->
     with tarfile.open(kept) as archive:
         for member in archive.getmembers():
             # npm's tarballs have one top folder, "package" by convention only.
-            inside = member.name.partition("/")[2]
-            if inside and member.isfile():
-                member.name = inside
-                archive.extract(member, target, filter="data")
+            inside = Path(*Path(member.name).parts[1:])
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None or inside.is_absolute() or ".." in inside.parts:
+                continue
+            (target / inside).parent.mkdir(parents=True, exist_ok=True)
+            (target / inside).write_bytes(content.read())
+            (target / inside).chmod(member.mode & 0o755)
     return str(release["version"])
