@@ -14,10 +14,10 @@ def nobody_to_ask() -> UsageError:
     return UsageError("This needs an answer, and there is no terminal to ask on", hint="give --yes", code="no_terminal")
 
 
-def confirm(question: str) -> None:
+def confirm(question: str, *, default: bool = False) -> None:
     """Go on after a yes; end the command after a no; UsageError where nobody is there to answer."""
     if not can_ask():
         raise nobody_to_ask()
-    if not typer.confirm(question, default=False, err=True):
+    if not typer.confirm(question, default=default, err=True):
         note("Nothing was changed.")
         raise typer.Exit(1)

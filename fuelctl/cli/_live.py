@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+import termios
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -26,12 +28,25 @@ class LiveView:
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=False)
 
     def __enter__(self) -> LiveView:
+        self._echo(on=False)
         self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.board.tail.clear()
+        self._bar = None
         self._live.stop()
+        self._echo(on=True)
+
+    @staticmethod
+    def _echo(*, on: bool) -> None:
+        """Whether the terminal writes ^C where the cursor is: there it would break the picture."""
+        try:
+            settings = termios.tcgetattr(sys.stdin)
+            settings[3] = settings[3] | termios.ECHOCTL if on else settings[3] & ~termios.ECHOCTL
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
+        except (termios.error, ValueError, OSError):
+            return
 
     def event(self, event: Event) -> None:
         """Take the event in; the next drawing shows it."""

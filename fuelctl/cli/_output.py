@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -126,6 +127,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join(cell + " " * (columns[index] - width(cell)) for index, cell in enumerate(row)).rstrip()
         for row in cells
     ]
+
+
+def fit(line: str, *, indent: int = 0) -> str:
+    """A plain line cut to the terminal's width; whole where there is no terminal to wrap it."""
+    if not is_terminal(sys.stdout):
+        return line
+    columns = shutil.get_terminal_size().columns - indent
+    return line if width(line) <= columns else line[: columns - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def duration(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fuelctl._shared import _blueprint
 from fuelctl._shared._errors import UsageError
 from fuelctl.cli._durations import seconds
-from fuelctl.cli._output import clean, duration, paint, table
+from fuelctl.cli._output import clean, duration, fit, paint, table
 
 if TYPE_CHECKING:
     from fuelctl.source import Repository
@@ -121,7 +121,7 @@ def plan_lines(plan: Plan) -> list[str]:
         line = f":{trouble['line']}" if trouble.get("line") else ""
         shown.append(f"  note: {clean(trouble['file'])}{line}: {clean(trouble['message'])}")
     shown += [f"  note: {clean(note)}" for note in repository.notes]
-    if blueprint["setup"]:
+    if blueprint["setup"] and plan.origin != "detected":
         shown += ["", "Set-up commands:"] + [f"  {clean(command)}" for command in blueprint["setup"]]
     return shown
 
@@ -158,7 +158,9 @@ def _evidence_lines(evidence: list[dict[str, Any]]) -> list[str]:
             continue
         why = "default" if item["kind"] == "default" else clean(item["source"])
         rows.append([clean(item["field"]), _value(item["value"]), why, clean(item.get("note", ""))])
-    return table(("FIELD", "VALUE", "FROM", "WHY"), rows) if rows else ["nothing: every value is a default"]
+    if not rows:
+        return ["nothing: every value is a default"]
+    return [fit(line, indent=2) for line in table(("FIELD", "VALUE", "FROM", "WHY"), rows)]
 
 
 def _value(value: Any) -> str:

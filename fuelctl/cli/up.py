@@ -128,7 +128,7 @@ def up(
     _settle_name(client, plan)
     _show(plan, as_json=as_json, to_stdout=not as_json)
     if not yes:
-        _ask.confirm("Make this environment?")
+        _ask.confirm("Make this environment?", default=True)
 
     def begin(view: View) -> dict[str, Any]:
         return _pack_and_create(client, plan, options, view)
