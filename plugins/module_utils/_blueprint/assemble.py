@@ -62,7 +62,9 @@ class _Assembly:
         if index:
             return []
         return [
-            Candidate(other.runtime, other.source, confidence=other.score / 110, note=f"{other.reason}, score {other.score}")
+            Candidate(
+                other.runtime, other.source, confidence=other.score / 110, note=f"{other.reason}, score {other.score}"
+            )
             for other in self.findings
             if other.runtime != finding.runtime
         ]
@@ -79,10 +81,19 @@ class _Assembly:
         winner = candidates[0] if candidates else None
         if winner is not None and winner.kind == RANGE:
             # A range leaves the choice open; a pin of a weaker source that lies within it makes the choice.
-            pin = next((item for item in [*candidates[1:], *weaker] if item.kind != RANGE and within(item.bounds, winner.bounds)), None)
+            pin = next(
+                (
+                    item
+                    for item in [*candidates[1:], *weaker]
+                    if item.kind != RANGE and within(item.bounds, winner.bounds)
+                ),
+                None,
+            )
             if pin is not None:
                 note = f"within {winner.raw or winner.value} ({winner.source})"
-                candidates.insert(0, Candidate(pin.value, pin.source, pin.kind, pin.confidence, pin.raw, note, pin.bounds))
+                candidates.insert(
+                    0, Candidate(pin.value, pin.source, pin.kind, pin.confidence, pin.raw, note, pin.bounds)
+                )
         candidates += [item for item in weaker if item not in candidates]
         if not candidates:
             default = RUNTIME_DATA[finding.runtime]["default"]
@@ -115,13 +126,19 @@ class _Assembly:
         for candidate in self.signals.ports(self.tree.folder("")):
             numbers = [port for port in candidate.value if port not in taken or candidate.note == "EXPOSE"]
             if numbers:
-                stated.append(Candidate(numbers, candidate.source, candidate.kind, candidate.confidence, note=candidate.note))
+                stated.append(
+                    Candidate(numbers, candidate.source, candidate.kind, candidate.confidence, note=candidate.note)
+                )
         parts = self._parts(stated)
         candidates = stated + parts
         if candidates:
             self.fields["ports"] = tuple(candidates)
             for other in candidates[1:]:
-                if other.kind != DEFAULT and candidates[0].kind != DEFAULT and not set(other.value) & set(candidates[0].value):
+                if (
+                    other.kind != DEFAULT
+                    and candidates[0].kind != DEFAULT
+                    and not set(other.value) & set(candidates[0].value)
+                ):
                     self.conflicts.append(Conflict("ports", candidates[0], other, f"{candidates[0].source} {_REASON}"))
             return list(candidates[0].value)
         return []
@@ -199,7 +216,9 @@ class _Assembly:
         else:
             seen: Dict[Tuple[str, str], None] = {}
             for finding in self.findings:
-                if finding.member and any(finding.runtime == other.runtime and not other.folder for other in self.findings):
+                if finding.member and any(
+                    finding.runtime == other.runtime and not other.folder for other in self.findings
+                ):
                     continue
                 for candidate in finding.setup:
                     if (finding.folder, candidate.value) in seen:
@@ -243,7 +262,9 @@ def _inside(folder: str, candidate: Candidate, seen: Dict[Tuple[str, str], None]
     return Candidate(command, candidate.source, candidate.kind, candidate.confidence, candidate.raw, candidate.note)
 
 
-def assemble(tree: Tree, findings: List[Finding], signals: Signals) -> Tuple[Dict[str, Any], Fields, List[Conflict], Warnings]:
+def assemble(
+    tree: Tree, findings: List[Finding], signals: Signals
+) -> Tuple[Dict[str, Any], Fields, List[Conflict], Warnings]:
     """(blueprint as plain data, candidates of each field, conflicts, warnings)."""
     assembly = _Assembly(tree, findings, signals)
     runtimes = assembly.runtimes()

@@ -151,7 +151,9 @@ PYTHON: Dict[str, Framework] = {
 }
 
 #: Client or tool as often as server: the port counts only with a sign that the project serves.
-PYTHON_LIBRARIES = frozenset("aiohttp tornado starlette bottle falcon bokeh panel mkdocs mkdocs-material jupyterlab notebook jupyter".split())
+PYTHON_LIBRARIES = frozenset(
+    "aiohttp tornado starlette bottle falcon bokeh panel mkdocs mkdocs-material jupyterlab notebook jupyter".split()
+)
 
 RUBY: Dict[str, Framework] = {
     "rails": ("rails", 3000, True),
@@ -254,6 +256,20 @@ DART: Dict[str, Framework] = {
 }
 
 SWIFT: Dict[str, Framework] = {"vapor": ("vapor", 8080, True), "hummingbird": ("hummingbird", 8080, True)}
-GLEAM: Dict[str, Framework] = {"lustre_dev_tools": ("lustre", 1234, False), "wisp": ("wisp", 8000, True), "mist": ("mist", 8000, True)}
-CLOJURE: Dict[str, Framework] = {"shadow-cljs": ("shadow-cljs", 8080, False), "pedestal": ("pedestal", 8080, True), "ring": ("ring", 3000, True), "luminus": ("luminus", 3000, True)}
-HASKELL: Dict[str, Framework] = {"yesod": ("yesod", 3000, True), "scotty": ("scotty", 3000, True), "servant-server": ("servant", 8080, True), "ihp": ("ihp", 8000, True)}
+GLEAM: Dict[str, Framework] = {
+    "lustre_dev_tools": ("lustre", 1234, False),
+    "wisp": ("wisp", 8000, True),
+    "mist": ("mist", 8000, True),
+}
+CLOJURE: Dict[str, Framework] = {
+    "shadow-cljs": ("shadow-cljs", 8080, False),
+    "pedestal": ("pedestal", 8080, True),
+    "ring": ("ring", 3000, True),
+    "luminus": ("luminus", 3000, True),
+}
+HASKELL: Dict[str, Framework] = {
+    "yesod": ("yesod", 3000, True),
+    "scotty": ("scotty", 3000, True),
+    "servant-server": ("servant", 8080, True),
+    "ihp": ("ihp", 8000, True),
+}

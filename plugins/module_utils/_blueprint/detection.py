@@ -7,15 +7,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 from .._errors import UsageError
 from .assemble import assemble
 from .data_scanners import PLACE, SUFFIXES, TRIGGERS
 from .findings import Detection, Finding
+from .scanners import scanner
 from .signals import Signals
 from .tree import Folder, Tree
 
@@ -24,15 +24,14 @@ MAX_MEMBERS = 120
 #: Folders looked at where the root itself has no manifest.
 MAX_NESTED = 150
 
-Scanner = Callable[[Folder], Optional[Finding]]
-_SCANNERS: Dict[str, Scanner] = {}
-
 
 def detect(directory: str) -> Detection:
     """What the project in `directory` is built from; UsageError only when there is no such directory."""
     begun = time.perf_counter()
     if not os.path.isdir(directory):
-        raise UsageError("there is no such directory", where=directory, hint="name a folder that exists", code="no_directory")
+        raise UsageError(
+            "there is no such directory", where=directory, hint="name a folder that exists", code="no_directory"
+        )
     tree = Tree(directory)
     root = tree.folder("")
     signals = Signals(root)
@@ -53,26 +52,21 @@ def detect(directory: str) -> Detection:
     )
 
 
-def _scanner(name: str) -> Scanner:
-    scanner = _SCANNERS.get(name)
-    if scanner is None:
-        scanner = _SCANNERS[name] = importlib.import_module(f"{__package__}.scanners.{name}").scan
-    return scanner
-
-
 def _scan(folder: Folder) -> List[Finding]:
     """Every runtime of one folder. Only scanners whose files are there are even imported."""
     wanted: Dict[str, None] = {}
     for name, is_folder in folder.names.items():
-        scanner = None if is_folder else TRIGGERS.get(name)
-        if scanner is None and not is_folder:
+        if is_folder:
+            continue
+        kind = TRIGGERS.get(name)
+        if kind is None:
             dot = name.rfind(".")
-            scanner = SUFFIXES.get(name[dot:]) if dot > 0 else None
-        if scanner is not None:
-            wanted[scanner] = None
+            kind = SUFFIXES.get(name[dot:]) if dot > 0 else None
+        if kind is not None:
+            wanted[kind] = None
     found: List[Finding] = []
     for name in sorted(wanted):
-        finding = _scanner(name)(folder)
+        finding = scanner(name)(folder)
         if finding is not None:
             found.append(finding)
     return found

@@ -65,7 +65,10 @@ def read(path: str) -> Document:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(
-            "there is no blueprint here", where=name, hint="run `fuelctl blueprint detect` to write one", code="blueprint_missing"
+            "there is no blueprint here",
+            where=name,
+            hint="run `fuelctl blueprint detect` to write one",
+            code="blueprint_missing",
         ) from None
     except OSError as error:
         raise UsageError(f"it cannot be read: {error.strerror}", where=name, code="blueprint_unreadable") from None
@@ -82,7 +85,9 @@ def parse(raw: bytes, name: str) -> Document:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _refusal(name, line, "it is not UTF-8 text", "save the file as UTF-8") from None
     if "\0" in text:
-        raise _refusal(name, text.count("\n", 0, text.index("\0")) + 1, "it holds a NUL byte", "save the file as UTF-8 text")
+        raise _refusal(
+            name, text.count("\n", 0, text.index("\0")) + 1, "it holds a NUL byte", "save the file as UTF-8 text"
+        )
     if yaml is None:
         raise FuelError("PyYAML is missing", hint="install PyYAML for this Python", code="yaml_missing")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
@@ -91,7 +96,9 @@ def parse(raw: bytes, name: str) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "it is not YAML"
-        raise _refusal(name, mark.line + 1 if mark else None, str(problem), "check indentation, quotes and colons") from None
+        raise _refusal(
+            name, mark.line + 1 if mark else None, str(problem), "check indentation, quotes and colons"
+        ) from None
     finally:
         loader.dispose()
 
@@ -187,7 +194,9 @@ class _Builder:
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:
-            raise self._refuse(event, f"the alias *{event.anchor[:60]} refers to nothing before it", "define the anchor first")
+            raise self._refuse(
+                event, f"the alias *{event.anchor[:60]} refers to nothing before it", "define the anchor first"
+            )
         frame = self._stack[-1] if self._stack else None
         if frame is not None and isinstance(frame.value, dict) and frame.key is None:
             raise self._refuse(event, "an alias cannot be a key", "write the key out")

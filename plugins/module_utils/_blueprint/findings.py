@@ -112,7 +112,13 @@ class Detection:
     #: What could not be used or decided, as `{"file", "line", "message"}`.
     warnings: List[Dict[str, Any]]
     elapsed_ms: float
-    platforms: List[Dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def platforms(self) -> List[Dict[str, Any]]:
+        """Where the project is deployed to; looked up when it is asked for, because nothing else needs it."""
+        from .platforms import platforms
+
+        return platforms(self.directory)
 
     @property
     def evidence(self) -> List[Dict[str, Any]]:

@@ -92,7 +92,9 @@ def toml_line(text: str, *keys: str) -> int:
     if len(keys) > 1:
         table = re.search(r"^[ \t]*\[\[?[ \t]*" + re.escape(".".join(keys[:-1])) + r"[ \t]*\]", text, re.MULTILINE)
         position = table.end() if table else 0
-    found = re.compile(r"^[ \t]*[\"']?" + re.escape(keys[-1]) + r"[\"']?[ \t]*[=.]", re.MULTILINE).search(text, position)
+    found = re.compile(r"^[ \t]*[\"']?" + re.escape(keys[-1]) + r"[\"']?[ \t]*[=.]", re.MULTILINE).search(
+        text, position
+    )
     return line_at(text, found.start() if found else position)
 
 
@@ -152,7 +154,12 @@ def _too_deep(text: str) -> bool:
                 deepest = max(deepest, depth)
             elif character in "]}":
                 depth -= 1
-    return deepest > 50 or text.count("- - - - - - - - -") > 0 or text.count("\n" + " " * 200) > 0 or text.count("*") > 2000
+    return (
+        deepest > 50
+        or text.count("- - - - - - - - -") > 0
+        or text.count("\n" + " " * 200) > 0
+        or text.count("*") > 2000
+    )
 
 
 def lines_of(text: str) -> Iterator[Tuple[int, str]]:

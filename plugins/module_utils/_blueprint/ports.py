@@ -12,9 +12,13 @@ from typing import List, Optional
 
 _FLAGS = (
     # `-p 3000` is a port for servers, but not for mkdir: callers hand over start commands only.
-    re.compile(r"(?:--(?:http-)?port|--listen-port|--server[.-]port|--server-port)(?:\s+|=)[\"']?(?:\$\{?PORT:-)?(\d{2,5})\b"),
+    re.compile(
+        r"(?:--(?:http-)?port|--listen-port|--server[.-]port|--server-port)(?:\s+|=)[\"']?(?:\$\{?PORT:-)?(\d{2,5})\b"
+    ),
     re.compile(r"(?:^|\s)-p(?:\s+|=)?(?:\$\{?PORT:-)?(\d{2,5})(?=\s|$)"),
-    re.compile(r"(?:--bind|-b|--host|--hostname|--listen|-l|--http|--address|--addr|--tcp)(?:\s+|=)[\"']?(?:tcp://)?[\w.*\[\]:-]*?:(?:\$\{?PORT:-)?(\d{2,5})\b"),
+    re.compile(
+        r"(?:--bind|-b|--host|--hostname|--listen|-l|--http|--address|--addr|--tcp)(?:\s+|=)[\"']?(?:tcp://)?[\w.*\[\]:-]*?:(?:\$\{?PORT:-)?(\d{2,5})\b"
+    ),
     re.compile(r"(?:--listen|-l)(?:\s+|=)(\d{2,5})\b"),
     re.compile(r"\brunserver\s+(?:[\d.]+:|\[::\]:)?(\d{2,5})\b"),
     re.compile(r"(?:^|\s|;)(?:export\s+)?(?:PORT|APP_PORT|HTTP_PORT|SERVER_PORT|[A-Z]+_PORT)[=:]\s*[\"']?(\d{2,5})\b"),

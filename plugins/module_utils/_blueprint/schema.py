@@ -83,9 +83,7 @@ _INSTANCE_PATTERN = "^(?:(?:{})\\.(?:{})|{})?$".format(
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _HOST = "[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/"
 _IMAGE_PATH = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_IMAGE_PATTERN = (
-    f"^(?:{_HOST})?{_IMAGE_PATH}(?:/{_IMAGE_PATH})*(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?(?:@sha256:[a-f0-9]{{64}})?$"
-)
+_IMAGE_PATTERN = f"^(?:{_HOST})?{_IMAGE_PATH}(?:/{_IMAGE_PATH})*(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?(?:@sha256:[a-f0-9]{{64}})?$"
 
 Name = Annotated[str, Text("a name", pattern=f"^(?:{_LABEL})?$", hint="1 to 40 of a-z, 0-9 and inner hyphens")]
 Label = Annotated[str, Text("a name", pattern=f"^{_LABEL}$", hint="1 to 40 of a-z, 0-9 and inner hyphens")]
@@ -99,7 +97,12 @@ Host = Annotated[
 ]
 Image = Annotated[
     str,
-    Text("an image reference", pattern=_IMAGE_PATTERN, max_length=512, hint="like node:22-bookworm or ghcr.io/team/app:1.2"),
+    Text(
+        "an image reference",
+        pattern=_IMAGE_PATTERN,
+        max_length=512,
+        hint="like node:22-bookworm or ghcr.io/team/app:1.2",
+    ),
 ]
 RuntimeName = Annotated[str, Text("a known runtime", enum=RUNTIMES, hint="one of " + ", ".join(RUNTIMES))]
 Version = Annotated[
@@ -165,9 +168,17 @@ Cpus = Annotated[float, Number("a number of CPUs", 0.1, 256)]
 Memory = Annotated[float, Number("an amount of memory in GiB", 0.25, 4096)]
 Disk = Annotated[int, Number("a disk size in GB", 8, 1000)]
 InstanceType = Annotated[
-    str, Text("a known instance type", pattern=_INSTANCE_PATTERN, max_length=40, hint="like t3.medium, m7i.large or shared-cpu-2x")
+    str,
+    Text(
+        "a known instance type",
+        pattern=_INSTANCE_PATTERN,
+        max_length=40,
+        hint="like t3.medium, m7i.large or shared-cpu-2x",
+    ),
 ]
-Region = Annotated[str, Text("a known region", enum=("", *REGIONS), hint="like eu-central-1 or us-east-1, or fra on Fly.io")]
+Region = Annotated[
+    str, Text("a known region", enum=("", *REGIONS), hint="like eu-central-1 or us-east-1, or fra on Fly.io")
+]
 Ttl = Annotated[
     str,
     Text(
@@ -191,7 +202,12 @@ User = Annotated[
 ]
 AgentVersion = Annotated[
     str,
-    Text("an agent version", pattern="^(?:latest|[0-9]+\\.[0-9]+\\.[0-9]+(?:-[0-9A-Za-z.-]+)?)$", max_length=64, hint="latest or x.y.z"),
+    Text(
+        "an agent version",
+        pattern="^(?:latest|[0-9]+\\.[0-9]+\\.[0-9]+(?:-[0-9A-Za-z.-]+)?)$",
+        max_length=64,
+        hint="latest or x.y.z",
+    ),
 ]
 
 _CLOSED = {"extra": "forbid"}
@@ -235,7 +251,9 @@ class Resources:
     cpus: Cpus = _about("Number of CPUs.", default=2)
     memory_gb: Memory = _about("Memory in GiB.", default=4)
     disk_gb: Disk = _about("Disk in GB, 8 to 1000.", default=20)
-    instance_type: InstanceType = _about("Machine type of the provider; empty: chosen from cpus and memory.", default="")
+    instance_type: InstanceType = _about(
+        "Machine type of the provider; empty: chosen from cpus and memory.", default=""
+    )
 
 
 @dataclass(frozen=True)

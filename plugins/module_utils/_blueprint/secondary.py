@@ -45,7 +45,11 @@ def secondary_setup(runtimes: List[Tuple[Finding, str]], image: str) -> List[Can
         tool, packages = INSTALL.get(finding.runtime, ("", ""))
         if finding.runtime in _BROUGHT or f"/{finding.runtime}:" in image:
             continue
-        mise = f"curl -fsSL https://mise.run | sh && ~/.local/bin/mise use --global {tool}@{version or 'latest'}" if tool else ""
+        mise = (
+            f"curl -fsSL https://mise.run | sh && ~/.local/bin/mise use --global {tool}@{version or 'latest'}"
+            if tool
+            else ""
+        )
         apt = f"sudo apt-get update && sudo apt-get install --yes {packages}" if packages else ""
         both = f"{{ {mise}; }} || {{ {apt}; }}" if mise and apt else mise or apt
         if both:

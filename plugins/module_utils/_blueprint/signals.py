@@ -107,7 +107,11 @@ class Signals:
             text = self.root.text(file) or ""
             for key, runtime in SETUP_KEYS.items():
                 for match in re.finditer(rf"^[ \t]*-?[ \t]*{re.escape(key)}:[ \t]*(.+)$", text, re.MULTILINE):
-                    words = [item for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1))) if item[:1].isdigit() or item.startswith("lts")]
+                    words = [
+                        item
+                        for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1)))
+                        if item[:1].isdigit() or item.startswith("lts")
+                    ]
                     for item in _best(words, runtime, at(self.root, file, line_at(text, match.start()))):
                         found.append((runtime, item))
         return found
@@ -119,7 +123,9 @@ class Signals:
             found.append(self.dev.ports)
         for name, file in self.dockerfiles(folder):
             if file.ports:
-                found.append(Candidate(list(file.ports), at(folder, name, file.ports_line), confidence=0.95, note="EXPOSE"))
+                found.append(
+                    Candidate(list(file.ports), at(folder, name, file.ports_line), confidence=0.95, note="EXPOSE")
+                )
         if not folder.path:
             found += self._compose_ports()
             found += self._fly_ports()
@@ -127,7 +133,14 @@ class Signals:
                 found += self._procfile(name)
         for name, file in self.dockerfiles(folder):
             if file.started:
-                found.append(Candidate([file.started], at(folder, name, file.started_line), confidence=0.85, note="start command of the image"))
+                found.append(
+                    Candidate(
+                        [file.started],
+                        at(folder, name, file.started_line),
+                        confidence=0.85,
+                        note="start command of the image",
+                    )
+                )
         return found
 
     def _compose_ports(self) -> List[Candidate]:
@@ -143,12 +156,24 @@ class Signals:
         data = toml_table(self.root, "fly.toml")
         text = self.root.text("fly.toml") or ""
         services = data.get("services")
-        for value in (table(data, "http_service").get("internal_port"), *[
-            service.get("internal_port") for service in (services if isinstance(services, list) else [services]) if isinstance(service, dict)
-        ]):
+        for value in (
+            table(data, "http_service").get("internal_port"),
+            *[
+                service.get("internal_port")
+                for service in (services if isinstance(services, list) else [services])
+                if isinstance(service, dict)
+            ],
+        ):
             port = valid(word(value))
             if port:
-                return [Candidate([port], at(self.root, "fly.toml", toml_line(text, "internal_port")), confidence=0.92, note="internal_port")]
+                return [
+                    Candidate(
+                        [port],
+                        at(self.root, "fly.toml", toml_line(text, "internal_port")),
+                        confidence=0.92,
+                        note="internal_port",
+                    )
+                ]
         return []
 
     def _procfile(self, name: str) -> List[Candidate]:
@@ -175,19 +200,37 @@ class Signals:
         """Names of the variables that an example file lists; never their values."""
         for name in (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", "example.env"):
             if name in self.root.names and not self.root.names[name]:
-                names = re.findall(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=", self.root.text(name) or "", re.MULTILINE)
+                names = re.findall(
+                    r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=", self.root.text(name) or "", re.MULTILINE
+                )
                 if names:
-                    return [Candidate(list(dict.fromkeys(names)), at(self.root, name), confidence=0.9, note="names only")]
+                    return [
+                        Candidate(list(dict.fromkeys(names)), at(self.root, name), confidence=0.9, note="names only")
+                    ]
         return []
 
 
 def _best(words: List[str], runtime: str, source: str) -> List[Candidate]:
     """One candidate of a matrix: its newest entry, and then only as a range."""
-    found = [item for text in words for item in candidate(text, runtime, source, flavour="pep440" if runtime == "python" else "npm", confidence=0.5, note="CI")]
+    found = [
+        item
+        for text in words
+        for item in candidate(
+            text, runtime, source, flavour="pep440" if runtime == "python" else "npm", confidence=0.5, note="CI"
+        )
+    ]
     if len(found) < 2:
         return found
     newest = max(found, key=lambda item: item.bounds[0][0] if item.bounds else (0,))
     bounds = tuple(bound for item in found for bound in item.bounds)
-    return [Candidate(newest.value, source, RANGE, 0.45, raw=", ".join(item.raw for item in found)[:100], note="CI matrix", bounds=bounds)]
-
-
+    return [
+        Candidate(
+            newest.value,
+            source,
+            RANGE,
+            0.45,
+            raw=", ".join(item.raw for item in found)[:100],
+            note="CI matrix",
+            bounds=bounds,
+        )
+    ]

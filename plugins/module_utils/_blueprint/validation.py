@@ -18,7 +18,14 @@ from .data_validation import TOO_OLD
 from .document import Document, Position
 from .schema import Blueprint
 
-_NOUNS = {dict: "a mapping", list: "a list", str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_NOUNS = {
+    dict: "a mapping",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 @dataclass(frozen=True)
@@ -196,5 +203,3 @@ def plain(part: Any) -> Any:
     if isinstance(part, (list, tuple)):
         return [plain(element) for element in part]
     return {key: plain(element) for key, element in part.items()} if isinstance(part, dict) else part
-
-

@@ -21,7 +21,8 @@ Bounds = Tuple[Tuple[Numbers, Numbers], ...]
 END: Numbers = (10**9,)
 _PIN = re.compile(r"=?v?(\d{1,9}(?:\.\d{1,9}){0,3})((?:[-+]|rc|a|b|\.dev)[0-9A-Za-z.+-]*)?", re.ASCII)
 _TERM = re.compile(
-    r"(\^|~>|~=|~|>=|=>|<=|===|==|!=|>|<|=)?\s*v?(\d{1,9}(?:\.\d{1,9}){0,3}|[xX*](?![A-Za-z]))((?:\.[xX*])*)((?:-|rc|a\d|b\d)[0-9A-Za-z.-]*)?", re.ASCII
+    r"(\^|~>|~=|~|>=|=>|<=|===|==|!=|>|<|=)?\s*v?(\d{1,9}(?:\.\d{1,9}){0,3}|[xX*](?![A-Za-z]))((?:\.[xX*])*)((?:-|rc|a\d|b\d)[0-9A-Za-z.-]*)?",
+    re.ASCII,
 )
 _HYPHEN = re.compile(r"v?(\d+(?:\.\d+)*)\s+-\s+v?(\d+(?:\.\d+)*)", re.ASCII)
 
@@ -184,9 +185,7 @@ def candidate(
     word = understand(text, runtime, flavour, plain_is_range)
     if word is None:
         return []
-    return [
-        Candidate(word.value, source, word.kind, confidence, raw=text.strip()[:100], note=note, bounds=word.bounds)
-    ]
+    return [Candidate(word.value, source, word.kind, confidence, raw=text.strip()[:100], note=note, bounds=word.bounds)]
 
 
 def image_for(runtime: str, version: str) -> str:

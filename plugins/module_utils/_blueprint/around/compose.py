@@ -17,10 +17,26 @@ from ..ports import unique, valid
 from ..tree import Folder
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml")
+OVERRIDES = (
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+)
 #: Files for development by their names; production and test files are for machines, not for people.
-_DEVELOPMENT = re.compile(r"(?:docker-)?compose[.-](?:dev|develop|development|local|services|infra|db|deps|dependencies)\.ya?ml")
-_NESTED = ("docker/docker-compose.yml", "docker/docker-compose.yaml", "docker/compose.yml", "docker/compose.yaml", "infra/docker-compose.yml", "deploy/docker-compose.yml", "deployments/docker-compose.yml", ".docker/docker-compose.yml")
+_DEVELOPMENT = re.compile(
+    r"(?:docker-)?compose[.-](?:dev|develop|development|local|services|infra|db|deps|dependencies)\.ya?ml"
+)
+_NESTED = (
+    "docker/docker-compose.yml",
+    "docker/docker-compose.yaml",
+    "docker/compose.yml",
+    "docker/compose.yaml",
+    "infra/docker-compose.yml",
+    "deploy/docker-compose.yml",
+    "deployments/docker-compose.yml",
+    ".docker/docker-compose.yml",
+)
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}|\$(\w+)")
 _IMAGE = re.compile(r"^[a-z0-9][a-z0-9._:/@-]*(?::[\w][\w.-]*)?(?:@sha256:[a-f0-9]{64})?$", re.IGNORECASE)
 
@@ -71,7 +87,11 @@ def read(folder: Folder, files: List[str]) -> Compose:
         declared = table(data, "services")
         if not declared and isinstance(data.get("version"), type(None)):
             # The first format has the services at the top.
-            declared = {key: value for key, value in data.items() if isinstance(value, dict) and ("image" in value or "build" in value)}
+            declared = {
+                key: value
+                for key, value in data.items()
+                if isinstance(value, dict) and ("image" in value or "build" in value)
+            }
         text = folder.text(name) or ""
         for key, value in declared.items():
             if isinstance(key, str) and isinstance(value, dict):
@@ -110,7 +130,12 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
             path = posixpath.normpath(posixpath.join(homes[name], resolve(word(context)))) if context else "."
             if path not in (".", "..") and not path.startswith(("../", "/")) and folder.tree.is_folder(folder.at(path)):
                 contexts.append(folder.at(path))
-        elif image and _IMAGE.match(image) and not value.get("profiles") and re.fullmatch(r"[A-Za-z0-9][\w.-]{0,62}", name):
+        elif (
+            image
+            and _IMAGE.match(image)
+            and not value.get("profiles")
+            and re.fullmatch(r"[A-Za-z0-9][\w.-]{0,62}", name)
+        ):
             services.append(Service(_service(name, image, value), sources[name]))
     return Compose(tuple(services), tuple(applications), tuple(dict.fromkeys(contexts)))
 
@@ -119,7 +144,13 @@ def _mounts_tree(value: Dict[str, Any], home: str) -> bool:
     """Whether a service mounts the whole project: then it is the application in a stock image."""
     tree = {".", "./"} if not home else {posixpath.relpath(".", home), posixpath.relpath(".", home) + "/"}
     for volume in value.get("volumes") or [] if isinstance(value.get("volumes"), list) else []:
-        origin = volume.get("source") if isinstance(volume, dict) else volume.split(":", 1)[0] if isinstance(volume, str) else None
+        origin = (
+            volume.get("source")
+            if isinstance(volume, dict)
+            else volume.split(":", 1)[0]
+            if isinstance(volume, str)
+            else None
+        )
         if origin in tree or origin in ("${PWD}", "$PWD"):
             return True
     return False
@@ -129,8 +160,16 @@ def _service(name: str, image: str, value: Dict[str, Any]) -> Dict[str, Any]:
     kind = kind_of(image)
     ports = targets(value.get("ports")) or targets(value.get("expose")) or list(PORTS.get(kind, ()))
     command = value.get("command")
-    words = [resolve(part) for part in strings(command)] if isinstance(command, list) else _split(resolve(word(command)))
-    return {"name": name, "image": image, "env": _environment(value.get("environment"), kind), "ports": ports, "command": words}
+    words = (
+        [resolve(part) for part in strings(command)] if isinstance(command, list) else _split(resolve(word(command)))
+    )
+    return {
+        "name": name,
+        "image": image,
+        "env": _environment(value.get("environment"), kind),
+        "ports": ports,
+        "command": words,
+    }
 
 
 def kind_of(image: str) -> str:
@@ -161,7 +200,9 @@ def _environment(value: Any, kind: str) -> Dict[str, str]:
         if key in pairs and not pairs[key]:
             # Its value is in a file that is not ours to read, and without one the service does not start.
             pairs[key] = "development"
-    return {key: text for key, text in pairs.items() if text and re.fullmatch(r"[A-Za-z_]\w*", key) and "\n" not in text}
+    return {
+        key: text for key, text in pairs.items() if text and re.fullmatch(r"[A-Za-z_]\w*", key) and "\n" not in text
+    }
 
 
 def resolve(text: str) -> str:

@@ -52,7 +52,10 @@ def read(root: Folder) -> Optional[DevContainer]:
         source = at(root, name, json_line(text, "image"))
         runtime, version = runtime_of_image(image)
         if runtime and version:
-            versions += [(runtime, item) for item in candidate(version, runtime, source, confidence=0.88, note="image of the dev container")]
+            versions += [
+                (runtime, item)
+                for item in candidate(version, runtime, source, confidence=0.88, note="image of the dev container")
+            ]
         if not any(bad in image for bad in _BAD_BASE) and re.fullmatch(r"[a-z0-9][\w./:@-]*", image):
             chosen = Candidate(image, source, confidence=0.95, note="image of the dev container")
     versions += _features(root, name, text, table(data, "features"))
@@ -91,7 +94,9 @@ def _features(root: Folder, name: str, text: str, features: Dict[str, Any]) -> L
             source = at(root, name, line_at(text, text.find(key)))
             found += [
                 (runtime, item)
-                for item in candidate(clean(runtime, version), runtime, source, confidence=0.88, note="feature of the dev container")
+                for item in candidate(
+                    clean(runtime, version), runtime, source, confidence=0.88, note="feature of the dev container"
+                )
             ]
     return found
 
@@ -99,7 +104,11 @@ def _features(root: Folder, name: str, text: str, features: Dict[str, Any]) -> L
 def _ports(root: Folder, name: str, text: str, data: Dict[str, Any]) -> Optional[Candidate]:
     for key in ("forwardPorts", "appPort"):
         value = data.get(key)
-        numbers = [valid(word(entry).rsplit(":", 1)[-1]) for entry in (value if isinstance(value, list) else [value]) if not (key == "forwardPorts" and ":" in word(entry))]
+        numbers = [
+            valid(word(entry).rsplit(":", 1)[-1])
+            for entry in (value if isinstance(value, list) else [value])
+            if not (key == "forwardPorts" and ":" in word(entry))
+        ]
         ports = unique([number for number in numbers if number])
         if ports:
             return Candidate(ports, at(root, name, json_line(text, key)), confidence=0.97, note=key)

@@ -17,7 +17,16 @@ from ..scanners.common import clean
 from ..tree import Folder
 from ..versions import candidate
 
-NAMES = ("Dockerfile", "dockerfile", "Containerfile", "Dockerfile.dev", "Dockerfile.development", "docker/Dockerfile", "Dockerfile.prod", "Dockerfile.production")
+NAMES = (
+    "Dockerfile",
+    "dockerfile",
+    "Containerfile",
+    "Dockerfile.dev",
+    "Dockerfile.development",
+    "docker/Dockerfile",
+    "Dockerfile.prod",
+    "Dockerfile.production",
+)
 
 #: Last parts of image names -> runtime.
 IMAGES: Dict[str, str] = {
@@ -62,8 +71,14 @@ def runtime_of_image(image: str) -> Tuple[str, str]:
         tag = re.sub(r"^.*?php", "", tag) if last == "frankenphp" else tag if runtime == "haskell" else ""
     match = _VERSION.search(tag)
     plain = re.match(r"(lts|latest|current|stable|nightly)\b", tag)
-    version = match.group(0) if match and (tag[match.start() - 1 : match.start()] in ("", "-", "v")) and tag[:1] in "0123456789vdj-" else ""
-    return runtime, clean(runtime, version) if version else plain.group(1) if plain and runtime == "node" and plain.group(1) in ("lts", "current") else ""
+    version = (
+        match.group(0)
+        if match and (tag[match.start() - 1 : match.start()] in ("", "-", "v")) and tag[:1] in "0123456789vdj-"
+        else ""
+    )
+    return runtime, clean(runtime, version) if version else plain.group(
+        1
+    ) if plain and runtime == "node" and plain.group(1) in ("lts", "current") else ""
 
 
 def read(folder: Folder, name: str) -> Optional[Dockerfile]:
@@ -90,7 +105,9 @@ def read(folder: Folder, name: str) -> Optional[Dockerfile]:
                 bases.append((runtime, version, number))
             stages.append(([], 0))
         elif keyword == "EXPOSE":
-            found = [valid(word.split("/")[0]) for word in _resolve(rest, variables).split() if not word.endswith("/udp")]
+            found = [
+                valid(word.split("/")[0]) for word in _resolve(rest, variables).split() if not word.endswith("/udp")
+            ]
             stages[-1][0].extend(port for port in found if port)
             stages[-1] = (stages[-1][0], stages[-1][1] or number)
         elif keyword in ("CMD", "ENTRYPOINT"):
@@ -98,7 +115,11 @@ def read(folder: Folder, name: str) -> Optional[Dockerfile]:
             started, started_line = (port, number) if port else (started, started_line)
     exposed = next((stage for stage in reversed(stages) if stage[0]), ([], 0))
     return Dockerfile(
-        tuple(bases), tuple(unique(exposed[0])), exposed[1], started or declared, started_line if started else declared_line
+        tuple(bases),
+        tuple(unique(exposed[0])),
+        exposed[1],
+        started or declared,
+        started_line if started else declared_line,
     )
 
 
@@ -122,13 +143,17 @@ def _instructions(text: str) -> List[Tuple[int, str]]:
 
 
 def _resolve(text: str, variables: Dict[str, str]) -> str:
-    return _VARIABLE.sub(lambda match: variables.get(match.group(1) or match.group(3), match.group(2) or ""), text)[:2000]
+    return _VARIABLE.sub(lambda match: variables.get(match.group(1) or match.group(3), match.group(2) or ""), text)[
+        :2000
+    ]
 
 
 def versions(folder: Folder, name: str, file: Dockerfile) -> List[Tuple[str, Candidate]]:
     """(runtime, candidate) of each base image; weak, because it is what runs, not what the authors ask for."""
     found: List[Tuple[str, Candidate]] = []
     for runtime, version, line in file.bases:
-        for item in candidate(version, runtime, at(folder, name, line), confidence=0.8, note="base image") if version else ():
+        for item in (
+            candidate(version, runtime, at(folder, name, line), confidence=0.8, note="base image") if version else ()
+        ):
             found.append((runtime, item))
     return found

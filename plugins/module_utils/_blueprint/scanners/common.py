@@ -40,7 +40,14 @@ TOOLS = {
     "ghc": "haskell",
     "haskell": "haskell",
 }
-MISE_FILES = ("mise.toml", ".mise.toml", "mise/config.toml", ".mise/config.toml", ".config/mise.toml", ".config/mise/config.toml")
+MISE_FILES = (
+    "mise.toml",
+    ".mise.toml",
+    "mise/config.toml",
+    ".mise/config.toml",
+    ".config/mise.toml",
+    ".config/mise/config.toml",
+)
 
 Tools = Dict[str, List[Candidate]]
 
@@ -84,7 +91,13 @@ def _read(folder: Folder) -> Tools:
         top = name.split("/", 1)[0]
         if top in folder.names and folder.has(name):
             for tool, value in table(toml_table(folder, name), "tools").items():
-                text = value.get("version") if isinstance(value, dict) else value[0] if isinstance(value, list) and value else value
+                text = (
+                    value.get("version")
+                    if isinstance(value, dict)
+                    else value[0]
+                    if isinstance(value, list) and value
+                    else value
+                )
                 if isinstance(text, dict):
                     text = text.get("version")
                 key = tool.split(":", 1)[-1] if tool.startswith("core:") else tool
@@ -102,7 +115,9 @@ def _add(found: Tools, tool: str, text: str, source: str) -> None:
     runtime = TOOLS.get(tool)
     if runtime and text and text not in ("system", "ref:HEAD", "path:"):
         found.setdefault(runtime, []).extend(
-            candidate(clean(runtime, text), runtime, source, confidence=0.98, note=f"{tool} in {source.rsplit(':', 1)[0]}")
+            candidate(
+                clean(runtime, text), runtime, source, confidence=0.98, note=f"{tool} in {source.rsplit(':', 1)[0]}"
+            )
         )
 
 
@@ -112,7 +127,9 @@ def version_file(folder: Folder, name: str, runtime: str, flavour: str = "npm") 
     if text is None:
         return []
     for number, line in lines_of(text):
-        found = candidate(clean(runtime, line.split()[0]), runtime, at(folder, name, number), flavour=flavour, confidence=0.97)
+        found = candidate(
+            clean(runtime, line.split()[0]), runtime, at(folder, name, number), flavour=flavour, confidence=0.97
+        )
         if not found:
             folder.trouble(name, f"skipped: {line[:40]!r} is no version of {runtime}", number)
         return found
@@ -138,5 +155,3 @@ def shared_versions(folder: Folder, runtime: str, *names: str) -> List[Candidate
             if name in place.names:
                 found += version_file(place, name, runtime)
     return found
-
-

@@ -68,7 +68,12 @@ def _other_manifest(folder: Folder) -> Optional[Finding]:
 def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Finding:
     dependencies = table(data, "dependencies")
     development = table(data, "devDependencies")
-    everything = {**development, **dependencies, **table(data, "peerDependencies"), **table(data, "optionalDependencies")}
+    everything = {
+        **development,
+        **dependencies,
+        **table(data, "peerDependencies"),
+        **table(data, "optionalDependencies"),
+    }
     scripts = {key: value for key, value in table(data, "scripts").items() if isinstance(value, str)}
     framework, framework_key = _framework(everything, scripts, dependencies)
     runtime = "bun" if _runs_on_bun(folder, data, scripts) else "node"
@@ -84,7 +89,9 @@ def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Fin
         if dependency in everything:
             section = "dependencies" if dependency in dependencies else "devDependencies"
             source = at(folder, name, json_line(text, section, dependency))
-            finding.packages += [Candidate(package, source, note=f"{dependency} needs it to build") for package in packages]
+            finding.packages += [
+                Candidate(package, source, note=f"{dependency} needs it to build") for package in packages
+            ]
     return finding
 
 
@@ -98,7 +105,11 @@ def _runs_on_bun(folder: Folder, data: Dict[str, Any], scripts: Dict[str, str]) 
         return True
     for key in ("start", "dev", "serve"):
         for flags, more, target in _BUN_RUN.findall(scripts.get(key, "")):
-            if "--bun" in flags + more or target.startswith((".", "src/")) or target.endswith((".ts", ".js", ".tsx", ".mjs", ".jsx")):
+            if (
+                "--bun" in flags + more
+                or target.startswith((".", "src/"))
+                or target.endswith((".ts", ".js", ".tsx", ".mjs", ".jsx"))
+            ):
                 return True
     return False
 
@@ -127,7 +138,13 @@ def _score(
     lock = any(candidate.confidence >= 0.9 for candidate in finding.managers)
     starts = any(key in scripts for key in ("start", "dev", "serve", "develop"))
     entry = next((name for name in _ENTRY_FILES if name in folder.names), "")
-    real = bool(dependencies) or starts or bool(framework) or bool(finding.members) or any(key in data for key in ("main", "exports", "bin", "module"))
+    real = (
+        bool(dependencies)
+        or starts
+        or bool(framework)
+        or bool(finding.members)
+        or any(key in data for key in ("main", "exports", "bin", "module"))
+    )
     if not data:
         finding.score, finding.reason = 40, "package.json that cannot be used"
     elif not real and not any(name in folder.names for name in _SOURCES):
@@ -224,7 +241,9 @@ def _ports(
         if config:
             finding.ports.append(config)
     library = key in NODE_LIBRARIES
-    if not finding.ports and (library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify")):
+    if not finding.ports and (
+        library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify")
+    ):
         listening = _listening(folder, scripts, data)
         if listening:
             finding.ports.append(listening)
@@ -236,13 +255,24 @@ _CONFIG_PORT = re.compile(r"\b(?:server|devServer|preview)\s*:\s*\{[^{}]*?\bport
 
 
 def _config_port(folder: Folder) -> Optional[Candidate]:
-    for file in ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vue.config.js", "astro.config.mjs", "webpack.config.js", "nuxt.config.ts", "rsbuild.config.ts"):
+    for file in (
+        "vite.config.ts",
+        "vite.config.js",
+        "vite.config.mjs",
+        "vue.config.js",
+        "astro.config.mjs",
+        "webpack.config.js",
+        "nuxt.config.ts",
+        "rsbuild.config.ts",
+    ):
         if file in folder.names:
             text = folder.text(file) or ""
             match = _CONFIG_PORT.search(text)
             port = valid(match.group(1)) if match else None
             if match and port:
-                return Candidate([port], at(folder, file, line_at(text, match.start(1))), confidence=0.9, note="server port")
+                return Candidate(
+                    [port], at(folder, file, line_at(text, match.start(1))), confidence=0.9, note="server port"
+                )
     return None
 
 
@@ -266,7 +296,7 @@ def _listening(folder: Folder, scripts: Dict[str, str], data: Dict[str, Any]) ->
             match = _LISTEN.search(text)
             port = valid(match.group(1)) if match else None
             if match and port:
-                return Candidate([port], at(folder, spelled, line_at(text, match.start(1))), confidence=0.8, note="listens there")
+                return Candidate(
+                    [port], at(folder, spelled, line_at(text, match.start(1))), confidence=0.8, note="listens there"
+                )
     return None
-
-

@@ -44,7 +44,9 @@ def managers(folder: Folder, data: Dict[str, Any], text: str, name: str, runtime
         declared = word(manifest.get("packageManager"))
         manager = declared.split("@", 1)[0]
         if manager in MANAGERS:
-            found.append(Candidate(manager, at(place, file, json_line(body, "packageManager")), confidence=0.99, raw=declared))
+            found.append(
+                Candidate(manager, at(place, file, json_line(body, "packageManager")), confidence=0.99, raw=declared)
+            )
         engines = manifest.get("devEngines")
         tools = engines.get("packageManager") if isinstance(engines, dict) else None
         for tool in tools if isinstance(tools, list) else [tools]:
@@ -60,7 +62,11 @@ def managers(folder: Folder, data: Dict[str, Any], text: str, name: str, runtime
             found.append(Candidate("pnpm", at(place, "pnpm-workspace.yaml", 1), confidence=0.9))
     found += _hints(folder, data, text, name)
     if not found:
-        note = "the package manager that Bun brings" if runtime == "bun" else "no lockfile and no packageManager: the one that Node.js brings"
+        note = (
+            "the package manager that Bun brings"
+            if runtime == "bun"
+            else "no lockfile and no packageManager: the one that Node.js brings"
+        )
         found.append(Candidate("bun" if runtime == "bun" else "npm", "default", DEFAULT, 0.6, note=note))
     return found
 
@@ -70,7 +76,9 @@ def _hints(folder: Folder, data: Dict[str, Any], text: str, name: str) -> List[C
     for script in ("preinstall", "prepare"):
         only = _ONLY_ALLOW.search(word(table(data, "scripts").get(script)))
         if only:
-            found.append(Candidate(only.group(1), at(folder, name, json_line(text, "scripts", script)), confidence=0.85))
+            found.append(
+                Candidate(only.group(1), at(folder, name, json_line(text, "scripts", script)), confidence=0.85)
+            )
     for section in ("volta", "engines"):
         for manager in ("pnpm", "yarn", "npm"):
             wanted = word(table(data, section).get(manager))
@@ -96,7 +104,9 @@ def _manager_version(folder: Folder, finding: Finding, manager: str) -> str:
         version = _from_lock(place, manager)
         if version:
             lock = next(lock for lock, name, _confidence in LOCKS if name == manager and lock in place.names)
-            finding.manager_versions.append(Candidate(version, at(place, lock, 1), "range", 0.8, note="format of the lockfile"))
+            finding.manager_versions.append(
+                Candidate(version, at(place, lock, 1), "range", 0.8, note="format of the lockfile")
+            )
             return version
     return ""
 
@@ -121,7 +131,7 @@ def install(folder: Folder, finding: Finding, data: Dict[str, Any], scripts: Dic
     version = _manager_version(folder, finding, manager)
     locks = [lock for lock, name, _confidence in LOCKS if name == manager and lock != ".yarnrc.yml"]
     lock = next((place.at(name) for place in upward(folder) for name in locks if place.has(name)), "")
-    source = lock or finding.managers[0].source
+    source = f"{lock}:1" if lock else finding.managers[0].source
     commands: List[str] = []
     if manager == "npm":
         commands.append("npm ci" if lock else "npm install")
@@ -139,6 +149,10 @@ def install(folder: Folder, finding: Finding, data: Dict[str, Any], scripts: Dic
             commands.append(f"sudo npm install --global bun{'@' + version if version else ''}")
         commands.append("bun install --frozen-lockfile" if lock else "bun install")
     start = scripts.get("start", "")
-    if "build" in scripts and "dev" not in scripts and re.search(r"\b(?:dist|build|lib|out|\.next|\.output)/|\bnext start\b|\bremix-serve\b", start):
+    if (
+        "build" in scripts
+        and "dev" not in scripts
+        and re.search(r"\b(?:dist|build|lib|out|\.next|\.output)/|\bnext start\b|\bremix-serve\b", start)
+    ):
         commands.append("bun run build" if manager == "bun" else f"{manager} run build")
     finding.setup += [Candidate(command, source, confidence=0.95 if lock else 0.7) for command in commands]

@@ -67,7 +67,9 @@ def expand(folder: Folder, patterns: List[str]) -> List[str]:
     return [
         path
         for path in taken
-        if not any(fnmatchcase(path[len(root) :], pattern.replace("**/", "*").replace("**", "*")) for pattern in refused)
+        if not any(
+            fnmatchcase(path[len(root) :], pattern.replace("**/", "*").replace("**", "*")) for pattern in refused
+        )
     ]
 
 
@@ -84,7 +86,9 @@ def _match(folder: Folder, parts: List[str]) -> List[str]:
             elif "*" in part or "?" in part or "{" in part:
                 options = _braces(part)
                 following += [
-                    found for found in folder.tree.folders(path, declared=True) if any(fnmatchcase(found.rpartition("/")[2], item) for item in options)
+                    found
+                    for found in folder.tree.folders(path, declared=True)
+                    if any(fnmatchcase(found.rpartition("/")[2], item) for item in options)
                 ]
             else:
                 joined = f"{path}/{part}" if path else part

@@ -20,14 +20,52 @@ from ..versions import candidate
 from .common import tools_of, upward, version_file
 from .node_workspaces import expand
 
-_ENTRIES = ("main.py", "app.py", "server.py", "wsgi.py", "asgi.py", "run.py", "streamlit_app.py", "__main__.py", "bot.py", "api.py")
-_NESTED_ENTRIES = ("app/main.py", "src/main.py", "app/app.py", "src/app.py", "app/__init__.py", "api/main.py", "app/server.py")
+_ENTRIES = (
+    "main.py",
+    "app.py",
+    "server.py",
+    "wsgi.py",
+    "asgi.py",
+    "run.py",
+    "streamlit_app.py",
+    "__main__.py",
+    "bot.py",
+    "api.py",
+)
+_NESTED_ENTRIES = (
+    "app/main.py",
+    "src/main.py",
+    "app/app.py",
+    "src/app.py",
+    "app/__init__.py",
+    "api/main.py",
+    "app/server.py",
+)
 _CONDA = ("environment.yml", "environment.yaml")
-_REQUIREMENTS = ("requirements.txt", "requirements.in", "requirements/base.txt", "requirements/production.txt", "requirements/dev.txt")
-_DEVELOPMENT = ("requirements-dev.txt", "requirements_dev.txt", "dev-requirements.txt", "requirements/dev.txt", "requirements/development.txt", "requirements/local.txt")
+_REQUIREMENTS = (
+    "requirements.txt",
+    "requirements.in",
+    "requirements/base.txt",
+    "requirements/production.txt",
+    "requirements/dev.txt",
+)
+_DEVELOPMENT = (
+    "requirements-dev.txt",
+    "requirements_dev.txt",
+    "dev-requirements.txt",
+    "requirements/dev.txt",
+    "requirements/development.txt",
+    "requirements/local.txt",
+)
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
-_RUN_PORT = re.compile(r"\b(?:run|serve|run_app|run_server|launch|listen|start|make_server|HTTPServer|TCPServer)\([^()]*?(?:\b(?:port|server_port)\s*=\s*|\(\s*[\"'][\w.]*[\"']\s*,\s*|listen\(\s*)(?:int\(\s*)?(?:os\.(?:environ\.get|getenv)\(\s*[\"']\w+[\"']\s*,\s*)?[\"']?(\d{2,5})\b", re.DOTALL)
-_LISTEN_PORT = re.compile(r"(?:\.listen\(\s*|environ\.get\(\s*[\"']PORT[\"']\s*,\s*[\"']?|getenv\(\s*[\"']PORT[\"']\s*,\s*[\"']?|^\s*PORT\s*=\s*|\bport\s*=\s*)(\d{2,5})\b", re.MULTILINE)
+_RUN_PORT = re.compile(
+    r"\b(?:run|serve|run_app|run_server|launch|listen|start|make_server|HTTPServer|TCPServer)\([^()]*?(?:\b(?:port|server_port)\s*=\s*|\(\s*[\"'][\w.]*[\"']\s*,\s*|listen\(\s*)(?:int\(\s*)?(?:os\.(?:environ\.get|getenv)\(\s*[\"']\w+[\"']\s*,\s*)?[\"']?(\d{2,5})\b",
+    re.DOTALL,
+)
+_LISTEN_PORT = re.compile(
+    r"(?:\.listen\(\s*|environ\.get\(\s*[\"']PORT[\"']\s*,\s*[\"']?|getenv\(\s*[\"']PORT[\"']\s*,\s*[\"']?|^\s*PORT\s*=\s*|\bport\s*=\s*)(\d{2,5})\b",
+    re.MULTILINE,
+)
 _SETUP_PYTHON = re.compile(r"python_requires\s*=\s*[\"']?([^\"'\n#]+)")
 
 
@@ -54,9 +92,11 @@ class _Project:
             for requirement in strings(group):
                 self._add(requirement, "pyproject.toml")
         poetry = table(self.tool, "poetry")
-        for section in (poetry.get("dependencies"), poetry.get("dev-dependencies"), *[
-            table(group, "dependencies") for group in table(poetry, "group").values()
-        ]):
+        for section in (
+            poetry.get("dependencies"),
+            poetry.get("dev-dependencies"),
+            *[table(group, "dependencies") for group in table(poetry, "group").values()],
+        ):
             for name in section if isinstance(section, dict) else ():
                 self._add(name, "pyproject.toml")
         for section in ("packages", "dev-packages"):
@@ -72,7 +112,11 @@ class _Project:
                     self._add(line[2:].rsplit("::", 1)[-1], f"{self.conda}:{number}")
         for name in ("setup.py", "setup.cfg"):
             if self.folder.has(name) and not self.dependencies:
-                for requirement in re.findall(r"^\s*[\"']?([A-Za-z][\w.-]+)(?:\[[\w,]+\])?\s*(?:[=<>!~]=|>|<)", self.folder.text(name) or "", re.MULTILINE):
+                for requirement in re.findall(
+                    r"^\s*[\"']?([A-Za-z][\w.-]+)(?:\[[\w,]+\])?\s*(?:[=<>!~]=|>|<)",
+                    self.folder.text(name) or "",
+                    re.MULTILINE,
+                ):
                     self._add(requirement, name)
 
     def _add(self, requirement: str, source: str) -> None:
@@ -95,10 +139,19 @@ def scan(folder: Folder) -> Optional[Finding]:
     """The Python project in `folder`."""
     project = _Project(folder)
     manifest = _manifest(project)
-    sources = sorted(name for name, is_folder in folder.names.items() if not is_folder and name.endswith((".py", ".ipynb")))
+    sources = sorted(
+        name for name, is_folder in folder.names.items() if not is_folder and name.endswith((".py", ".ipynb"))
+    )
     if manifest is None and not sources:
         if folder.has("pyproject.toml"):
-            return Finding("python", folder.path, 14, at(folder, "pyproject.toml", 1), "pyproject.toml with settings of tools only", tools_only=True)
+            return Finding(
+                "python",
+                folder.path,
+                14,
+                at(folder, "pyproject.toml", 1),
+                "pyproject.toml with settings of tools only",
+                tools_only=True,
+            )
         return None
     finding = Finding("python", folder.path, 60, at(folder, manifest or sources[0], 1), manifest or "Python sources")
     finding.versions = _versions(project)
@@ -128,11 +181,24 @@ def _manifest(project: _Project) -> Optional[str]:
         return "pyproject.toml"
     if folder.has("pyproject.toml") and not project.pyproject:
         return "pyproject.toml"
-    names = ("Pipfile", *project.requirements, "setup.py", "pixi.toml", project.conda or "", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", *_DEVELOPMENT)
+    names = (
+        "Pipfile",
+        *project.requirements,
+        "setup.py",
+        "pixi.toml",
+        project.conda or "",
+        "uv.lock",
+        "poetry.lock",
+        "pdm.lock",
+        "Pipfile.lock",
+        *_DEVELOPMENT,
+    )
     found = folder.first(*(name for name in names if name))
     if found:
         return found
-    if folder.has("setup.cfg") and re.search(r"^\[(?:metadata|options)\]", folder.text("setup.cfg") or "", re.MULTILINE):
+    if folder.has("setup.cfg") and re.search(
+        r"^\[(?:metadata|options)\]", folder.text("setup.cfg") or "", re.MULTILINE
+    ):
         return "setup.cfg"
     return next((name for name in sorted(folder.names) if re.fullmatch(r"requirements[\w.-]*\.(?:txt|in)", name)), None)
 
@@ -177,7 +243,9 @@ def _versions(project: _Project) -> List[Candidate]:
         match = _SETUP_PYTHON.search(folder.text(file) or "") if folder.has(file) else None
         if match:
             source = at(folder, file, line_at(folder.text(file) or "", match.start()))
-            found += candidate(match.group(1).strip(), "python", source, flavour="pep440", plain_is_range=True, confidence=0.85)
+            found += candidate(
+                match.group(1).strip(), "python", source, flavour="pep440", plain_is_range=True, confidence=0.85
+            )
     return found
 
 
@@ -200,7 +268,15 @@ def _conda_version(folder: Folder, name: str) -> List[Candidate]:
 def _managers(project: _Project) -> List[Candidate]:
     folder, tool = project.folder, project.tool
     found: List[Candidate] = []
-    locks = (("uv.lock", "uv"), ("poetry.lock", "poetry"), ("pdm.lock", "pdm"), ("Pipfile.lock", "pipenv"), ("Pipfile", "pipenv"), ("pixi.lock", "pixi"), ("pixi.toml", "pixi"))
+    locks = (
+        ("uv.lock", "uv"),
+        ("poetry.lock", "poetry"),
+        ("pdm.lock", "pdm"),
+        ("Pipfile.lock", "pipenv"),
+        ("Pipfile", "pipenv"),
+        ("pixi.lock", "pixi"),
+        ("pixi.toml", "pixi"),
+    )
     for place in upward(folder):
         for name, manager in locks:
             if place.has(name) and (place is folder or name == "uv.lock"):
@@ -210,12 +286,24 @@ def _managers(project: _Project) -> List[Candidate]:
     backend = word(table(project.pyproject, "build-system").get("build-backend"))
     for manager in ("uv", "poetry", "pdm", "pixi"):
         if manager in tool:
-            found.append(Candidate(manager, at(folder, "pyproject.toml", line_at(project.text, project.text.find(f"[tool.{manager}"))), confidence=0.9))
+            found.append(
+                Candidate(
+                    manager,
+                    at(folder, "pyproject.toml", line_at(project.text, project.text.find(f"[tool.{manager}"))),
+                    confidence=0.9,
+                )
+            )
     if folder.has("uv.toml"):
         found.append(Candidate("uv", at(folder, "uv.toml"), confidence=0.88))
     for prefix, manager in (("poetry", "poetry"), ("uv_build", "uv"), ("pdm", "pdm")):
         if backend.startswith(prefix) and not project.requirements:
-            found.append(Candidate(manager, at(folder, "pyproject.toml", toml_line(project.text, "build-system", "build-backend")), confidence=0.7))
+            found.append(
+                Candidate(
+                    manager,
+                    at(folder, "pyproject.toml", toml_line(project.text, "build-system", "build-backend")),
+                    confidence=0.7,
+                )
+            )
     named = folder.first(*project.requirements, *_DEVELOPMENT, "setup.py", "setup.cfg", "pyproject.toml")
     for name in project.requirements[:1]:
         head = "\n".join((folder.text(name) or "").split("\n")[:4])
@@ -238,10 +326,14 @@ def _framework(project: _Project) -> Tuple[Optional[Framework], str]:
 
 
 def _entry(folder: Folder) -> str:
-    return folder.first(*_ENTRIES) or next((name for name in _NESTED_ENTRIES if name.split("/")[0] in folder.names and folder.has(name)), "")
+    return folder.first(*_ENTRIES) or next(
+        (name for name in _NESTED_ENTRIES if name.split("/")[0] in folder.names and folder.has(name)), ""
+    )
 
 
-def _score(project: _Project, finding: Finding, manifest: Optional[str], framework: Optional[Framework], key: str) -> None:
+def _score(
+    project: _Project, finding: Finding, manifest: Optional[str], framework: Optional[Framework], key: str
+) -> None:
     folder = project.folder
     entry = _entry(folder)
     root_entry = entry if "/" not in entry else ""
@@ -275,11 +367,18 @@ def _install(project: _Project, finding: Finding) -> None:
         if locked or folder.has("pyproject.toml"):
             commands.append("uv sync --locked" if locked else "uv sync")
         else:
-            commands += ["uv venv", f"uv pip install -r {project.requirements[0] if project.requirements else 'requirements.txt'}"]
+            commands += [
+                "uv venv",
+                f"uv pip install -r {project.requirements[0] if project.requirements else 'requirements.txt'}",
+            ]
     elif manager in ("poetry", "pdm", "pipenv"):
         commands.append(f"sudo pip install --root-user-action=ignore {manager}")
         locked = folder.has({"poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}[manager])
-        exact = {"poetry": "poetry install", "pdm": "pdm sync" if locked else "pdm install", "pipenv": "pipenv sync --dev" if locked else "pipenv install --dev"}
+        exact = {
+            "poetry": "poetry install",
+            "pdm": "pdm sync" if locked else "pdm install",
+            "pipenv": "pipenv sync --dev" if locked else "pipenv install --dev",
+        }
         commands.append(exact[manager])
     elif manager == "pixi":
         commands.append("pixi install --locked" if folder.has("pixi.lock") else "pixi install")
@@ -296,12 +395,21 @@ def _pip(project: _Project) -> List[str]:
     folder = project.folder
     commands: List[str] = []
     development = folder.first(*_DEVELOPMENT)
-    listed = folder.first("requirements.txt", "requirements/base.txt", "requirements/production.txt") if development != "requirements/dev.txt" else None
+    listed = (
+        folder.first("requirements.txt", "requirements/base.txt", "requirements/production.txt")
+        if development != "requirements/dev.txt"
+        else None
+    )
     if listed:
         commands.append(f"pip install -r {listed}")
     if development:
         commands.append(f"pip install -r {development}")
-    if not commands and ("project" in project.pyproject or "build-system" in project.pyproject or folder.has("setup.py") or folder.has("setup.cfg")):
+    if not commands and (
+        "project" in project.pyproject
+        or "build-system" in project.pyproject
+        or folder.has("setup.py")
+        or folder.has("setup.cfg")
+    ):
         commands.append("pip install -e .")
     return commands
 
@@ -312,17 +420,32 @@ def _ports(project: _Project, finding: Finding, framework: Optional[Framework], 
     if folder.has(".streamlit/config.toml") if ".streamlit" in folder.names else False:
         port = table(toml_table(folder, ".streamlit/config.toml"), "server").get("port")
         if isinstance(port, int) and valid(str(port)):
-            finding.ports.append(Candidate([port], at(folder, ".streamlit/config.toml", toml_line(folder.text(".streamlit/config.toml") or "", "server", "port"))))
+            finding.ports.append(
+                Candidate(
+                    [port],
+                    at(
+                        folder,
+                        ".streamlit/config.toml",
+                        toml_line(folder.text(".streamlit/config.toml") or "", "server", "port"),
+                    ),
+                )
+            )
     if framework is None or framework[0] != "django":
         for name in (*_ENTRIES, *_NESTED_ENTRIES):
             if name.split("/")[0] not in folder.names or not folder.has(name) or name in checked:
                 continue
             checked.add(name)
             text = folder.text(name) or ""
-            match = _RUN_PORT.search(text) or (_LISTEN_PORT.search(text) if framework or "http" in text or "socket" in text else None)
+            match = _RUN_PORT.search(text) or (
+                _LISTEN_PORT.search(text) if framework or "http" in text or "socket" in text else None
+            )
             port = valid(match.group(1)) if match else None
             if match and port:
-                finding.ports.append(Candidate([port], at(folder, name, line_at(text, match.start(1))), confidence=0.8, note="listens there"))
+                finding.ports.append(
+                    Candidate(
+                        [port], at(folder, name, line_at(text, match.start(1))), confidence=0.8, note="listens there"
+                    )
+                )
                 break
     serves = framework is not None and (key not in PYTHON_LIBRARIES or (framework[2] and bool(_entry(folder))))
     if framework and serves:
