@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The decision to keep or to end, and the lease under it: tables, and properties that hold for any input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuelctl.environments.clock import Now, wall_jump
+from fuelctl.environments.decision import LONGEST, Action, Observations, decide, retry_delay
+from fuelctl.environments.lease import extend, new_lease
+from fuelctl.environments.states import ENTERABLE, Status, may_become
+
+SEEN = Observations(
+    status="ready",
+    operation=None,
+    operation_running=False,
+    age=10.0,
+    seconds_left=100.0,
+    source_complete=True,
+    held=False,
+    retries=0,
+    retry_due_in=0.0,
+    slept=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "action"),
+    [
+        ({}, Action.KEEP),
+        ({"seconds_left": 0.0}, Action.END),
+        ({"seconds_left": 0.0, "slept": True}, Action.OBSERVE),
+        ({"status": "provisioning", "seconds_left": 0.0, "slept": True}, Action.END),
+        ({"status": "provisioning", "operation": "provision", "operation_running": True}, Action.KEEP),
+        ({"status": "provisioning", "operation": "provision"}, Action.RESUME),
+        (
+            {"status": "provisioning", "operation": "provision", "operation_running": True, "seconds_left": -1.0},
+            Action.END,
+        ),
+        ({"status": "provisioning", "operation": "provision", "operation_running": True, "age": 9e3}, Action.ABANDON),
+        ({"status": "provisioning", "source_complete": False}, Action.KEEP),
+        ({"status": "provisioning", "source_complete": False, "age": 3600.0}, Action.ABANDON),
+        ({"status": "terminating", "seconds_left": -1.0, "retry_due_in": 5.0}, Action.KEEP),
+        ({"status": "terminating", "seconds_left": -1.0}, Action.RETRY),
+        (
+            {"status": "terminating", "operation": "terminate", "operation_running": True, "seconds_left": -9e9},
+            Action.KEEP,
+        ),
+        ({"status": "ready", "operation": "terminate"}, Action.RESUME),
+        ({"status": "error", "held": True}, Action.KEEP),
+        ({"status": "error", "held": True, "seconds_left": -1.0}, Action.END),
+        ({"status": "active", "seconds_left": -1.0}, Action.END),
+    ],
+)
+def test_table(changes: dict[str, Any], action: Action) -> None:
+    assert decide(replace(SEEN, **changes)).action == action
+
+
+seconds = st.floats(min_value=-1e7, max_value=1e7, allow_nan=False)
+observations = st.builds(
+    Observations,
+    status=st.sampled_from([str(status) for status in Status if status != Status.TERMINATED]),
+    operation=st.sampled_from([None, "provision", "terminate"]),
+    operation_running=st.booleans(),
+    age=seconds,
+    seconds_left=seconds,
+    source_complete=st.booleans(),
+    held=st.booleans(),
+    retries=st.integers(0, 50),
+    retry_due_in=seconds,
+    slept=st.booleans(),
+)
+
+
+@given(observations)
+def test_what_somebody_may_work_in_is_ended_by_its_ttl_alone(seen: Observations) -> None:
+    decision = decide(seen)
+    if seen.status in ENTERABLE and seen.operation is None and seen.seconds_left > 0:
+        assert decision.action == Action.KEEP
+    if decision.action == Action.END:
+        assert seen.seconds_left <= 0
+
+
+@given(observations)
+def test_ttl_always_wins_over_everything_but_an_ending_under_way(seen: Observations) -> None:
+    late = replace(seen, seconds_left=-1.0, slept=False, held=True)
+    ending = seen.operation == "terminate" or seen.status == "terminating"
+    assert (decide(late).action == Action.END) is not ending
+
+
+@given(observations)
+def test_nothing_is_looked_at_later_than_its_deadline(seen: Observations) -> None:
+    decision = decide(seen)
+    assert decision.check_in >= 1.0 or decision.action != Action.KEEP or decision.check_in > 0
+    if decision.action == Action.KEEP and seen.seconds_left > 1 and seen.status != "terminating":
+        assert decision.check_in <= max(1.0, min(seen.seconds_left, LONGEST))
+
+
+@given(observations, st.floats(min_value=0, max_value=1e6))
+def test_later_never_means_less_ended(seen: Observations, more: float) -> None:
+    if decide(seen).action == Action.END:
+        assert decide(replace(seen, seconds_left=seen.seconds_left - more)).action == Action.END
+
+
+@given(st.integers(0, 100))
+def test_retries_slow_down_and_never_stop(retries: int) -> None:
+    assert retry_delay(retries) <= retry_delay(retries + 1) <= 900
+
+
+@given(st.integers(1, 10**7), st.floats(0, 1e7), st.floats(-1e7, 1e7))
+def test_setting_the_wall_clock_neither_shortens_nor_lengthens_a_lease(ttl: int, passed: float, jump: float) -> None:
+    begun = Now(1.8e9, "boot", 1e3)
+    lease = new_lease(ttl, None, begun)
+    now = Now(begun.wall + passed + jump, "boot", begun.boottime + passed)
+    assert lease.seconds_left(now) == pytest.approx(ttl - passed, abs=1e-3)
+    assert wall_jump(begun, now) == pytest.approx(jump, abs=1e-3)
+
+
+def test_after_a_reboot_the_wall_clock_counts() -> None:
+    lease = new_lease(3600, None, Now(1.8e9, "boot", 1e3))
+    assert lease.seconds_left(Now(1.8e9 + 600, "another", 5.0)) == 3000
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.floats(0, 1e6))
+def test_extending_never_shortens(ttl: int, more: int, passed: float) -> None:
+    begun = Now(1.8e9, "boot", 1e3)
+    now = Now(begun.wall + passed, "boot", begun.boottime + passed)
+    lease = new_lease(ttl, 5, begun)
+    longer = extend(lease, more, now)
+    assert longer.seconds_left(now) >= max(lease.seconds_left(now), more) - 1e-6
+    assert longer.age(now) == pytest.approx(passed, abs=1)
+    assert longer.idle_seconds == 5
+
+
+def test_nothing_comes_back_from_its_end() -> None:
+    assert [status for status in Status if may_become("terminated", status)] == [Status.TERMINATED]
+    assert all(may_become(status, "terminating") for status in ENTERABLE)
+    assert not may_become("ready", "terminated")

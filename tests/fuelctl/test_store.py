@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store, on SQLite and on a throw-away Postgres: names, fences, keys, secrets, the log."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, select, text
+
+from fuelctl import paths
+from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl._shared._identity import container_names
+from fuelctl.environments import registry
+from fuelctl.environments.core import Core
+from fuelctl.environments.journal import Journal
+from fuelctl.environments.registry import ConflictError
+from fuelctl.store import environments, events, idempotency, resources
+from fuelctl.store.database import Database, sqlite_url
+from fuelctl.store.environments import FencedOffError
+from fuelctl.store.events import NewEvent
+from fuelctl.store.idempotency import InFlightError
+from fuelctl.store.models import Base, EnvironmentRow, SecretRow
+from fuelctl.store.secrets import Safe
+from tests.fuelctl.control import HandClock, wanted
+
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a cluster of this session's own, on a Unix socket."""
+    found = shutil.which("initdb") or str(POSTGRES / "initdb")
+    if not Path(found).exists():
+        pytest.skip("no Postgres server is installed")
+    tools = Path(found).parent
+    folder = tmp_path_factory.mktemp("pg")
+    for each in (folder, folder.parent, folder.parent.parent):
+        each.chmod(0o755)
+    # Postgres refuses to run as root.
+    become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
+    if become:
+        shutil.chown(folder, "postgres", "postgres")
+    data = folder / "data"
+
+    def run(*command: str) -> None:
+        subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder)
+
+    run(str(tools / "initdb"), "-D", str(data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    run(str(tools / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    yield f"postgresql+psycopg://fuel@/postgres?host={folder}"
+    run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+
+
+def _is_root() -> bool:
+    import os
+
+    return os.getuid() == 0
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A migrated, empty database of each kind."""
+    if request.param == "sqlite":
+        made = Database(sqlite_url(paths.database_file()))
+        made.migrate()
+    else:
+        made = Database(request.getfixturevalue("postgres"))
+        with made.engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        made.migrate()
+    yield made
+    made.close()
+
+
+def test_the_migrations_make_what_the_models_say(database: Database) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert "ix" not in {index["name"] for index in inspect(connection).get_indexes("environments")}
+    database.migrate()
+
+
+def _migrate(url: str) -> None:
+    Database(url).migrate()
+
+
+def test_many_processes_migrate_at_once(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "new" / "x.sqlite")
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(_migrate, [url] * 8)
+    assert (tmp_path / "new" / "x.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_everything_that_may_come_to_be_is_written_down_first(core: Core) -> None:
+    row = registry.create(core, wanted())
+    names = container_names(row.id, 1)
+    with core.database.read() as session:
+        journal = {(item.kind, item.name, item.state) for item in resources.of_environment(session, row.id)}
+    assert journal == {
+        ("container", names.container, "intended"),
+        ("network", names.network, "intended"),
+        ("volume", names.workspace_volume, "intended"),
+        ("image", names.image_tag, "intended"),
+        ("ssh_key", row.id, "intended"),
+    }
+
+
+def test_a_name_is_taken_for_as_long_as_something_may_be_there(core: Core) -> None:
+    first = registry.create(core, wanted(name="api"))
+    with pytest.raises(ConflictError, match="taken") as caught:
+        registry.create(core, wanted(name="api"))
+    assert caught.value.code == "name_taken"
+    registry.create(core, wanted(name="api", owner="somebody-else"))
+    with core.write() as session:
+        environments.change(session, first.id, status="terminated", ended_at=1.0)
+    second = registry.create(core, wanted(name="api"))
+    with core.database.read() as session:
+        assert registry.resolve(session, first.id).id == first.id
+        with pytest.raises(ConflictError):
+            registry.resolve(session, "api")
+    with core.write() as session:
+        environments.change(session, second.id, status="terminated", ended_at=2.0)
+
+
+def test_parallel_creation_of_one_name_makes_one(core: Core) -> None:
+    outcomes: list[str] = []
+
+    def create() -> None:
+        try:
+            outcomes.append(registry.create(core, wanted(name="api")).id)
+        except ConflictError as error:
+            outcomes.append(error.code)
+
+    threads = [threading.Thread(target=create) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count("name_taken") == 11
+
+
+def test_names_made_from_the_repository(core: Core) -> None:
+    made = [
+        registry.create(core, wanted(repository={"name": name})).name for name in ("My App!", "my-app", "", "x" * 60)
+    ]
+    assert made == ["my-app", "my-app-2", "environment", "x" * 40]
+
+
+def test_references(core: Core) -> None:
+    one, two = registry.create(core, wanted(name="one")), registry.create(core, wanted(name="two"))
+    with core.database.read() as session:
+        assert registry.resolve(session, one.id.lower()).id == one.id
+        assert registry.resolve(session, "two").id == two.id
+        assert registry.resolve(session, one.id[:-1]).id == one.id
+        with pytest.raises(ConflictError) as caught:
+            registry.resolve(session, one.id[:4])
+        assert {item["id"] for item in caught.value.details["candidates"]} == {one.id, two.id}
+        for unknown in ("", "three", "%", "_", one.id + "X", "x" * 300):
+            with pytest.raises(registry.NotFoundError):
+                registry.resolve(session, unknown)
+
+
+def test_a_lower_fence_writes_nothing(core: Core) -> None:
+    row = registry.create(core, wanted())
+    operation_id = registry.begin_provisioning(core, row.id)
+    assert operation_id is not None
+    zombie = Journal.open(core, row.id, operation_id)
+    living = Journal.open(core, row.id, operation_id)
+    assert living.fence > zombie.fence
+    assert not zombie.still_mine()
+    results = {"conditions": [], "connection": {}, "agent": None, "provider": {}, "resources": []}
+    stage = [NewEvent("remote.stage", {"stage": "container", "state": "start"}, 1.0)]
+    for write in (
+        lambda: zombie.ready(results),
+        lambda: zombie.failed({"message": "x"}, None),
+        lambda: zombie.refused({}),
+        lambda: zombie.terminated({"complete": True}),
+        lambda: zombie.not_terminated({}, None),
+        lambda: zombie.log(stage),
+    ):
+        with pytest.raises(FencedOffError):
+            write()
+    assert living.row().status == "provisioning"
+    living.ready(results)
+    assert living.row().status == "ready"
+    with pytest.raises(FencedOffError):
+        Journal.open(core, row.id, operation_id)
+
+
+def test_termination_takes_over_from_provisioning(core: Core) -> None:
+    row = registry.create(core, wanted())
+    operation_id = registry.begin_provisioning(core, row.id)
+    assert operation_id is not None
+    provisioning = Journal.open(core, row.id, operation_id)
+    ended, terminate_id = registry.begin_termination(core, row.id, discard=False, by="user")
+    assert ended.status == "terminating"
+    assert terminate_id is not None
+    assert not provisioning.still_mine()
+    assert registry.begin_termination(core, row.id, discard=False, by="user")[1] == terminate_id
+    assert registry.begin_provisioning(core, row.id) is None
+    Journal.open(core, row.id, terminate_id).terminated({"complete": True, "resources": []})
+    with pytest.raises(FencedOffError):
+        provisioning.log([NewEvent("remote.stage", {"stage": "x", "state": "ok"}, 1.0)])
+    with core.database.read() as session:
+        assert {item.state for item in resources.of_environment(session, row.id)} == {"gone"}
+
+
+def test_one_idempotency_key_makes_one_environment(core: Core) -> None:
+    made = registry.create(core, wanted(secrets={"K": "v"}), "key")
+    assert registry.create(core, wanted(secrets={"K": "v"}), "key").id == made.id
+    with pytest.raises(UsageError) as caught:
+        registry.create(core, wanted(secrets={"K": "w"}), "key")
+    assert caught.value.code == "idempotency_mismatch"
+
+
+def test_a_key_in_flight_is_refused_and_a_dead_servers_claim_taken_over(core: Core) -> None:
+    with core.write() as session:
+        assert idempotency.claim(session, "key", "f", core.instance, 1.0).environment_id is None
+    with core.write() as session, pytest.raises(InFlightError):
+        idempotency.claim(session, "key", "f", core.instance, 2.0)
+    with core.write() as session:
+        assert idempotency.claim(session, "key", "f", "another-server", 3.0).environment_id is None
+    with core.write() as session:
+        idempotency.release(session, "key")
+        assert idempotency.claim(session, "key", "other", core.instance, 4.0).environment_id is None
+    with core.write() as session:
+        # A day later it is forgotten.
+        assert idempotency.claim(session, "key", "new", core.instance, 5.0 + 86400).environment_id is None
+
+
+def test_a_hundred_requests_with_one_key_make_one_environment(core: Core) -> None:
+    outcomes: list[str] = []
+
+    def create() -> None:
+        try:
+            outcomes.append(registry.create(core, wanted(), "key").id)
+        except InFlightError:
+            outcomes.append("in flight")
+
+    threads = [threading.Thread(target=create) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 100
+    assert len(set(outcomes) - {"in flight"}) == 1
+    with core.database.read() as session:
+        assert len(environments.list_all(session, include_ended=True)) == 1
+
+
+def test_secrets_are_unreadable_at_rest_and_dropped_at_the_end(core: Core) -> None:
+    row = registry.create(core, wanted(secrets={"KEY": "canary-store-91"}))
+    with core.database.read() as session:
+        kept = session.scalars(select(SecretRow)).all()
+        assert kept
+        assert all(b"canary" not in item.ciphertext for item in kept)
+        assert core.safe.take(session, row.id)["KEY"] == "canary-store-91"
+    assert paths.secret_key_file().stat().st_mode & 0o777 == 0o600
+    assert "canary-store-91" not in repr(wanted(secrets={"KEY": "canary-store-91"}))
+    operation_id = registry.begin_provisioning(core, row.id)
+    assert operation_id is not None
+    Journal.open(core, row.id, operation_id).failed({"message": "x"}, {"complete": True, "resources": []})
+    with core.database.read() as session:
+        assert session.scalars(select(SecretRow)).all() == []
+
+
+def test_another_key_file_is_one_clear_error(core: Core, tmp_path: Path) -> None:
+    row = registry.create(core, wanted(secrets={"KEY": "v"}))
+    with core.database.read() as session, pytest.raises(FuelError, match="cannot be decrypted"):
+        Safe(tmp_path / "another.key").take(session, row.id)
+
+
+def test_the_log_is_idempotent_and_followed_by_cursor(core: Core) -> None:
+    one, two = registry.create(core, wanted()).id, registry.create(core, wanted()).id
+    ulid = "01HZZZZZZZZZZZZZZZZZZZZZZZ"
+    event = NewEvent("tool.use", {"n": 1}, 5.0, ulid)
+    with core.write() as session:
+        begin = events.last_cursor(session)
+        assert events.append(session, one, [event, event]) == 1
+        assert events.append(session, one, [event]) == 0
+        # Nobody takes the id of another environment's event away.
+        assert events.append(session, two, [event]) == 1
+        assert events.append(session, two, [NewEvent("a", {}, 1.0), NewEvent("b", {}, 1.0)]) == 2
+    with core.database.read() as session:
+        found = events.after(session, begin)
+        assert [item.type for item in found] == ["tool.use", "tool.use", "a", "b"]
+        assert [item.seq for item in found] == sorted({item.seq for item in found})
+        assert [item.type for item in events.after(session, found[1].seq, environment_id=two)] == ["a", "b"]
+
+
+def test_parallel_writers_lose_nothing(core: Core) -> None:
+    row = registry.create(core, wanted())
+
+    def append(number: int) -> None:
+        for index in range(20):
+            with core.write(durable=index % 2 == 0) as session:
+                events.append(session, row.id, [NewEvent("tool.n", {"n": number * 20 + index}, 1.0)])
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with core.database.read() as session:
+        found = [item.data["n"] for item in events.after(session, 0) if item.type == "tool.n"]
+    assert sorted(found) == list(range(160))
+
+
+def test_only_what_is_due_is_read(core: Core, clock: HandClock) -> None:
+    first, second = registry.create(core, wanted()), registry.create(core, wanted())
+    with core.write() as session:
+        environments.change(session, first.id, check_at=clock.wall + 50)
+        environments.change(session, second.id, check_at=clock.wall - 50)
+    with core.database.read() as session:
+        assert [row.id for row in environments.due(session, clock.wall)] == [second.id]
+        assert len(environments.due(session, None)) == 2
+
+
+def test_a_state_folder_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(FuelError) as caught:
+        Database(sqlite_url(tmp_path / "state" / "x.sqlite")).migrate()
+    assert caught.value.hint
+
+
+def test_environment_rows_say_what_they_are(core: Core) -> None:
+    row = registry.create(core, wanted())
+    assert isinstance(row, EnvironmentRow)
+    assert (row.status, row.attempt, row.fence) == ("provisioning", 1, 0)
