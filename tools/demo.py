@@ -64,7 +64,9 @@ def fuelctl(*arguments: str) -> int:
 
 def running_environment() -> dict[str, Any] | None:
     """The demo's environment when one is there to be entered."""
-    listed = subprocess.run([str(FUELCTL), "ls", "--json"], check=True, capture_output=True, text=True)
+    listed = subprocess.run([str(FUELCTL), "ls", "--json"], check=False, stdout=subprocess.PIPE, text=True)
+    if listed.returncode != 0:
+        raise SystemExit(f"demo: fuelctl ls failed: {listed.stdout.strip()}\ndemo: fuelctl doctor may say why")
     for environment in json.loads(listed.stdout)["environments"]:
         if environment["name"] == NAME and environment["status"] in LIVE:
             return dict(environment)
