@@ -173,8 +173,8 @@ def has_key(environment_id: str) -> bool:
 def traces(environment_id: str) -> dict[str, bool]:
     """What is still on this machine of an environment that has ended: asked of the files themselves."""
     return {
-        "ssh config entry": any(entry.id == environment_id for entry in entries()),
-        "local key": has_key(environment_id),
+        "ssh_config_entry": any(entry.id == environment_id for entry in entries()),
+        "ssh_key": has_key(environment_id),
     }
 
 

@@ -99,8 +99,12 @@ class PlainView:
         return None
 
     def event(self, event: Event) -> None:
-        """Print what ended or failed, as it does."""
+        """Print what begins, ends or fails, as it does; a stage that is told of twice begins once."""
+        stage = clean((event.get("data") or {}).get("stage") or "")
+        begun = stage in self.board.stages and self.board.stages[stage].state == "start"
         self.board.apply(event)
+        if begun and event["type"] == "remote.stage" and self.board.stages[stage].state == "start":
+            return
         line = event_line(event, self._stream)
         if line and event["type"] in ("remote.stage", "remote.step"):
             self._print(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fuelctl import ssh_config
+from fuelctl import paths, ssh_config
 from fuelctl.cli._output import clean, mark, table
 
 _GOOD = {"gone": True, "present": False}
@@ -27,7 +27,9 @@ def complete_receipt(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _local_name(kind: str, environment: dict[str, Any]) -> str:
-    return ssh_config.host(environment["name"]) if kind == "ssh config entry" else environment["id"]
+    if kind == "ssh_config_entry":
+        return ssh_config.host(environment["name"])
+    return str(paths.ssh_key_file(environment["id"]))
 
 
 def receipt_lines(receipt: dict[str, Any]) -> list[str]:

@@ -327,7 +327,7 @@ class TestDown:
         environment = fuelctl("up", str(repo), "--yes", "--json").json
         done = fuelctl("down", "my-shop", "--yes")
         assert done.code == 0, done.err
-        for words in ("container", "volume", "ssh config entry", "local key", "nothing of it is left"):
+        for words in ("container", "volume", "ssh_config_entry", "ssh_key", "nothing of it is left"):
             assert words in done.out
         assert "present" not in done.out
         assert not any(ssh_config.traces(environment["id"]).values())
@@ -337,7 +337,7 @@ class TestDown:
         document = fuelctl("down", "my-shop", "--yes", "--json").json["environments"][0]
         assert document["status"] == "terminated"
         assert {item["state"] for item in document["receipt"]["resources"]} == {"gone"}
-        assert {"ssh config entry", "local key"} <= {item["kind"] for item in document["receipt"]["resources"]}
+        assert {"ssh_config_entry", "ssh_key"} <= {item["kind"] for item in document["receipt"]["resources"]}
 
     def test_twice_is_harmless(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         environment = fuelctl("up", str(repo), "--yes", "--json").json

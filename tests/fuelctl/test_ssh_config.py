@@ -130,8 +130,8 @@ def test_remove_takes_key_and_entry_and_leaves_the_others() -> None:
         ssh_config.store_key(TWO.id, "PRIVATE")
         ssh_config.remove([ONE.id])
         ssh_config.remove([ONE.id])
-    assert ssh_config.traces(ONE.id) == {"ssh config entry": False, "local key": False}
-    assert ssh_config.traces(TWO.id) == {"ssh config entry": True, "local key": True}
+    assert ssh_config.traces(ONE.id) == {"ssh_config_entry": False, "ssh_key": False}
+    assert ssh_config.traces(TWO.id) == {"ssh_config_entry": True, "ssh_key": True}
     assert f"fuel-shop-{ONE.id.lower()}" not in paths.ssh_known_hosts_file().read_text()
 
 
