@@ -16,6 +16,7 @@ from .assemble import assemble
 from .data_scanners import PLACE, SUFFIXES, TRIGGERS
 from .findings import Detection, Finding
 from .scanners import scanner
+from .scanners.common import tools_of
 from .signals import Signals
 from .tree import Folder, Tree
 
@@ -23,6 +24,8 @@ from .tree import Folder, Tree
 MAX_MEMBERS = 120
 #: Folders looked at where the root itself has no manifest.
 MAX_NESTED = 150
+#: Scores up to these are loose sources, and what is only named by its tools.
+WEAK, LOOSE = 30, 19
 
 
 def detect(directory: str) -> Detection:
@@ -36,10 +39,12 @@ def detect(directory: str) -> Detection:
     root = tree.folder("")
     signals = Signals(root)
     findings = _scan(root)
+    rooted = any(_real(finding) for finding in findings)
     findings += _members(tree, findings, signals)
-    if not any(not finding.tools_only and finding.score > 30 for finding in findings):
+    if not any(_real(finding) for finding in findings):
         findings += _nested(tree, findings)
-    findings.sort(key=_rank)
+    findings += _named_only(root, findings, signals)
+    findings.sort(key=lambda finding: _rank(finding, rooted))
     blueprint, fields, conflicts, warnings = assemble(tree, findings, signals)
     elapsed = round((time.perf_counter() - begun) * 1000, 3)
     return Detection(
@@ -78,6 +83,9 @@ def _members(tree: Tree, findings: List[Finding], signals: Signals) -> List[Find
     for finding in findings:
         for path in finding.members:
             declared.setdefault(path, True)
+    for finding in findings:
+        for path in finding.parts:
+            declared.setdefault(path, False)
     for path in signals.folders():
         declared.setdefault(path, False)
     found: List[Finding] = []
@@ -108,21 +116,47 @@ def _nested(tree: Tree, known: List[Finding]) -> List[Finding]:
             looked += 1
             if path in seen:
                 continue
-            here = [finding for finding in _scan(tree.folder(path)) if finding.score > 30]
+            here = [finding for finding in _scan(tree.folder(path)) if finding.score > WEAK]
             found += here
             for finding in here:
                 for member in finding.members[:MAX_MEMBERS]:
-                    found += [item for item in _scan(tree.folder(member)) if item.score > 30]
+                    found += [item for item in _scan(tree.folder(member)) if item.score > WEAK]
             if depth == 1 and not here:
                 below += tree.folders(path)
         level = below
     return found
 
 
-def _rank(finding: Finding) -> Tuple[int, int, int, int, str]:
-    """Sorts the primary first: root before members, evidence before order of runtimes."""
+def _real(finding: Finding) -> bool:
+    """Whether a finding is a project, not some loose file or the settings of tools."""
+    return finding.score > WEAK and not finding.tools_only
+
+
+def _named_only(root: Folder, findings: List[Finding], signals: Signals) -> List[Finding]:
+    """Runtimes that only a version file, the dev container or a base image names."""
+    known = {finding.runtime for finding in findings}
+    found: List[Finding] = []
+    for runtime, candidates in tools_of(root).items():
+        if runtime not in known and candidates:
+            known.add(runtime)
+            finding = Finding(
+                runtime, "", 13, candidates[0].source, "a version file", versions=list(candidates), tools_only=True
+            )
+            found.append(finding)
+    if not any(finding.score > LOOSE for finding in findings):
+        named = [(runtime, item.source) for runtime, item in (signals.dev.versions if signals.dev else ())]
+        for runtime, source in [*named, *signals.base_runtimes(root)]:
+            if runtime not in known:
+                known.add(runtime)
+                found.append(Finding(runtime, "", 25, source, "base image or dev container"))
+                break
+    return found
+
+
+def _rank(finding: Finding, rooted: bool) -> Tuple[int, int, int, int, str]:
+    """Sorts the primary first: the root's own projects, then evidence, then the order of runtimes."""
     return (
-        1 if finding.folder and finding.member else 0,
+        1 if finding.folder and rooted else 0,
         1 if finding.tools_only else 0,
         -finding.score,
         PLACE.get(finding.runtime, 50),

@@ -91,6 +91,8 @@ class Finding:
     framework: str = ""
     #: Folders of declared workspace members, relative to the root.
     members: List[str] = field(default_factory=list)
+    #: Folders that scripts change into: parts that install for themselves.
+    parts: List[str] = field(default_factory=list)
     #: Image that this runtime wants instead of the one from the data (build tool included).
     image: Optional[Candidate] = None
     conflicts: List[Conflict] = field(default_factory=list)

@@ -3,13 +3,81 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
+"""Deno: deno.json(c), its tasks and its workspaces."""
+
 from __future__ import annotations
 
+import re
 from typing import Optional
 
-from ..findings import Finding
+from ..findings import DEFAULT, Candidate, Finding
+from ..parsers import at, json_line, json_object, line_at, strings, table, word
+from ..ports import in_command, valid
 from ..tree import Folder
+from .common import shared_versions
+from .node_workspaces import expand
+
+_SERVE = re.compile(
+    r"Deno\.serve\(\s*\{[^}]*?port:\s*(?:[^\d\n,}]*?)(\d{2,5})|\.listen\(\s*\{\s*port:\s*(\d{2,5})|serve\([^)]*?port:\s*(\d{2,5})",
+    re.DOTALL,
+)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
-    return None
+    """The Deno project in `folder`."""
+    name = folder.first("deno.json", "deno.jsonc", "deno.lock")
+    if name is None:
+        return None
+    data = json_object(folder, name, comments=True) if name != "deno.lock" else {}
+    text = folder.text(name) or "" if name != "deno.lock" else ""
+    finding = Finding("deno", folder.path, 68, at(folder, name), name)
+    tasks = {
+        key: word(value.get("command") if isinstance(value, dict) else value)
+        for key, value in table(data, "tasks").items()
+    }
+    imports = " ".join([*map(word, table(data, "imports").values()), *tasks.values()])
+    fresh = "$fresh" in imports or "fresh" in table(data, "imports") or "@fresh/core" in imports
+    if name == "deno.lock":
+        finding.score = 25
+    elif any(key in tasks for key in ("start", "dev", "serve")):
+        finding.score, finding.reason = 82, f"{name} with a start task"
+    finding.versions = shared_versions(folder, "deno", ".dvmrc", ".deno-version")
+    finding.managers = [Candidate("deno", at(folder, name), confidence=0.95)]
+    locked = folder.has("deno.lock")
+    finding.setup.append(
+        Candidate(
+            "deno install --frozen" if locked else "deno install",
+            at(folder, "deno.lock" if locked else name),
+            confidence=0.85,
+        )
+    )
+    declared = data.get("workspace") or data.get("workspaces")
+    finding.members = expand(folder, strings(declared.get("members") if isinstance(declared, dict) else declared))
+    for task in ("start", "dev", "serve"):
+        port = in_command(tasks.get(task, ""))
+        if port:
+            finding.ports.append(Candidate([port], at(folder, name, json_line(text, "tasks", task)), confidence=0.9))
+            break
+    _sources(folder, finding)
+    if (
+        fresh
+        or any("deno serve" in command for command in tasks.values())
+        or "@oak/oak" in imports
+        or "oak" in imports
+        or "hono" in imports
+    ):
+        finding.framework = "fresh" if fresh else "deno"
+        finding.default_ports.append(Candidate([8000], "default", DEFAULT, 0.6, note=f"port of {finding.framework}"))
+    return finding
+
+
+def _sources(folder: Folder, finding: Finding) -> None:
+    for entry in ("main.ts", "server.ts", "mod.ts", "app.ts", "index.ts", "src/main.ts", "main.tsx", "src/server.ts"):
+        if entry.split("/")[0] in folder.names and folder.has(entry):
+            text = folder.text(entry) or ""
+            match = _SERVE.search(text)
+            port = valid(next(group for group in match.groups() if group)) if match else None
+            if match and port and not finding.ports:
+                finding.ports.append(Candidate([port], at(folder, entry, line_at(text, match.start())), confidence=0.8))
+            elif "Deno.serve" in text:
+                finding.default_ports.append(Candidate([8000], "default", DEFAULT, 0.6, note="port of Deno.serve"))

@@ -3,13 +3,66 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
+"""Elixir: mix.exs and its lockfile."""
+
 from __future__ import annotations
 
+import re
 from typing import Optional
 
-from ..findings import Finding
+from ..data_frameworks import ELIXIR
+from ..findings import DEFAULT, Candidate, Finding
+from ..parsers import at, line_at
+from ..ports import valid
 from ..tree import Folder
+from ..versions import candidate
+from .common import shared_versions
+
+_ELIXIR = re.compile(r"\belixir:\s*\"([^\"]+)\"")
+_PORT = re.compile(
+    r"http:\s*\[[^\]]*?port:\s*(?:String\.to_integer\(\s*System\.get_env\([^)]*?\"(?:\w*PORT)\"\s*(?:\)\s*\|\|\s*\"|,\s*\"))?(\d{2,5})",
+    re.DOTALL,
+)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
-    return None
+    """The Mix project in `folder`."""
+    if not folder.has("mix.exs"):
+        sources = folder.ending(".exs")
+        return Finding("elixir", folder.path, 20, at(folder, sources[0]), "loose Elixir scripts") if sources else None
+    text = folder.text("mix.exs") or ""
+    finding = Finding("elixir", folder.path, 92, at(folder, "mix.exs"), "mix.exs")
+    if re.search(r"\bmod:\s*\{", text) or "apps_path:" in text:
+        finding.score, finding.reason = 100, "mix.exs with an application"
+    finding.versions = shared_versions(folder, "elixir", ".elixir-version", ".exenv-version")
+    match = _ELIXIR.search(text)
+    if match:
+        source = at(folder, "mix.exs", line_at(text, match.start()))
+        finding.versions += candidate(
+            match.group(1), "elixir", source, flavour="gem", confidence=0.9, plain_is_range=True
+        )
+    finding.managers = [Candidate("mix", at(folder, "mix.exs"), confidence=0.98)]
+    source = at(folder, "mix.lock" if folder.has("mix.lock") else "mix.exs")
+    finding.setup += [
+        Candidate("mix local.hex --force && mix local.rebar --force", source, confidence=0.9),
+        Candidate("mix deps.get", source, confidence=0.95),
+    ]
+    for name, framework in ELIXIR.items():
+        if re.search(rf"\{{\s*:{name}\s*,", text):
+            finding.framework = framework[0]
+            finding.default_ports.append(
+                Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}")
+            )
+            break
+    for name in ("config/dev.exs", "config/config.exs", "config/runtime.exs"):
+        if folder.names.get("config") and folder.has(name):
+            body = folder.text(name) or ""
+            found = _PORT.search(body)
+            port = valid(found.group(1)) if found else None
+            if found and port:
+                finding.ports.append(Candidate([port], at(folder, name, line_at(body, found.start(1))), confidence=0.9))
+                break
+    if "apps_path:" in text:
+        apps = folder.at("apps")
+        finding.members = [f"{apps}/{name}" for name, inner in sorted(folder.tree.names(apps).items()) if inner]
+    return finding

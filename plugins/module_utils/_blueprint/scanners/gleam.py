@@ -3,13 +3,48 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
+"""Gleam: gleam.toml."""
+
 from __future__ import annotations
 
 from typing import Optional
 
-from ..findings import Finding
+from ..data_frameworks import GLEAM
+from ..findings import DEFAULT, Candidate, Finding
+from ..parsers import at, table, toml_line, toml_table, word
 from ..tree import Folder
+from ..versions import candidate
+from .common import shared_versions
 
 
 def scan(folder: Folder) -> Optional[Finding]:
-    return None
+    """The Gleam package in `folder`."""
+    if not folder.has("gleam.toml"):
+        return None
+    data = toml_table(folder, "gleam.toml")
+    finding = Finding("gleam", folder.path, 92, at(folder, "gleam.toml"), "gleam.toml")
+    finding.versions = shared_versions(folder, "gleam", ".gleam-version")
+    wanted = word(data.get("gleam"))
+    if wanted:
+        source = at(folder, "gleam.toml", toml_line(folder.text("gleam.toml") or "", "gleam"))
+        finding.versions += candidate(wanted, "gleam", source, confidence=0.9, plain_is_range=True)
+    finding.managers = [Candidate("gleam", at(folder, "gleam.toml"), confidence=0.97)]
+    finding.setup.append(
+        Candidate(
+            "gleam deps download",
+            at(folder, "manifest.toml" if folder.has("manifest.toml") else "gleam.toml"),
+            confidence=0.9,
+        )
+    )
+    for name, framework in GLEAM.items():
+        if name in {
+            **table(data, "dependencies"),
+            **table(data, "dev-dependencies"),
+            **table(data, "dev_dependencies"),
+        }:
+            finding.framework = framework[0]
+            finding.default_ports.append(
+                Candidate([framework[1]], "default", DEFAULT, 0.5, note=f"port of {framework[0]}")
+            )
+            break
+    return finding

@@ -3,13 +3,129 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
+"""Go: go.mod, go.work; the toolchain line stands before the go directive."""
+
 from __future__ import annotations
 
-from typing import Optional
+import re
+from typing import List, Optional
 
-from ..findings import Finding
+from ..data_frameworks import GO
+from ..data_packages import GO as GO_PACKAGES
+from ..findings import DEFAULT, Candidate, Finding
+from ..parsers import at, line_at
+from ..ports import valid
 from ..tree import Folder
+from ..versions import END, candidate, numbers
+from .common import shared_versions, upward
+from .node_workspaces import expand
+
+_TOOLCHAIN = re.compile(r"^toolchain[ \t]+go(\d[\w.]*)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^go[ \t]+(\d[\w.]*)", re.MULTILINE)
+_USE = re.compile(r"^use[ \t]*(?:\(([^)]*)\)|(\S+))", re.MULTILINE)
+_LISTEN = re.compile(
+    r"(?:ListenAndServe(?:TLS)?|\.Run|\.Start|\.Listen|Addr:|addr\s*:?=|port\s*:?=|Getenv\([^)]*\)[^\n]*\n[^\n]*)\(?\s*(?:fmt\.Sprintf\()?"
+    r"[\"'`](?:[\w.-]*|\[::\]):?(\d{2,5})[\"'`]"
+)
+_FALLBACK = re.compile(
+    r"\bport\s*=\s*\"?:?(\d{2,5})\"?|(?:getEnv|getenv|GetEnv|envOr|env)\(\s*\"(?:\w*_)?PORT\"\s*,\s*\"?:?(\d{2,5})|flag\.(?:String|Int)\(\s*\"(?:port|addr|listen|http)\"\s*,\s*\"?[\w.]*:?(\d{2,5})",
+    re.IGNORECASE,
+)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
-    return None
+    """The Go module or workspace in `folder`."""
+    manifest = folder.first("go.mod", "go.work", "Gopkg.toml", "glide.yaml")
+    sources = folder.ending(".go")
+    if manifest is None and not sources:
+        return None
+    finding = Finding(
+        "go", folder.path, 92 if manifest else 22, at(folder, manifest or sources[0]), manifest or "loose Go sources"
+    )
+    finding.versions = _versions(folder)
+    manager = {"Gopkg.toml": "dep", "glide.yaml": "glide"}.get(manifest or "", "go")
+    finding.managers = [
+        Candidate(manager, at(folder, manifest), confidence=0.96)
+        if manifest
+        else Candidate("go", "default", DEFAULT, 0.6)
+    ]
+    if manifest == "go.mod" or (manifest == "go.work" and not folder.has("go.mod")):
+        finding.setup.append(
+            Candidate("go mod download", at(folder, "go.sum" if folder.has("go.sum") else manifest), confidence=0.95)
+        )
+    if folder.has("go.work"):
+        finding.members = _members(folder)
+    text = folder.text("go.mod") or ""
+    _dependencies(folder, finding, text)
+    return finding
+
+
+def _members(folder: Folder) -> List[str]:
+    patterns: List[str] = []
+    for block, single in _USE.findall(folder.text("go.work") or ""):
+        patterns += [line.split("//")[0].strip().strip('"') for line in block.split("\n")] if block else [single]
+    return expand(folder, [pattern for pattern in patterns if pattern and pattern != "."])
+
+
+def _versions(folder: Folder) -> List[Candidate]:
+    found = shared_versions(folder, "go", ".go-version")
+    for place in upward(folder):
+        for name in ("go.work", "go.mod") if place is not folder else ("go.mod", "go.work"):
+            text = place.text(name) or ""
+            for pattern, confidence in ((_TOOLCHAIN, 0.96), (_DIRECTIVE, 0.95)):
+                match = pattern.search(text)
+                if match and match.group(1) != "default":
+                    for item in candidate(
+                        match.group(1), "go", at(place, name, line_at(text, match.start())), confidence=confidence
+                    ):
+                        # A directive is the least version: newer toolchains build it too, so they are no conflict.
+                        found.append(
+                            Candidate(
+                                item.value,
+                                item.source,
+                                item.kind,
+                                item.confidence,
+                                item.raw,
+                                bounds=((numbers(item.value), END),),
+                            )
+                        )
+    return found
+
+
+def _dependencies(folder: Folder, finding: Finding, text: str) -> None:
+    for module, framework in GO.items():
+        if module in text:
+            finding.framework = framework[0]
+            finding.default_ports.append(
+                Candidate([framework[1]], "default", DEFAULT, 0.5, note=f"port of {framework[0]}")
+            )
+            finding.reason = f"go.mod with {framework[0]}"
+            break
+    for module, packages in GO_PACKAGES.items():
+        position = text.find(module)
+        if position >= 0:
+            source = at(folder, "go.mod", line_at(text, position))
+            finding.packages += [Candidate(package, source, note=f"{module} needs it") for package in packages]
+    for name in _entry_files(folder):
+        source_text = folder.text(name) or ""
+        match = _LISTEN.search(source_text) or _FALLBACK.search(source_text)
+        port = valid(next(group for group in match.groups() if group)) if match else None
+        if match and port:
+            finding.ports.append(
+                Candidate(
+                    [port], at(folder, name, line_at(source_text, match.start())), confidence=0.8, note="listens there"
+                )
+            )
+            return
+
+
+def _entry_files(folder: Folder) -> List[str]:
+    """main.go here, and the main packages below cmd/."""
+    found = [name for name in ("main.go", "server.go", "app.go") if folder.has(name)]
+    if folder.names.get("cmd"):
+        if folder.has("cmd/main.go"):
+            found.append("cmd/main.go")
+        for command in sorted(folder.tree.names(folder.at("cmd")))[:8]:
+            if folder.has(f"cmd/{command}/main.go"):
+                found.append(f"cmd/{command}/main.go")
+    return found[:6]

@@ -19,7 +19,7 @@ from ..tree import Folder
 from ..versions import candidate
 from .common import clean, shared_versions, tools_of, upward, version_file
 from .node_managers import install, managers
-from .node_workspaces import members
+from .node_workspaces import members, script_folders
 
 #: Tools that need no application: a package.json with nothing else describes no Node.js project.
 _ENTRY_FILES = (
@@ -35,6 +35,11 @@ _LISTEN = re.compile(
     r"(?:\.listen\(\s*\{?\s*(?:port:\s*)?|\bport\s*[:=]\s*|\bPORT\s*[:=]\s*|\.PORT\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)"
     r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])\s*(?:\|\||\?\?)\s*)?(?:\+)?[\"']?(\d{2,5})\b",
     re.IGNORECASE,
+)
+_DRIVES = re.compile(
+    r"(?:npx )?(?:concurrently|npm-run-all|run-p|run-s|turbo|nx|lerna|docker|docker-compose|make|cd|bundle|rails|bin/|python3?|poetry|uv|"
+    r"flask|uvicorn|php|composer|go|cargo|mix|mvn|\./mvnw|gradle|\./gradlew|dotnet|foreman|overmind|tailwindcss|sass|postcss|husky|echo|"
+    r"npm (?:--prefix|run|-C)|yarn --cwd|pnpm -C)\b"
 )
 _BUN_RUN = re.compile(r"(?:^|&&|;)\s*(?:[A-Z_]+=\S+\s+)*bunx?\s+((?:-{1,2}\S+\s+)*)(?:run\s+)?((?:-{1,2}\S+\s+)*)(\S+)")
 
@@ -81,6 +86,7 @@ def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Fin
     finding.framework = framework[0] if framework else ""
     finding.managers = managers(folder, data, text, name, runtime)
     finding.members = members(folder, data)
+    finding.parts = script_folders(folder, scripts)
     finding.versions = _versions(folder, name, data, text, runtime)
     _score(folder, finding, data, scripts, framework, dependencies)
     install(folder, finding, data, scripts, runtime)
@@ -137,6 +143,11 @@ def _score(
 ) -> None:
     lock = any(candidate.confidence >= 0.9 for candidate in finding.managers)
     starts = any(key in scripts for key in ("start", "dev", "serve", "develop"))
+    if starts and not dependencies and not framework:
+        # Scripts that only drive other folders or tools start no Node.js program of this one.
+        starts = any(
+            not _DRIVES.match(scripts.get(key, "")) for key in ("start", "dev", "serve", "develop") if key in scripts
+        )
     entry = next((name for name in _ENTRY_FILES if name in folder.names), "")
     real = (
         bool(dependencies)

@@ -36,6 +36,20 @@ def members(folder: Folder, data: Dict[str, Any]) -> List[str]:
     return expand(folder, patterns)
 
 
+_ELSEWHERE = re.compile(r"(?:\bcd|--prefix|--cwd|--dir|-C)[ =]+[\"']?(?:\./)?([\w-][\w./-]*)")
+
+
+def script_folders(folder: Folder, scripts: Dict[str, str]) -> List[str]:
+    """Folders that scripts change into: they are parts of the project without being a workspace."""
+    found: Dict[str, None] = {}
+    for command in scripts.values():
+        for path in _ELSEWHERE.findall(command):
+            clean = path.strip("/")
+            if ".." not in clean and folder.has_folder(clean) and clean not in ("node_modules", "dist", "build"):
+                found[folder.at(clean)] = None
+    return list(found)
+
+
 def _pnpm(folder: Folder) -> List[str]:
     """The list `packages:` of pnpm-workspace.yaml, read by its lines: the file is a list of quoted words."""
     patterns: List[str] = []

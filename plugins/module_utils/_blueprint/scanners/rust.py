@@ -3,13 +3,152 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
+"""Rust: Cargo.toml, toolchain files; rust-version counts, edition does not."""
+
 from __future__ import annotations
 
-from typing import Optional
+import re
+from typing import Any, Dict, List, Optional
 
-from ..findings import Finding
+from ..data_frameworks import RUST
+from ..data_packages import RUST as RUST_PACKAGES
+from ..findings import ALIAS, DEFAULT, PIN, Candidate, Finding
+from ..parsers import at, line_at, strings, table, toml_line, toml_table, word
+from ..ports import valid
 from ..tree import Folder
+from ..versions import END, candidate, numbers
+from .common import tools_of, upward
+from .node_workspaces import expand
+
+_LISTEN = re.compile(
+    r"(?:bind(?:_addr)?|TcpListener::bind|SocketAddr::from|\.run|\.listen|parse::<SocketAddr>|addr)\s*\(?[^;\n]*?(?:[\"'][\w.\[\]:]*?:|,\s*)(\d{2,5})[\"')\]]"
+    r"|PORT\"\s*\)[^;]*?unwrap_or(?:_else)?\([^0-9]{0,40}(\d{2,5})|\]\s*,\s*(\d{4,5})\s*\)"
+)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
-    return None
+    """The crate or workspace in `folder`."""
+    sources = folder.ending(".rs")
+    if not folder.has("Cargo.toml"):
+        return Finding("rust", folder.path, 20, at(folder, sources[0]), "loose Rust sources") if sources else None
+    data = toml_table(folder, "Cargo.toml")
+    text = folder.text("Cargo.toml") or ""
+    finding = Finding("rust", folder.path, 64, at(folder, "Cargo.toml"), "Cargo.toml")
+    finding.versions = _versions(folder, data, text)
+    finding.managers = [Candidate("cargo", at(folder, "Cargo.toml"), confidence=0.98)]
+    workspace = table(data, "workspace")
+    finding.members = expand(
+        folder, [*strings(workspace.get("members")), *(f"!{item}" for item in strings(workspace.get("exclude")))]
+    )
+    dependencies = {
+        **table(data, "dependencies"),
+        **table(data, "build-dependencies"),
+        **table(workspace, "dependencies"),
+    }
+    _frameworks(folder, finding, dependencies)
+    binary = (
+        folder.has("src/main.rs") or "bin" in data or bool(folder.names.get("src") and folder.has_folder("src/bin"))
+    )
+    if finding.framework and binary:
+        finding.score, finding.reason = 88, f"{finding.framework} with a binary"
+    elif finding.members:
+        finding.score, finding.reason = 79, "Cargo workspace"
+    elif binary:
+        finding.score, finding.reason = 77, "crate with a binary"
+    locked = folder.has("Cargo.lock")
+    for item in finding.versions[:1]:
+        if item.kind == PIN and item.value.startswith(("nightly", "beta")):
+            finding.setup.append(Candidate(f"rustup toolchain install {item.value}", item.source, confidence=0.9))
+    finding.setup.append(
+        Candidate(
+            "cargo fetch --locked" if locked else "cargo fetch",
+            at(folder, "Cargo.lock" if locked else "Cargo.toml"),
+            confidence=0.9,
+        )
+    )
+    for name, packages in RUST_PACKAGES.items():
+        if name in dependencies:
+            source = at(folder, "Cargo.toml", line_at(text, text.find(f"\n{name}") + 1))
+            finding.packages += [Candidate(package, source, note=f"{name} needs it") for package in packages]
+    _ports(folder, finding)
+    return finding
+
+
+def _versions(folder: Folder, data: Dict[str, Any], text: str) -> List[Candidate]:
+    found: List[Candidate] = []
+    for place in upward(folder):
+        found += tools_of(place).get("rust", [])
+        for name in ("rust-toolchain.toml", "rust-toolchain"):
+            if place.has(name):
+                found += _toolchain(place, name)
+    for section in (("package",), ("workspace", "package")):
+        wanted = word(table(data, *section).get("rust-version"))
+        if wanted:
+            for item in candidate(
+                wanted, "rust", at(folder, "Cargo.toml", toml_line(text, *section, "rust-version")), confidence=0.9
+            ):
+                note = "the least version"
+                found.append(
+                    Candidate(
+                        item.value,
+                        item.source,
+                        item.kind,
+                        item.confidence,
+                        item.raw,
+                        note,
+                        ((numbers(item.value), END),),
+                    )
+                )
+    root = upward(folder)[-1]
+    if root is not folder and root.has("Cargo.toml"):
+        wanted = word(table(toml_table(root, "Cargo.toml"), "workspace", "package").get("rust-version"))
+        found += candidate(wanted, "rust", at(root, "Cargo.toml"), confidence=0.85) if wanted else []
+    return found
+
+
+def _toolchain(place: Folder, name: str) -> List[Candidate]:
+    text = place.text(name) or ""
+    match = re.search(r"^\s*channel\s*=\s*[\"']([^\"']+)[\"']", text, re.MULTILINE)
+    channel = match.group(1) if match else "" if "[" in text else text.strip().split("\n")[0].strip()
+    line = line_at(text, match.start(1)) if match else 1
+    # A channel may name its host: `1.75.0-x86_64-unknown-linux-gnu`.
+    channel = re.sub(r"-(?:x86_64|aarch64|i686|armv7)-.*$", "", channel)
+    if re.fullmatch(r"(?:nightly|beta)(?:-\d{4}-\d{2}-\d{2})?|stable", channel):
+        kind = PIN if channel[-1:].isdigit() else ALIAS
+        return [Candidate(channel, at(place, name, line), kind, 0.97, raw=channel)]
+    return candidate(channel, "rust", at(place, name, line), confidence=0.97) if channel else []
+
+
+def _frameworks(folder: Folder, finding: Finding, dependencies: Dict[str, Any]) -> None:
+    for name, framework in RUST.items():
+        if name in dependencies:
+            finding.framework = framework[0]
+            finding.default_ports.append(
+                Candidate([framework[1]], "default", DEFAULT, 0.5, note=f"port of {framework[0]}")
+            )
+            break
+    if folder.has("Rocket.toml"):
+        match = re.search(r"^\s*port\s*=\s*(\d{2,5})", folder.text("Rocket.toml") or "", re.MULTILINE)
+        port = valid(match.group(1)) if match else None
+        if match and port:
+            finding.ports.append(
+                Candidate(
+                    [port],
+                    at(folder, "Rocket.toml", line_at(folder.text("Rocket.toml") or "", match.start())),
+                    confidence=0.9,
+                )
+            )
+
+
+def _ports(folder: Folder, finding: Finding) -> None:
+    if finding.ports or not folder.has("src/main.rs"):
+        return
+    text = folder.text("src/main.rs") or ""
+    match = _LISTEN.search(text)
+    port = valid(next(group for group in match.groups() if group)) if match else None
+    if match and port:
+        finding.ports.append(
+            Candidate(
+                [port], at(folder, "src/main.rs", line_at(text, match.start())), confidence=0.8, note="listens there"
+            )
+        )
