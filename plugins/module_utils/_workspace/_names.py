@@ -21,6 +21,8 @@ _URL_LIMIT = 2048
 _BRANCH_LIMIT = 250
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+#: transport::address starts the program git-remote-<transport>.
+_HELPER = re.compile(r"[A-Za-z0-9+._-]+::")
 #: user@host:path, as ssh users write it.
 _SCP = re.compile(r"(?:(?P<user>[^@/:\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\s\[\]]+):(?P<path>(?!//).+)")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\]")
@@ -58,7 +60,7 @@ class Address:
 
 def looks_like_url(text: str) -> bool:
     """Whether this is meant as a URL; everything else is a path. An existing folder is always a path."""
-    if _SCHEME.match(text) or "::" in text.split("/", 1)[0]:
+    if _SCHEME.match(text) or _HELPER.match(text):
         return True
     return not os.path.isdir(text) and not text.startswith(("/", ".", "~")) and bool(_SCP.fullmatch(text))
 
@@ -90,7 +92,7 @@ def parse_url(text: str, resolve: Optional[Resolve] = None) -> Address:
     check_text(text)
     if len(text) > _URL_LIMIT:
         raise UsageError(f"a URL of {len(text)} characters is refused", hint=f"{_URL_LIMIT} at most", code="bad_url")
-    if "::" in text.split("/", 1)[0] and not text.startswith("["):
+    if _HELPER.match(text):
         raise _bad(text, "uses a git remote helper, which can run commands")
     authority = re.split("://", text, maxsplit=1)[-1].partition("/")[0]
     if re.search(r"%0[0-9a-f]|%1[0-9a-f]|%7f", text, re.IGNORECASE) or "\\" in text or " " in authority:
@@ -197,7 +199,10 @@ def without_credentials(url: str) -> Optional[str]:
     if _CONTROL.search(url) or len(url) > _URL_LIMIT:
         return None
     if _SCHEME.match(url):
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
         if parts.scheme.lower() == "file":
             return None
         netloc = parts.netloc
@@ -208,7 +213,7 @@ def without_credentials(url: str) -> Optional[str]:
             netloc = f"{user.split(':', 1)[0]}@{host}"
         # A query could carry a token, and git has no use for a fragment.
         return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
-    return url if "::" not in url and not url.startswith("-") and _SCP.fullmatch(url) else None
+    return url if not _HELPER.match(url) and not url.startswith("-") and _SCP.fullmatch(url) else None
 
 
 def repository_name(place: str) -> str:

@@ -185,7 +185,7 @@ def read_survey(text: str, path: str) -> Survey:
     for entry in lines:
         key, _, encoded = entry.partition(" ")
         try:
-            value = base64.b64decode(encoded)
+            value = base64.b64decode(encoded, validate=True)
         except ValueError:
             found.unknown = "the survey was cut short"
             continue
