@@ -69,6 +69,10 @@ def run_command(args: List[str], stdin: Optional[bytes], timeout: Optional[float
 Follow = Callable[[List[str], bytes, Callable[[str], None]], Completed]
 
 
+#: The engine's builder shows what goes to stderr in red.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
 def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]) -> Completed:
     """The real runner for what takes minutes: its lines are handed on as they come, the last 64 KiB are kept."""
     kept = bytearray()
@@ -81,7 +85,7 @@ def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]
                 for raw in process.stdout:
                     kept += raw
                     del kept[: -64 * 1024]
-                    on_line(raw.decode("utf-8", "replace").rstrip())
+                    on_line(_COLOUR.sub("", raw.decode("utf-8", "replace")).rstrip())
     return Completed(list(args), process.returncode, bytes(kept), bytes(kept))
 
 
@@ -176,7 +180,7 @@ _ENGINE: Tuple[Tuple[str, str, str, str], ...] = (
         "add the user to the group `docker` and log in again, or run as root",
     ),
     (
-        r"cannot connect to the docker daemon|connection refused|error during connect|docker daemon is not running"
+        r"cannot connect to the docker daemon|error during connect|docker daemon is not running"
         r"|failed to connect to the docker api",
         "docker_unavailable",
         "The Docker engine does not answer",
@@ -215,8 +219,8 @@ _REQUEST: Tuple[Tuple[str, str, str, str], ...] = (
         "wait, or run `docker login` on the machine",
     ),
     (
-        r"dial tcp|no such host|i/o timeout|tls handshake timeout|client\.timeout|x509:|network is unreachable"
-        r"|request canceled while waiting|server misbehaving|unexpected eof",
+        r"dial tcp|connection refused|no such host|i/o timeout|tls handshake timeout|client\.timeout|x509:"
+        r"|network is unreachable|request canceled while waiting|server misbehaving|unexpected eof",
         "registry_unreachable",
         "The image's registry cannot be reached from this machine",
         "look at the machine's network and proxy, or load the image by hand (`docker load`)",

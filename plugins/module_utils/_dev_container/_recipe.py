@@ -18,9 +18,6 @@ from typing import Dict, Mapping, Optional, Sequence
 from .._errors import FuelError
 from ._spec import AGENTS_PATH, CACHES, LABEL_HOME, LABEL_USER, USER_NAME, WORKSPACES
 
-#: Raise it whenever the scripts below change what is inside an image: older images are then not used again.
-RECIPE_VERSION = 1
-
 REPOSITORY = "fuel-code/dev"
 LABEL_BASE = "fuel-code:base"
 
@@ -57,7 +54,8 @@ _DERIVE = r"""#!/bin/sh
 set -eu
 user=$1 home=$2
 cd /tmp/fuel-code
-export DEBIAN_FRONTEND=noninteractive
+# An image may have narrowed its PATH.
+export DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 missing=$(while IFS= read -r package; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' -- "$package" 2>/dev/null)" = installed ] || printf '%s\n' "$package"
@@ -200,7 +198,8 @@ def not_debian(image: str, system: str) -> FuelError:
 
 def image_key(base_id: str, system_packages: Sequence[str], ca_certificates: Sequence[str], user: str = "") -> str:
     """Tag of the derived image in `REPOSITORY`: equal inputs, equal image."""
-    facts = [RECIPE_VERSION, base_id, sorted(system_packages), sorted(ca_certificates), user]
+    # The scripts themselves count: an image of an older recipe is not used again.
+    facts = [_DERIVE, _RUN, PACKAGES, base_id, sorted(system_packages), sorted(ca_certificates), user]
     return hashlib.sha256(json.dumps(facts).encode("utf-8")).hexdigest()[:24]
 
 
