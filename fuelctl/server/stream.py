@@ -9,19 +9,22 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Response, request
+from flask_openapi3 import OpenAPI
 from simple_websocket import ConnectionClosed, Server
 
 from fuelctl.environments.views import event_view
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.problems import Problem
 from fuelctl.server.remote import find
+from fuelctl.server.types import ProblemOut, StreamQuery
 from fuelctl.store import events
 
 _LOOK_AT_LEAST = 1.0
 #: More followers than this are told to poll; each one holds a thread.
 _SHARE_OF_THREADS = 2
 _PING_SECONDS = 25
+_RESPONSES = {"4XX": ProblemOut, "5XX": ProblemOut}
 
 
 class _Detached(Response):
@@ -39,16 +42,15 @@ class _Detached(Response):
         return super().__call__(*arguments, **named)
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: OpenAPI) -> None:
     """Register the route."""
     slots = threading.BoundedSemaphore(max(1, parts_of(app).settings.threads // _SHARE_OF_THREADS))
 
-    @app.get("/api/ws", endpoint="stream.follow")
-    def follow() -> Response:
+    @app.get("/api/ws", endpoint="stream.follow", summary="Follow the event log by WebSocket", responses=_RESPONSES)
+    def follow(query: StreamQuery) -> Response:
+        """Stored events from a cursor, then live ones; one JSON object per message."""
         given = parts()
-        reference = request.args.get("environment")
-        environment_id = find(reference).id if reference else None
-        cursor = _cursor(request.args.get("after", "0"))
+        environment_id = find(query.environment).id if query.environment else None
         if request.headers.get("Upgrade", "").lower() != "websocket":
             raise Problem(426, "this address speaks WebSocket only", hint="poll /api/remote/REF/events", code="upgrade")
         if not slots.acquire(blocking=False):
@@ -56,7 +58,7 @@ def init_app(app: Flask) -> None:
         try:
             socket = Server.accept(request.environ, ping_interval=_PING_SECONDS)
             try:
-                _send(given, socket, environment_id, cursor)
+                _send(given, socket, environment_id, query.after)
             except ConnectionClosed:
                 pass
             else:
@@ -66,7 +68,7 @@ def init_app(app: Flask) -> None:
             slots.release()
 
 
-def parts_of(app: Flask) -> Parts:
+def parts_of(app: OpenAPI) -> Parts:
     """The parts of `app`."""
     from fuelctl.server.parts import EXTENSION
 
@@ -88,9 +90,3 @@ def _send(given: Parts, socket: Server, environment_id: str | None, cursor: int)
             # A closed connection is noticed here as well as when sending.
             socket.receive(timeout=0)
             given.core.bell.wait(rung, _LOOK_AT_LEAST)
-
-
-def _cursor(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or len(value) > 15:
-        raise Problem(422, "after must be a cursor: a number", code="invalid_request")
-    return int(value)

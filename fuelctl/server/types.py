@@ -143,6 +143,13 @@ class EventsQuery(BaseModel):
     wait: float = Field(default=0.0, ge=0, le=30)
 
 
+class StreamQuery(BaseModel):
+    """Which events: of one environment or of all, from a cursor on."""
+
+    environment: _Ref | None = None
+    after: int = Field(default=0, ge=0, le=2**53)
+
+
 class EventsOut(BaseModel):
     """Events beyond the cursor, in order."""
 
