@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator
 
@@ -24,10 +24,35 @@ def only_one(name: str) -> Iterator[None]:
     root = Path("/var/lib/fuel-code") if os.geteuid() == 0 else Path.home() / ".local/state/fuel-code"
     try:
         (root / "locks").mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (root / "locks" / name).open("ab")
+        path = root / "locks" / name
+        descriptor = _take(path)
     except (OSError, RuntimeError):
         yield
         return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _take(path: Path) -> int:
+    """The descriptor of the file that is locked and still there: its last holder took it away."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _same(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
