@@ -33,7 +33,13 @@ def create_app(given: Parts) -> OpenAPI:
     problems.init_app(app)
     app.before_request(_guard)
     for module in (remote, source, events, callbacks, keys, control):
+        # Two files may share a path, each with methods of its own; the library would keep the last one's only.
+        known = dict(app.paths)
         app.register_api(module.api)
+        for path, item in known.items():
+            others = {method: getattr(item, method) for method in item.model_fields_set}
+            own = {method: getattr(app.paths[path], method) for method in app.paths[path].model_fields_set}
+            app.paths[path] = item.model_copy(update={**others, **own})
     stream.init_app(app)
     return app
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
-from sqlalchemy import update
 
 from fuelctl import paths
 from fuelctl.server.parts import parts
@@ -25,21 +24,18 @@ def take(path: RefPath) -> Response:
     row = find(path.ref)
     folder = paths.key_folder(row.id)
     private = folder / "id_ed25519"
-    if row.key_served_at is None and not private.exists():
-        raise Problem(
-            409, f"{row.name} has no key yet; it is {row.status}", hint="wait until it is ready", code="no_key"
-        )
     with core.write() as session:
-        # One statement decides, so that of any number of parallel requests one wins.
-        won = session.execute(
-            update(EnvironmentRow)
-            .where(EnvironmentRow.id == row.id, EnvironmentRow.key_served_at.is_(None))
-            .values(key_served_at=core.clock().wall)
-            .returning(EnvironmentRow.id)
-        ).scalar_one_or_none()
-        outcome = "served" if won else "refused"
-        events.append(session, row.id, [core.event("remote.key", {"outcome": outcome})])
-    if won is None:
+        # The row is locked while we look, so that of any number of parallel requests one wins.
+        current = session.get_one(EnvironmentRow, row.id, with_for_update=True)
+        won = current.key_served_at is None
+        if won and not private.exists():
+            raise Problem(
+                409, f"{row.name} has no key yet; it is {row.status}", hint="wait until it is ready", code="no_key"
+            )
+        if won:
+            current.key_served_at = core.clock().wall
+        events.append(session, row.id, [core.event("remote.key", {"outcome": "served" if won else "refused"})])
+    if not won:
         raise Problem(
             410,
             f"the key of {row.name} was handed out already",
