@@ -71,8 +71,9 @@ def cost_words(environment: Environment) -> str:
 
 
 def address(environment: Environment) -> str:
-    """Where it is: the machine's address as the provider reports it."""
-    return clean((environment.get("provider") or {}).get("address") or "-")
+    """Where it is: the machine's address as the provider reports it; without one, it is reached on this machine."""
+    reported = (environment.get("provider") or {}).get("address")
+    return clean(reported or ("localhost" if environment.get("connection") else "-"))
 
 
 def ports_words(environment: Environment) -> list[str]:
