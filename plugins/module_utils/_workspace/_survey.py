@@ -77,6 +77,10 @@ survey() {
 }
 
 commits() {
+  # Worktrees of one repository share their commits.
+  common=$(g rev-parse --path-format=absolute --git-common-dir) || return 1
+  ! grep -qxF "$common" "$scratch/seen" || return 0
+  printf '%s\n' "$common" >> "$scratch/seen"
   g worktree list --porcelain > "$scratch/worktrees" 2>/dev/null || return 1
   set -- --branches --tags
   for commit in $(sed -n 's/^HEAD \([0-9a-f]*\)$/\1/p' "$scratch/worktrees"); do
@@ -89,7 +93,8 @@ commits() {
   ! g rev-parse --verify --quiet refs/stash >/dev/null || g stash list -z --format='%gd%x09%gs' | say stashes
   own=$(pwd -P)
   sed -n 's/^worktree //p' "$scratch/worktrees" | while IFS= read -r other; do
-    [ "$other" = "$own" ] || [ ! -d "$other" ] || printf '%s\n' "$other"
+    # Of a submodule, git lists its git directory as a worktree.
+    [ "$other" = "$own" ] || [ ! -e "$other/.git" ] || printf '%s\n' "$other"
   done > "$scratch/others"
   cat "$scratch/others" >> "$scratch/trees"
 }
@@ -99,6 +104,7 @@ parent=${path%/*}
 command -v git >/dev/null || { failed "git is not installed in the container"; exit 0; }
 : > "$scratch/queue"
 : > "$scratch/trees"
+: > "$scratch/seen"
 for folder in "$parent"/* "$parent"/.[!.]*; do
   case $folder in */.fuel-code-partial-*) continue ;; esac
   [ ! -e "$folder/.git" ] || printf '%s\n' "$folder"
