@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The start of the CLI: what it may import, the help it shows without importing, and how it ends when all goes wrong."""
+"""The start of the CLI: what it may import, help that imports no command, and how it ends when all goes wrong."""
 
 from __future__ import annotations
 
