@@ -13,17 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fuelctl import paths
+from fuelctl import _environ, paths
 from fuelctl._reserved import MAGIC
 
 _PACKAGE = Path(__file__).resolve().parent
 _MEMORY = (Path("/", "dev", "shm"), Path("/", "run", "user") / str(os.getuid()))
 _SMALLEST_MEMORY = 64 * 1024 * 1024
-#: What a run may see of our environment, besides what it is given; nothing else goes in.
-_PASSED = frozenset({"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUTH_SOCK"})
-_PASSED_PREFIXES = ("DOCKER_", "SSL_")
-_PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
-_NOT_PASSED = frozenset({"DOCKER_AUTH_CONFIG", "SSH_AUTH_SOCK"})
 #: Hiding shorter values would black out half of every message.
 _SHORTEST_SECRET = 6
 _HIDDEN = "********"
@@ -62,12 +57,7 @@ def _unsafe(value: Any) -> Any:
 
 def environment(folder: Path, source: dict[str, str]) -> dict[str, str]:
     """The whole environment of a run: an allow-list of `source`, and Ansible's settings."""
-    passed = {
-        name: value
-        for name, value in source.items()
-        if (name in _PASSED or name.startswith(_PASSED_PREFIXES) or name.lower() in _PROXIES)
-        and name not in _NOT_PASSED
-    }
+    passed = _environ.for_playbooks(source)
     interpreter = str(Path(sys.executable).parent)
     passed.setdefault("LANG", "C.UTF-8")
     return {

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fuelctl import __version__, paths
+from fuelctl import __version__, _environ, paths
 from fuelctl._shared._errors import FuelError
 
 _START_SECONDS = 60.0
@@ -73,7 +73,10 @@ def _start(file: Path) -> None:
     begun = os.fstat(descriptor).st_size
     root = str(Path(__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root])}
+    environment = {
+        **_environ.for_server(os.environ),
+        "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
+    }
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "fuelctl.serve"],

@@ -91,7 +91,7 @@ class Fuelctl:
             env=self.env(**extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
         )

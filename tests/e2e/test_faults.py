@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -45,8 +46,8 @@ class TestRefusedBeforeAnythingIsMade:
             ("--upload-pack=touch /tmp/owned", "--upload-pack"),
             ("ssh://-oProxyCommand=touch/x", "proxycommand"),
             ("http://169.254.169.254/latest.git", "169.254.169.254"),
-            ("https://example.invalid/a\nb.git", "newline"),
-            ("https://example.invalid/" + "a" * 100_000, "long"),
+            ("https://example.invalid/a\nb.git", "line break"),
+            ("https://example.invalid/" + "a" * 100_000, "4096"),
         ],
         ids=["missing", "ext", "upload-pack", "proxy-command", "link-local", "newline", "too-long"],
     )
@@ -150,11 +151,12 @@ class TestEndsAsErrorWithEverythingUndone:
         finally:
             docker("rmi", "-f", "fuel-code-test/not-debian:1")
 
-    def test_no_docker_engine(self, user: Fuelctl, repository: Path, tmp_path: Path) -> None:
-        user.environment["DOCKER_HOST"] = f"unix://{tmp_path}/nothing.sock"
-        done = user.run("up", str(repository), "--yes", ok=False)
-        assert_one_line(done, 1, "docker", "doctor")
-        del user.environment["DOCKER_HOST"]
+    def test_no_docker_engine(self, tmp_path: Path, repository: Path) -> None:
+        user = Fuelctl(tmp_path / "home", {"DOCKER_HOST": f"unix://{tmp_path}/nothing.sock"})
+        try:
+            assert_one_line(user.run("up", str(repository), "--yes", ok=False), 1, "docker", "engine")
+        finally:
+            user.kill_everything()
 
 
 def test_failing_setup_leaves_a_degraded_environment_to_enter(user: Fuelctl, repository: Path) -> None:
@@ -183,7 +185,7 @@ def test_two_ups_at_once_for_the_same_repository(user: Fuelctl, repository: Path
     first, second = (user.start("up", str(repository), "--yes", "--json") for _ in range(2))
     outputs = [process.communicate(timeout=240)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
-    environments = user.run("ls", "--json").json["environments"]
+    environments = [json.loads(output) for output in outputs]
     assert len({environment["name"] for environment in environments}) == 2
     user.run("down", "--all", "--yes", "--discard")
     assert [leftovers(environment["id"]) for environment in environments] == [[], []]
