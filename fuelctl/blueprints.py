@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._blueprint.data_validation import TOO_OLD
 from fuelctl._shared._blueprint.document import parse
 from fuelctl._shared._blueprint.schema import Blueprint
@@ -73,7 +72,7 @@ def update(existing: str, detected: dict[str, Any], sources: dict[str, str]) -> 
         document = CommentedMap()
     found = _MARKS.search(existing)
     written = dict(entry.split("=", 1) for entry in found.group(1).split() if "=" in entry) if found else {}
-    wanted = compact(to_dict(from_dict(detected, "detected")))
+    wanted = compact(detected)
     changed: list[str] = []
     kept: list[str] = []
     for key, value in wanted.items():

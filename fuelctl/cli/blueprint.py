@@ -50,8 +50,7 @@ def detect(
 
 
 def _show_detection(found: Any) -> None:
-    blueprint = _blueprint.from_dict(found.blueprint, "detected")
-    say(_highlight(_blueprint.to_yaml(blueprint, found.sources())).rstrip("\n"))
+    say(_highlight(_blueprint.to_yaml(found.blueprint, found.sources())).rstrip("\n"))
     for conflict in found.conflicts:
         winner, loser = conflict.winner, conflict.loser
         note(
@@ -101,7 +100,7 @@ def _write(place: Path, found: Any, *, quiet: bool) -> None:
 def _text_for(target: Path, found: Any) -> tuple[str | None, str]:
     """(new content or None when there is nothing to do, what was kept)."""
     if not target.exists():
-        return _blueprint.to_yaml(_blueprint.from_dict(found.blueprint, "detected"), found.sources()), ""
+        return _blueprint.to_yaml(found.blueprint, found.sources()), ""
     from fuelctl.blueprints import update
     from fuelctl._shared._blueprint.document import read
 

@@ -90,11 +90,14 @@ def sha256(blueprint: Blueprint) -> str:
     return hashlib.sha256(canonical_json(blueprint).encode("ascii")).hexdigest()
 
 
-def to_yaml(blueprint: Blueprint, sources: Union[Dict[str, str], None] = None) -> str:
-    """env.yaml with its head; `sources` (field path -> where it came from) become comments at the lines' ends."""
+def to_yaml(blueprint: Union[Blueprint, Dict[str, Any]], sources: Union[Dict[str, str], None] = None) -> str:
+    """env.yaml with its head; `sources` (field path -> where it came from) become comments at the lines' ends.
+
+    Plain data is written as it is, right or wrong.
+    """
     from .writing import to_yaml as write
 
-    return write(to_dict(blueprint), sources or {})
+    return write(blueprint if isinstance(blueprint, dict) else to_dict(blueprint), sources or {})
 
 
 def detect(directory: "Union[str, os.PathLike[str]]") -> Detection:

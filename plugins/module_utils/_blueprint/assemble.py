@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from .data_images import GENERIC, RUNTIME_DATA
 from .data_sizes import SIZES
+from .data_validation import TOO_OLD
 from .findings import DEFAULT, RANGE, Candidate, Conflict, Finding
 from .ports import unique
 from .secondary import secondary_setup
@@ -23,6 +24,8 @@ from .versions import image_for, overlap, within
 
 Fields = Dict[str, Tuple[Candidate, ...]]
 Warnings = List[Dict[str, Any]]
+#: Score of manifests that only hold settings of tools.
+SETTINGS = 14
 _REASON = "stands before it in the order of the rules"
 
 
@@ -41,7 +44,10 @@ class _Assembly:
         for finding in self.findings:
             chosen.setdefault(finding.runtime, finding)
         if len(chosen) > 1:
-            chosen.pop("static", None)
+            for name, finding in list(chosen.items())[1:]:
+                # Pages beside a program, or settings of a linter, are no runtime of their own.
+                if name == "static" or finding.score == SETTINGS:
+                    del chosen[name]
         result: List[Tuple[Finding, str]] = []
         for index, finding in enumerate(chosen.values()):
             path = f"runtimes[{index}]"
@@ -129,7 +135,7 @@ class _Assembly:
                 stated.append(
                     Candidate(numbers, candidate.source, candidate.kind, candidate.confidence, note=candidate.note)
                 )
-        parts = self._parts(stated)
+        parts = self._parts()
         candidates = stated + parts
         if candidates:
             self.fields["ports"] = tuple(candidates)
@@ -143,7 +149,7 @@ class _Assembly:
             return list(candidates[0].value)
         return []
 
-    def _parts(self, stated: List[Candidate]) -> List[Candidate]:
+    def _parts(self) -> List[Candidate]:
         """One candidate for all applications of the tree together: each with what it states, else its default."""
         numbers: List[int] = []
         first: Optional[Candidate] = None
@@ -154,15 +160,19 @@ class _Assembly:
             chosen = next(iter([*own, *finding.ports, *finding.default_ports]), None)
             if chosen is None:
                 continue
-            if chosen.kind == DEFAULT and finding.tools_only:
+            if chosen.kind == DEFAULT and (finding.tools_only or (numbers and self._beside_primary(finding))):
                 continue
             if first is None or (first.kind == DEFAULT and chosen.kind != DEFAULT):
                 first = chosen
             numbers += chosen.value
-        del stated
         if first is None:
             return []
         return [Candidate(unique(numbers), first.source, first.kind, first.confidence, note=first.note)]
+
+    def _beside_primary(self, finding: Finding) -> bool:
+        """Whether it only serves the primary's folder: the asset pipeline of a back end listens for nobody else."""
+        primary = self.findings[0]
+        return finding.folder == primary.folder and finding is not primary
 
     def services(self) -> List[Dict[str, Any]]:
         """Services of the compose files."""
@@ -288,6 +298,12 @@ def assemble(
         "services": services,
         "resources": assembly.resources(runtimes, len(services)),
     }
+    for index, (finding, version) in enumerate(runtimes):
+        pattern = TOO_OLD.get(finding.runtime)
+        if pattern and version and re.search(pattern, version):
+            source = assembly.fields[f"runtimes[{index}].version"][0].source
+            message = f"{finding.runtime} {version} is too old to build from: choose a newer version ({source})"
+            assembly.warnings.append({"file": source.rpartition(":")[0] or ".", "line": None, "message": message})
     names = signals.env_names()
     if names:
         assembly.fields["env_names"] = tuple(names)

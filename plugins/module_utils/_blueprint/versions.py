@@ -40,6 +40,11 @@ def numbers(text: str) -> Numbers:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
+def _full(version: Numbers) -> Numbers:
+    """Four numbers, so that 20 and 20.0.0 compare as equal."""
+    return version + (0,) * (4 - len(version))
+
+
 def _bump(version: Numbers, index: int) -> Numbers:
     head = version[: index + 1]
     return (*head[:-1], head[-1] + 1) if head else END
@@ -93,7 +98,7 @@ def parse_range(text: str, flavour: str = "npm") -> Bounds:
                 start, end = _term(operator, numbers(version), flavour)
                 low, high = max(low, start), min(high, end)
         if found and low < high:
-            intervals.append((low, high))
+            intervals.append((_full(low), _full(high)))
     return tuple(intervals)
 
 
@@ -101,7 +106,7 @@ def overlap(one: Bounds, other: Bounds) -> bool:
     """Whether some version satisfies both; True where either says nothing."""
     if not one or not other:
         return True
-    return any(max(a, c) < min(b, d) for a, b in one for c, d in other)
+    return any(max(_full(a), _full(c)) < min(_full(b), _full(d)) for a, b in one for c, d in other)
 
 
 def within(pin: Bounds, allowed: Bounds) -> bool:
@@ -112,7 +117,8 @@ def within(pin: Bounds, allowed: Bounds) -> bool:
 @lru_cache(maxsize=None)
 def _lines(runtime: str) -> Tuple[Tuple[str, Numbers, Numbers], ...]:
     data = RUNTIME_DATA[runtime]
-    return tuple((line, *_prefix(numbers(line))) for line in [*data["settled"], *data["other"]])
+    lines = ((line, _prefix(numbers(line))) for line in [*data["settled"], *data["other"]])
+    return tuple((line, _full(start), _full(end)) for line, (start, end) in lines)
 
 
 def newest(bounds: Bounds, runtime: str) -> Optional[str]:
@@ -159,6 +165,8 @@ def understand(text: str, runtime: str, flavour: str = "npm", plain_is_range: bo
 
 
 def _ranged(text: str, runtime: str, flavour: str) -> Optional[Word]:
+    if text[0] not in "0123456789^~<>=!*xXv(|":
+        return None
     bounds = parse_range(text, flavour)
     if not bounds:
         return None
@@ -166,6 +174,8 @@ def _ranged(text: str, runtime: str, flavour: str) -> Optional[Word]:
     if value is None:
         # No line that we know: the lower end is at least what was asked for.
         low = max(interval[0] for interval in bounds)
+        while len(low) > RUNTIME_DATA[runtime]["depth"] and not low[-1]:
+            low = low[:-1]
         value = ".".join(map(str, low))
     exact = re.fullmatch(r"={1,3}\s*v?(\d+(?:\.\d+)*)", text)
     return Word(exact.group(1), PIN, bounds) if exact else Word(value, RANGE, bounds)

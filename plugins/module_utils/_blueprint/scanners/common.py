@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Dict, List, Tuple
 
 from ..findings import Candidate
@@ -57,6 +58,9 @@ def clean(runtime: str, text: str) -> str:
     text = text.strip().strip("\"'")
     if runtime == "java":
         return java_version(text)
+    if runtime == "python" and text.startswith(("pypy", "graalpy")):
+        spoken = re.match(r"\D+?-?(\d+\.\d+)", text)
+        return spoken.group(1) if spoken else text
     if runtime == "elixir":
         return text.split("-otp", 1)[0]
     for prefix in (f"{runtime}-", "v", "go"):

@@ -37,7 +37,7 @@ RESOLVERS = {
 def scan(folder: Folder) -> Optional[Finding]:
     """The Haskell package or project in `folder`."""
     cabal = folder.ending(".cabal")
-    manifest = folder.first("stack.yaml", "cabal.project", *cabal) or _hpack(folder)
+    manifest = folder.first("stack.yaml", "cabal.project", *cabal) or ("package.yaml" if is_hpack(folder) else None)
     if manifest is None:
         sources = folder.ending(".hs")
         return Finding("haskell", folder.path, 21, at(folder, sources[0]), "loose Haskell sources") if sources else None
@@ -66,14 +66,10 @@ def scan(folder: Folder) -> Optional[Finding]:
     return finding
 
 
-def _hpack(folder: Folder) -> Optional[str]:
-    """package.yaml is hpack's where it names Haskell's things."""
+def is_hpack(folder: Folder) -> bool:
+    """Whether package.yaml is hpack's (and not pnpm's): it names Haskell's things."""
     text = folder.text("package.yaml") or ""
-    return (
-        "package.yaml"
-        if re.search(r"^(?:ghc-options|executables|library|tests):|-\s*base\b", text, re.MULTILINE)
-        else None
-    )
+    return bool(re.search(r"^(?:ghc-options|executables|library|tests):|-\s*base\b", text, re.MULTILINE))
 
 
 def _versions(folder: Folder, cabal: List[str]) -> List[Candidate]:

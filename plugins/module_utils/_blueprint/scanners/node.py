@@ -33,7 +33,7 @@ _START_FILE = re.compile(
 )
 _LISTEN = re.compile(
     r"(?:\.listen\(\s*\{?\s*(?:port:\s*)?|\bport\s*[:=]\s*|\bPORT\s*[:=]\s*|\.PORT\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)"
-    r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])\s*(?:\|\||\?\?)\s*)?(?:\+)?[\"']?(\d{2,5})\b",
+    r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])(?:,\s*10)?\)?\s*(?:\|\||\?\?)\s*)?(?:\+)?[\"']?(\d{2,5})\b",
     re.IGNORECASE,
 )
 _DRIVES = re.compile(
@@ -60,6 +60,11 @@ def _other_manifest(folder: Folder) -> Optional[Finding]:
     if name is None:
         return None
     if name.endswith("yaml"):
+        from .haskell import is_hpack
+        from .haskell import scan as haskell_scan
+
+        if is_hpack(folder):
+            return haskell_scan(folder)
         from ..parsers import yaml_object
 
         data = yaml_object(folder, name)
@@ -87,6 +92,8 @@ def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Fin
     finding.managers = managers(folder, data, text, name, runtime)
     finding.members = members(folder, data)
     finding.parts = script_folders(folder, scripts)
+    if folder.has_folder("src-tauri"):
+        finding.parts.append(folder.at("src-tauri"))
     finding.versions = _versions(folder, name, data, text, runtime)
     _score(folder, finding, data, scripts, framework, dependencies)
     install(folder, finding, data, scripts, runtime)

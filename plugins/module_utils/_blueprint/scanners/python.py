@@ -448,6 +448,8 @@ def _ports(project: _Project, finding: Finding, framework: Optional[Framework], 
                 )
                 break
     serves = framework is not None and (key not in PYTHON_LIBRARIES or (framework[2] and bool(_entry(folder))))
+    # A framework among the requirements of something else serves only when something starts it.
+    confidence = 0.6 if _entry(folder) or folder.has("manage.py") else 0.35
     program = bool(table(project.pyproject, "project", "scripts")) and not _entry(folder)
     if framework and serves and not program:
-        finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
+        finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, confidence, note=f"port of {framework[0]}"))
