@@ -103,6 +103,11 @@ options:
         description: Environment variables of the service.
         type: dict
         default: {}
+      ports:
+        description: Ports that it listens on, for readers. The environment reaches all of them.
+        type: list
+        elements: int
+        default: []
       command:
         description: Arguments instead of those of the image.
         type: list
@@ -244,6 +249,7 @@ _SPEC = {
             "name": {"type": "str", "required": True},
             "image": {"type": "str", "required": True},
             "env": {"type": "dict", "default": {}},
+            "ports": {"type": "list", "elements": "int", "default": []},
             "command": {"type": "list", "elements": "str", "default": []},
         },
     },
