@@ -72,7 +72,6 @@ import os
 from typing import Optional
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.fuel_code.remote.plugins.module_utils._blueprint import (
     BLUEPRINT_PATH,
     from_dict,

@@ -86,7 +86,6 @@ elapsed_ms:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.fuel_code.remote.plugins.module_utils._blueprint import detect
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 

@@ -16,8 +16,10 @@ TRIGGERS: Dict[str, str] = {
         "node": "package.json package.json5 package.yaml",
         "deno": "deno.json deno.jsonc deno.lock",
         "python": (
-            "pyproject.toml requirements.txt requirements.in Pipfile Pipfile.lock setup.py setup.cfg environment.yml environment.yaml "
-            "pixi.toml manage.py uv.lock poetry.lock pdm.lock requirements-dev.txt requirements_dev.txt dev-requirements.txt"
+            "pyproject.toml requirements.txt requirements.in Pipfile Pipfile.lock setup.py setup.cfg environment.yml "
+            "environment.yaml "
+            "pixi.toml manage.py uv.lock poetry.lock pdm.lock requirements-dev.txt requirements_dev.txt "
+            "dev-requirements.txt"
         ),
         "go": "go.mod go.work Gopkg.toml glide.yaml",
         "rust": "Cargo.toml",
@@ -27,7 +29,10 @@ TRIGGERS: Dict[str, str] = {
         "dotnet": "global.json Directory.Build.props Directory.Packages.props",
         "elixir": "mix.exs rebar.config",
         "gleam": "gleam.toml",
-        "cpp": "CMakeLists.txt meson.build configure.ac configure conanfile.txt conanfile.py vcpkg.json xmake.lua premake5.lua Makefile makefile GNUmakefile",
+        "cpp": (
+            "CMakeLists.txt meson.build configure.ac configure conanfile.txt conanfile.py vcpkg.json xmake.lua "
+            "premake5.lua Makefile makefile GNUmakefile"
+        ),
         "zig": "build.zig build.zig.zon",
         "swift": "Package.swift",
         "dart": "pubspec.yaml",
@@ -71,6 +76,9 @@ SUFFIXES: Dict[str, str] = {
 PLACE: Dict[str, int] = {
     name: place
     for place, name in enumerate(
-        "php ruby elixir go java scala clojure dotnet gleam crystal haskell dart swift zig python rust deno bun node cpp static".split()
+        (
+            "php ruby elixir go java scala clojure dotnet gleam crystal haskell dart swift zig python rust deno "
+            "bun node cpp static"
+        ).split()
     )
 }

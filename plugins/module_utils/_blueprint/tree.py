@@ -25,8 +25,10 @@ MAX_FOLDERS = 400
 
 #: Folders that hold other people's code, results of builds, or examples.
 IGNORED = frozenset(
-    "node_modules bower_components jspm_packages vendor .venv venv env virtualenv .tox .nox target dist build out _build deps "
-    "docs doc examples example samples sample fixtures fixture __fixtures__ testdata test tests spec specs __tests__ e2e "
+    "node_modules bower_components jspm_packages vendor .venv venv env virtualenv .tox .nox target dist build "
+    "out _build deps "
+    "docs doc examples example samples sample fixtures fixture __fixtures__ testdata test tests spec specs "
+    "__tests__ e2e "
     "benchmarks bench coverage tmp temp log logs .git .hg .svn .github .gitlab .circleci .devcontainer .vscode .idea "
     ".cache .next .nuxt .turbo .gradle .mvn .yarn .pnpm-store .terraform __pycache__ third_party third-party external "
     "templates template tools scripts hack ci .fuel-code Pods obj".split()

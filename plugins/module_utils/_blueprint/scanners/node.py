@@ -23,11 +23,16 @@ from .node_workspaces import members, script_folders
 
 #: Tools that need no application: a package.json with nothing else describes no Node.js project.
 _ENTRY_FILES = (
-    "next.config.js next.config.mjs next.config.ts nuxt.config.ts nuxt.config.js angular.json astro.config.mjs astro.config.ts "
-    "astro.config.js svelte.config.js remix.config.js nest-cli.json gatsby-config.js gatsby-config.ts react-router.config.ts "
+    "next.config.js next.config.mjs next.config.ts nuxt.config.ts nuxt.config.js angular.json "
+    "astro.config.mjs astro.config.ts "
+    "astro.config.js svelte.config.js remix.config.js nest-cli.json gatsby-config.js gatsby-config.ts "
+    "react-router.config.ts "
     "redwood.toml ember-cli-build.js docusaurus.config.js docusaurus.config.ts"
 ).split()
-_SOURCES = "index.js server.js app.js main.js index.mjs server.mjs index.ts server.ts app.ts main.ts src/index.js src/server.js src/app.js src/main.js src/index.ts src/server.ts src/app.ts src/main.ts".split()
+_SOURCES = (
+    "index.js server.js app.js main.js index.mjs server.mjs index.ts server.ts app.ts main.ts "
+    "src/index.js src/server.js src/app.js src/main.js src/index.ts src/server.ts src/app.ts src/main.ts"
+).split()
 _START_FILE = re.compile(
     r"(?:^|\s|&&)(?:node|nodemon|ts-node|ts-node-dev|tsx|bun|deno|pm2 start|node-dev|babel-node|swc-node)\s+((?:-{1,2}\S+\s+|run\s+|watch\s+)*)([\w./@-]+)"
 )

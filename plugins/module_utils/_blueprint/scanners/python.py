@@ -452,4 +452,6 @@ def _ports(project: _Project, finding: Finding, framework: Optional[Framework], 
     confidence = 0.6 if _entry(folder) or folder.has("manage.py") else 0.35
     program = bool(table(project.pyproject, "project", "scripts")) and not _entry(folder)
     if framework and serves and not program:
-        finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, confidence, note=f"port of {framework[0]}"))
+        finding.default_ports.append(
+            Candidate([framework[1]], "default", DEFAULT, confidence, note=f"port of {framework[0]}")
+        )
