@@ -10,6 +10,7 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
+from fuelctl import _crashpoints
 from fuelctl._reserved import check_keys
 from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
@@ -39,6 +40,7 @@ def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     """Commits the intent and answers; work begins when the source has arrived (at once when there is none)."""
     given = parts()
     row = registry.create(given.core, _wanted(given, body), header.idempotency_key)
+    _crashpoints.reach("create.committed")
     if row.source is None and row.status == Status.PROVISIONING:
         start_provisioning(given, row.id)
     return shown(row), 202

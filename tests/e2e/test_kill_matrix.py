@@ -66,7 +66,7 @@ def test_killed_on_the_way_up_and_on_the_way_down(
         environment = person.wait_for("killed", "ready", "error", "terminated")
         assert not at_up or died_up.exists(), f"{at_up} was never reached"
         assert environment["status"] == "ready"
-        running = docker("ps", "-q", "--filter", f"label=fuel-code:environment={environment['id']}").split()
+        running = docker("ps", "-q", "--filter", f"name={environment['connection']['container']}$").split()
         assert len(running) == 1
         assert person.run("exec", "killed", "--", "true").returncode == 0
 
