@@ -19,6 +19,7 @@ from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError, InvalidP
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, InstanceState, Reservation, StateReason
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.utils import filter_dict_attribute_mapping
 
 from . import life
 from .fleet import Fleet, FleetError, Machine
@@ -42,6 +43,7 @@ class Cloud:
         self._instances: dict[str, Instance] = {}
         self._machines: dict[str, Machine] = {}
         self._tokens: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._owners: dict[str, str] = {}
         self._next_boots: list[tuple[str, float]] = []
 
     def install(self) -> None:
@@ -52,6 +54,7 @@ class Cloud:
             "describe_instances": lambda response: self._describe(response, describe),
             "terminate_instances": self._terminate,
         }
+        filter_dict_attribute_mapping["client-token"] = "client_token"
         for name, replacement in replacements.items():
             # A function, for a bound method would not be given the response that moto calls it on.
             setattr(InstanceResponse, name, lambda response, answer=replacement: answer(response))
@@ -199,14 +202,14 @@ class Cloud:
                 for each in self.lives.values()
             ]
 
-    def leftovers(self) -> dict[str, list[str]]:
-        """Ids of volumes and network interfaces that exist, in all regions."""
+    def leftovers(self) -> dict[str, dict[str, str]]:
+        """Volumes and network interfaces that exist, in all regions, each with the instance that was made with it."""
         with self.lock:
             self.advance()
             backends = ec2_backends[ACCOUNT].values()
             return {
-                "volumes": [volume for backend in backends for volume in backend.volumes],
-                "interfaces": [eni for backend in backends for eni in backend.enis],
+                "volumes": {name: self._owners.get(name, "") for backend in backends for name in backend.volumes},
+                "interfaces": {name: self._owners.get(name, "") for backend in backends for name in backend.enis},
             }
 
     # Machines
@@ -230,6 +233,8 @@ class Cloud:
         for eni in instance.nics.values():
             eni.delete_on_termination = True
             eni.add_tags(tags.get("network-interface", {}))
+        self._owners.update({eni.id: instance.id for eni in instance.nics.values()})
+        self._owners.update({device.volume_id: instance.id for _, device in instance.get_block_device_mapping})
         number = self._number()
         if self._fleet is None or number is None:
             return
