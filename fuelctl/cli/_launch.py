@@ -69,14 +69,14 @@ def create(
         except ApiError as error:
             if error.code != "name_taken" or plan.named:
                 raise
-            taken |= {body["name"]} | names_in_use(client)
+            taken |= {body["name"]} | names_in_use(client, owner)
             plan.name = body["name"] = free_name(plan.base_name, taken)
     raise FuelError(f"Every name like {plan.name} is taken", hint="choose one with --name", code="name_taken")
 
 
-def names_in_use(client: Client) -> set[str]:
-    """Names that a new environment cannot have."""
-    return {item["name"] for item in client.environments()["environments"]}
+def names_in_use(client: Client, owner: str) -> set[str]:
+    """Names that a new environment of this owner cannot have."""
+    return {item["name"] for item in client.environments(owner=owner)["environments"]}
 
 
 def keep_for_upload(packed: Packed, environment_id: str) -> Path:

@@ -106,8 +106,7 @@ def failure_lines(environment: dict[str, Any]) -> list[str]:
         return [f"error: {name} was ended by {by} before it was ready", f"  hint: see fuelctl logs {name}"]
     lines = error_lines(environment.get("error") or {})
     if stalled(environment):
-        lines += ["What had been made could not all be removed yet; the server tries again by itself:"]
-        lines += [f"  {clean(item.get('message') or '')}" for item in environment.get("conditions") or []]
+        lines.append("What had been made could not all be removed yet; the server tries again by itself.")
     elif environment.get("receipt"):
         receipt = _receipt.complete_receipt(environment)
         if receipt["complete"]:
@@ -116,4 +115,6 @@ def failure_lines(environment: dict[str, Any]) -> list[str]:
             lines += ["Not everything could be undone:", *_receipt.receipt_lines(receipt)]
     else:
         lines.append(f"It is held for a look until its TTL: fuelctl logs {name}. End it: fuelctl down {name}")
-    return [*lines, f"All of its output: fuelctl logs {environment['id']}"]
+    machine = str((environment.get("error") or {}).get("code") or "").startswith("docker")
+    look = ". Look at this machine: fuelctl doctor" if machine else ""
+    return [*lines, f"All of its output: fuelctl logs {environment['id']}{look}"]

@@ -109,7 +109,9 @@ def _stage(stage: dict[str, Any]) -> str:
 def tail_lines(tail: Any) -> list[str]:
     """The last lines of a command's output, each behind a bar."""
     text = "\n".join(map(str, tail)) if isinstance(tail, list) else str(tail or "")
-    return [f"  | {line}" for line in clean_lines(text.rstrip("\n"))] if text.strip() else []
+    lines = clean_lines(text.rstrip("\n")) if text.strip() else []
+    # A command that was tried again says the same again.
+    return [f"  | {line}" for index, line in enumerate(lines) if index == 0 or line != lines[index - 1]]
 
 
 def error_lines(error: dict[str, Any]) -> list[str]:

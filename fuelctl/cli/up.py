@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ from fuelctl.cli._output import can_ask, emit, note, say
 from fuelctl.cli._progress import UPLOAD, View, follow
 from fuelctl.cli._view import make_view
 from fuelctl.client import Client
+
+if TYPE_CHECKING:
+    from fuelctl.source import Repository
 
 app = typer.Typer()
 
@@ -138,14 +141,13 @@ def up(
 
 def _make_plan(options: _Options) -> _plan.Plan:
     """Look at everything, change nothing."""
-    from fuelctl import source
     from fuelctl._shared import _blueprint
 
     if options.name is not None:
         check_environment_name(options.name)
     if options.agent_home is not None and not options.agent_home.expanduser().is_dir():
         raise UsageError(f"{options.agent_home} is no folder", where="--agent-home")
-    repository = source.inspect(options.location, branch=options.branch, clean=options.clean)
+    repository = _inspect(options)
     found, origin, details = _plan.blueprint_of(repository.folder, options.blueprint)
     ttl_seconds, idle_seconds = _plan.lease(found, options.ttl, options.idle)
     blueprint = _blueprint.to_dict(found)
@@ -169,9 +171,20 @@ def _make_plan(options: _Options) -> _plan.Plan:
     )
 
 
+def _inspect(options: _Options) -> Repository:
+    """The repository; a URL is cloned, which may take a while and is shown."""
+    from fuelctl import source
+    from fuelctl._shared._workspace._names import looks_like_url
+
+    if not looks_like_url(options.location):
+        return source.inspect(options.location, branch=options.branch, clean=options.clean)
+    with make_view(sys.stderr) as view:
+        return source.inspect(options.location, branch=options.branch, clean=options.clean, report=view.bar)
+
+
 def _settle_name(client: Client, plan: _plan.Plan) -> None:
     """The name that it is going to have, as far as one can know before asking."""
-    taken = _launch.names_in_use(client)
+    taken = _launch.names_in_use(client, getpass.getuser())
     if plan.named and plan.name in taken:
         raise FuelError(
             f"The name {plan.name} is taken by an environment that is still there",

@@ -131,7 +131,7 @@ class TestUp:
         fuelctl("up", str(repo), "--yes")
         seen = iter([set[str]()])
         real = _launch.names_in_use
-        monkeypatch.setattr(_launch, "names_in_use", lambda client: next(seen, None) or real(client))
+        monkeypatch.setattr(_launch, "names_in_use", lambda client, owner: next(seen, None) or real(client, owner))
         assert fuelctl("up", str(repo), "--yes", "--json").json["name"] == "my-shop-2"
 
     def test_detected_blueprint_shows_what_was_found_and_where(
