@@ -78,9 +78,7 @@ def update(existing: str, detected: dict[str, Any], sources: dict[str, str]) -> 
     for key, value in wanted.items():
         if key in current and current[key] == value:
             written[key] = mark(value)
-        elif key in current and written.get(key) != mark(current[key]):
-            kept.append(key)
-        elif key not in current and key in written:
+        elif (key in current and written.get(key) != mark(current[key])) or (key not in current and key in written):
             kept.append(key)
         else:
             document[key] = _commented(yaml, key, value, sources)
@@ -103,5 +101,5 @@ def update(existing: str, detected: dict[str, Any], sources: dict[str, str]) -> 
 def _commented(yaml: Any, key: str, value: Any, sources: dict[str, str]) -> Any:
     """One field as ruamel has it, each line with its source."""
     lines: list[str] = []
-    emit(value, 0, key, sources, lines, f"{key}:")
+    emit(value, 0, key, sources, lines, head=f"{key}:")
     return yaml.load("\n".join(lines) + "\n")[key]

@@ -101,8 +101,8 @@ def _text_for(target: Path, found: Any) -> tuple[str | None, str]:
     """(new content or None when there is nothing to do, what was kept)."""
     if not target.exists():
         return _blueprint.to_yaml(found.blueprint, found.sources()), ""
-    from fuelctl.blueprints import update
     from fuelctl._shared._blueprint.document import read
+    from fuelctl.blueprints import update
 
     read(str(target))
     result = update(target.read_text("utf-8"), found.blueprint, found.sources())

@@ -29,7 +29,9 @@ options:
     type: path
     required: true
   blueprint:
-    description: The blueprint, for example as M(fuel_code.remote.blueprint_info) returns it. Required with O(state=present).
+    description:
+      - The blueprint, for example as M(fuel_code.remote.blueprint_info) returns it.
+      - Required with O(state=present).
     type: dict
   state:
     description: Whether the file should be there.

@@ -7,7 +7,7 @@
 
 `settled`: release lines in the order in which a range is resolved: the newest that its ecosystem has settled on first.
 `other`: lines that are taken only when a range or pin asks for them. `default`: where nothing states a version.
-`image`: pattern; `{version}` is the pin as written where the line is known, else the line; `{suite}` the Debian release.
+`image`: pattern; `{version}` is the pin as written, or the line; `{suite}` the Debian release.
 `suites`: line -> (suite of the line, first version whose own tag has that suite, suite of older tags).
 """
 

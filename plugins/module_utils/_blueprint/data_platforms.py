@@ -32,7 +32,10 @@ class Platform(NamedTuple):
     threshold: float = 0.7
 
 
-_SCRIPTS = r"(?:^|/)(?:package\.json|Makefile|justfile|Justfile|Taskfile\.ya?ml|[^/]+\.sh)$|^\.github/workflows/[^/]+\.ya?ml$|^(?:bin|scripts)/[^/]+$"
+_SCRIPTS = (
+    r"(?:^|/)(?:package\.json|Makefile|justfile|Justfile|Taskfile\.ya?ml|[^/]+\.sh)$"
+    r"|^\.github/workflows/[^/]+\.ya?ml$|^(?:bin|scripts)/[^/]+$"
+)
 _CONFIG = r"(?:^|/)(?:\.env\.(?:example|sample|template)|[^/]+\.(?:ya?ml|json|toml|js|ts|rb|py|exs|env))$"
 _YAML = r"\.ya?ml$"
 

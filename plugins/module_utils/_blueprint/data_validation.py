@@ -3,7 +3,7 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
-"""Facts about clouds and runtimes that validation needs. Only data: adding a region is adding a word. Date: 2025-11-20."""
+"""Facts about clouds and runtimes that validation needs. Only data; date: 2025-11-20."""
 
 from __future__ import annotations
 

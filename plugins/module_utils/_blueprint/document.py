@@ -12,6 +12,7 @@ before anything is built, and no tag can make an object.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple, Union
 
@@ -31,6 +32,8 @@ MAX_NODES = 20000
 Step = Union[str, int]
 Position = Tuple[Step, ...]
 
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})\.[0-9]{1,18}")
 _PLAIN_TAGS = {
     "tag:yaml.org,2002:str",
     "tag:yaml.org,2002:int",
@@ -240,10 +243,8 @@ def _plain(tag: str, text: str) -> Any:
     if tag.endswith(":bool"):
         return text.lower() in ("true", "yes", "on")
     if tag.endswith((":int", ":float")):
-        for kind in (int, float):
-            try:
-                if text.isascii() and "_" not in text and not (text[:1] == "0" and text[1:2].isdigit()):
-                    return kind(text)
-            except ValueError:
-                continue
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
     return text

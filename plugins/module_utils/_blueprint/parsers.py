@@ -112,7 +112,11 @@ def yaml_object(folder: Folder, name: str) -> Dict[str, Any]:
         folder.trouble(name, "skipped: it is nested too deeply")
         return {}
     try:
-        data = yaml.load(text, Loader=_loader(yaml))  # A subclass of (C)SafeLoader: no object is ever made.
+        loader = _loader(yaml)(text)
+        try:
+            data = loader.get_single_data()
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         folder.trouble(name, "skipped: it is not YAML", mark.line + 1 if mark else None)
@@ -128,8 +132,7 @@ def _loader(yaml: Any) -> Any:
     if not _LOADER:
         base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-        class Loader(base):  # type: ignore[misc]  # Chosen at run time.
-            pass
+        loader_class = type("Loader", (base,), {})
 
         def unknown(loader: Any, _suffix: str, node: Any) -> Any:
             if isinstance(node, yaml.MappingNode):
@@ -138,9 +141,9 @@ def _loader(yaml: Any) -> Any:
                 return loader.construct_sequence(node, deep=True)
             return loader.construct_scalar(node)
 
-        Loader.add_multi_constructor("!", unknown)
-        Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
-        _LOADER.append(Loader)
+        loader_class.add_multi_constructor("!", unknown)
+        loader_class.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+        _LOADER.append(loader_class)
     return _LOADER[0]
 
 

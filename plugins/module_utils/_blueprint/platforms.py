@@ -43,7 +43,7 @@ _MOST_FILES = 300
 
 
 def platforms(directory: str) -> List[Dict[str, Any]]:
-    """`{"name", "confidence", "detected", "signals": [{"signal", "weight", "source"}]}` for every platform with a signal."""
+    """Every platform with a signal: name, confidence, detected, and its signals (signal, weight, source)."""
     tree = Tree(directory)
     files = _files(tree)
     found: List[Dict[str, Any]] = []

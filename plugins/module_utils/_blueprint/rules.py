@@ -3,7 +3,7 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
-"""What may stand in a blueprint's fields: one rule per kind of value, used by our validator, pydantic and the JSON Schema.
+"""What may stand in a blueprint's fields: one rule per kind of value, for our validator, pydantic and the schema.
 
 A rule never imports pydantic: pydantic asks it (`__get_pydantic_core_schema__`) and is answered in plain dictionaries.
 Patterns keep to what Python, Rust (pydantic) and ECMA 262 (editors) read alike: ASCII classes, no look-around.

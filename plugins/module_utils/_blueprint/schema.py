@@ -83,7 +83,8 @@ _INSTANCE_PATTERN = "^(?:(?:{})\\.(?:{})|{})?$".format(
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _HOST = "[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/"
 _IMAGE_PATH = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_IMAGE_PATTERN = f"^(?:{_HOST})?{_IMAGE_PATH}(?:/{_IMAGE_PATH})*(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?(?:@sha256:[a-f0-9]{{64}})?$"
+_IMAGE_TAG = "(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[a-f0-9]{64})?"
+_IMAGE_PATTERN = f"^(?:{_HOST})?{_IMAGE_PATH}(?:/{_IMAGE_PATH})*{_IMAGE_TAG}$"
 
 Name = Annotated[str, Text("a name", pattern=f"^(?:{_LABEL})?$", hint="1 to 40 of a-z, 0-9 and inner hyphens")]
 Label = Annotated[str, Text("a name", pattern=f"^{_LABEL}$", hint="1 to 40 of a-z, 0-9 and inner hyphens")]

@@ -112,8 +112,8 @@ class Signals:
                         for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1)))
                         if item[:1].isdigit() or item.startswith("lts")
                     ]
-                    for item in _best(words, runtime, at(self.root, file, line_at(text, match.start()))):
-                        found.append((runtime, item))
+                    source = at(self.root, file, line_at(text, match.start()))
+                    found += [(runtime, item) for item in _best(words, runtime, source)]
         return found
 
     def ports(self, folder: Folder) -> List[Candidate]:

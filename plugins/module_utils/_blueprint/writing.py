@@ -42,7 +42,7 @@ def _line(text: str, source: str) -> str:
     return f"{text.ljust(_COLUMN)}  # {shown}" if shown else text
 
 
-def emit(value: Any, indent: int, path: str, sources: Dict[str, str], lines: List[str], head: str) -> None:
+def emit(value: Any, indent: int, path: str, sources: Dict[str, str], lines: List[str], *, head: str) -> None:
     """Append `value` under `head` ("key:" or "-") at `indent`."""
     pad = " " * indent
     source = sources.get(path, "")
@@ -52,7 +52,7 @@ def emit(value: Any, indent: int, path: str, sources: Dict[str, str], lines: Lis
         first = True
         for key, element in value.items():
             inner = indent + 2
-            emit(element, inner, f"{path}.{key}" if path else str(key), sources, lines, f"{scalar(key)}:")
+            emit(element, inner, f"{path}.{key}" if path else str(key), sources, lines, head=f"{scalar(key)}:")
             if head == "-" and first:
                 # The first key of a list's mapping stands beside the dash.
                 index = _first_new(lines, inner)
@@ -61,7 +61,7 @@ def emit(value: Any, indent: int, path: str, sources: Dict[str, str], lines: Lis
     elif isinstance(value, list) and value:
         lines.append(_line(f"{pad}{head}", source))
         for index, element in enumerate(value):
-            emit(element, indent + 2, f"{path}[{index}]", sources, lines, "-")
+            emit(element, indent + 2, f"{path}[{index}]", sources, lines, head="-")
     else:
         lines.append(_line(f"{pad}{head} {scalar(value)}", source))
 
@@ -119,5 +119,5 @@ def to_yaml(data: Dict[str, Any], sources: Dict[str, str]) -> str:
     short = compact(data)
     lines: List[str] = [HEAD.format(url=SCHEMA_URL, marks=marks_of(short)).rstrip("\n")]
     for key, value in short.items():
-        emit(value, 0, key, sources, lines, f"{key}:")
+        emit(value, 0, key, sources, lines, head=f"{key}:")
     return "\n".join(lines) + "\n"

@@ -118,9 +118,9 @@ def _ports(root: Folder, name: str, text: str, data: Dict[str, Any]) -> Optional
 def _setup(root: Folder, name: str, text: str, data: Dict[str, Any]) -> List[Candidate]:
     found: List[Candidate] = []
     for key in ("onCreateCommand", "updateContentCommand", "postCreateCommand"):
-        for command in _commands(data.get(key)):
-            if "${" not in command:
-                found.append(Candidate(command, at(root, name, json_line(text, key)), confidence=0.97, note=key))
+        source = at(root, name, json_line(text, key))
+        commands = [command for command in _commands(data.get(key)) if "${" not in command]
+        found += [Candidate(command, source, confidence=0.97, note=key) for command in commands]
     return found
 
 

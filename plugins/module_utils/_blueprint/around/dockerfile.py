@@ -30,12 +30,29 @@ NAMES = (
 
 #: Last parts of image names -> runtime.
 IMAGES: Dict[str, str] = {
-    "node": "node", "javascript-node": "node", "typescript-node": "node", "python": "python", "miniconda3": "python", "anaconda3": "python",
-    "golang": "go", "go": "go", "rust": "rust", "ruby": "ruby", "php": "php", "openjdk": "java", "eclipse-temurin": "java",
-    "amazoncorretto": "java", "java": "java", "maven": "java", "gradle": "java", "sdk": "dotnet", "aspnet": "dotnet", "dotnet": "dotnet",
-    "elixir": "elixir", "bun": "bun", "deno": "deno", "swift": "swift", "dart": "dart", "haskell": "haskell", "clojure": "clojure",
-    "crystal": "crystal", "gleam": "gleam", "gcc": "cpp", "cpp": "cpp", "frankenphp": "php", "jruby": "ruby", "ghc": "haskell",
-}  # fmt: skip
+    name: runtime
+    for runtime, names in {
+        "node": "node javascript-node typescript-node",
+        "python": "python miniconda3 anaconda3",
+        "go": "golang go",
+        "rust": "rust",
+        "ruby": "ruby jruby",
+        "php": "php frankenphp",
+        "java": "openjdk eclipse-temurin amazoncorretto java maven gradle",
+        "dotnet": "sdk aspnet dotnet",
+        "elixir": "elixir",
+        "bun": "bun",
+        "deno": "deno",
+        "swift": "swift",
+        "dart": "dart",
+        "haskell": "haskell ghc",
+        "clojure": "clojure",
+        "crystal": "crystal",
+        "gleam": "gleam",
+        "cpp": "gcc cpp",
+    }.items()
+    for name in names.split()
+}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?[-+]([^}]*))?\}|\$(\w+)")
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 
@@ -67,7 +84,7 @@ def runtime_of_image(image: str) -> Tuple[str, str]:
     if "devcontainers/" in name or "vscode/devcontainers" in name:
         # The first number is the template's own where two follow each other: `1-20-bookworm`.
         tag = re.sub(r"^(?:dev-)?[01](?:\.\d+)*-(?=\d)", "", tag)
-    if runtime == "haskell" or last == "clojure" or last == "frankenphp":
+    if runtime == "haskell" or last in ("clojure", "frankenphp"):
         tag = re.sub(r"^.*?php", "", tag) if last == "frankenphp" else tag if runtime == "haskell" else ""
     match = _VERSION.search(tag)
     plain = re.match(r"(lts|latest|current|stable|nightly)\b", tag)
@@ -152,8 +169,9 @@ def versions(folder: Folder, name: str, file: Dockerfile) -> List[Tuple[str, Can
     """(runtime, candidate) of each base image; weak, because it is what runs, not what the authors ask for."""
     found: List[Tuple[str, Candidate]] = []
     for runtime, version, line in file.bases:
-        for item in (
-            candidate(version, runtime, at(folder, name, line), confidence=0.8, note="base image") if version else ()
-        ):
-            found.append((runtime, item))
+        if version:
+            source = at(folder, name, line)
+            found += [
+                (runtime, item) for item in candidate(version, runtime, source, confidence=0.8, note="base image")
+            ]
     return found

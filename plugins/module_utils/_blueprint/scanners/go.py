@@ -125,7 +125,6 @@ def _entry_files(folder: Folder) -> List[str]:
     if folder.names.get("cmd"):
         if folder.has("cmd/main.go"):
             found.append("cmd/main.go")
-        for command in sorted(folder.tree.names(folder.at("cmd")))[:8]:
-            if folder.has(f"cmd/{command}/main.go"):
-                found.append(f"cmd/{command}/main.go")
+        commands = sorted(folder.tree.names(folder.at("cmd")))[:8]
+        found += [f"cmd/{command}/main.go" for command in commands if folder.has(f"cmd/{command}/main.go")]
     return found[:6]

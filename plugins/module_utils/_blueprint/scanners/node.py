@@ -12,13 +12,13 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..data_frameworks import NODE, NODE_COMMANDS, NODE_LIBRARIES, Framework
 from ..data_packages import NODE as NODE_PACKAGES
-from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, json_line, json_object, line_at, table, word
-from ..ports import in_command, valid
+from ..findings import Candidate, Finding
+from ..parsers import at, json_line, json_object, table, word
 from ..tree import Folder
 from ..versions import candidate
 from .common import clean, shared_versions, tools_of, upward, version_file
 from .node_managers import install, managers
+from .node_ports import SOURCES, Manifest, ports
 from .node_workspaces import members, script_folders
 
 #: Tools that need no application: a package.json with nothing else describes no Node.js project.
@@ -29,20 +29,9 @@ _ENTRY_FILES = (
     "react-router.config.ts "
     "redwood.toml ember-cli-build.js docusaurus.config.js docusaurus.config.ts"
 ).split()
-_SOURCES = (
-    "index.js server.js app.js main.js index.mjs server.mjs index.ts server.ts app.ts main.ts "
-    "src/index.js src/server.js src/app.js src/main.js src/index.ts src/server.ts src/app.ts src/main.ts"
-).split()
-_START_FILE = re.compile(
-    r"(?:^|\s|&&)(?:node|nodemon|ts-node|ts-node-dev|tsx|bun|deno|pm2 start|node-dev|babel-node|swc-node)\s+((?:-{1,2}\S+\s+|run\s+|watch\s+)*)([\w./@-]+)"
-)
-_LISTEN = re.compile(
-    r"(?:\.listen\(\s*\{?\s*(?:port:\s*)?|\bport\s*[:=]\s*|\bPORT\s*[:=]\s*|\.PORT\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)"
-    r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])(?:,\s*10)?\)?\s*(?:\|\||\?\?)\s*)?(?:\+)?[\"']?(\d{2,5})\b",
-    re.IGNORECASE,
-)
 _DRIVES = re.compile(
-    r"(?:npx )?(?:concurrently|npm-run-all|run-p|run-s|turbo|nx|lerna|docker|docker-compose|make|cd|bundle|rails|bin/|python3?|poetry|uv|"
+    r"(?:npx )?(?:concurrently|npm-run-all|run-p|run-s|turbo|nx|lerna|docker|docker-compose|make|cd|bundle|rails|bin/|"
+    r"python3?|poetry|uv|"
     r"flask|uvicorn|php|composer|go|cargo|mix|mvn|\./mvnw|gradle|\./gradlew|dotnet|foreman|overmind|tailwindcss|sass|postcss|husky|echo|"
     r"npm (?:--prefix|run|-C)|yarn --cwd|pnpm -C)\b"
 )
@@ -100,9 +89,10 @@ def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Fin
     if folder.has_folder("src-tauri"):
         finding.parts.append(folder.at("src-tauri"))
     finding.versions = _versions(folder, name, data, text, runtime)
-    _score(folder, finding, data, scripts, framework, dependencies)
-    install(folder, finding, data, scripts, runtime)
-    _ports(folder, finding, name, text, scripts, data, framework, framework_key)
+    manifest = Manifest(name, text, data, scripts)
+    _score(folder, finding, manifest, framework, dependencies)
+    install(folder, finding, scripts, runtime)
+    ports(folder, finding, manifest, framework, framework_key)
     for dependency, packages in NODE_PACKAGES.items():
         if dependency in everything:
             section = "dependencies" if dependency in dependencies else "devDependencies"
@@ -146,13 +136,9 @@ def _framework(
 
 
 def _score(
-    folder: Folder,
-    finding: Finding,
-    data: Dict[str, Any],
-    scripts: Dict[str, str],
-    framework: Optional[Framework],
-    dependencies: Dict[str, Any],
+    folder: Folder, finding: Finding, manifest: Manifest, framework: Optional[Framework], dependencies: Dict[str, Any]
 ) -> None:
+    data, scripts = manifest.data, manifest.scripts
     lock = any(candidate.confidence >= 0.9 for candidate in finding.managers)
     starts = any(key in scripts for key in ("start", "dev", "serve", "develop"))
     if starts and not dependencies and not framework:
@@ -170,7 +156,7 @@ def _score(
     )
     if not data:
         finding.score, finding.reason = 40, "package.json that cannot be used"
-    elif not real and not any(name in folder.names for name in _SOURCES):
+    elif not real and not any(name in folder.names for name in SOURCES):
         # Vite, Tailwind and the like for another runtime, or linters only.
         finding.score, finding.reason, finding.tools_only = 15, "package.json with development tools only", True
     elif entry and framework:
@@ -241,85 +227,3 @@ def _root_engines(folder: Folder) -> List[Candidate]:
     text = root.text("package.json") or ""
     source = at(root, "package.json", json_line(text, "engines", "node"))
     return candidate(engine, "node", source, plain_is_range=True, confidence=0.85) if engine else []
-
-
-def _ports(
-    folder: Folder,
-    finding: Finding,
-    name: str,
-    text: str,
-    scripts: Dict[str, str],
-    data: Dict[str, Any],
-    framework: Optional[Framework],
-    key: str,
-) -> None:
-    for script in ("dev", "start", "serve", "develop", "start:dev", "dev:server", "preview"):
-        port = in_command(scripts[script]) if script in scripts else None
-        if port:
-            source = at(folder, name, json_line(text, "scripts", script))
-            finding.ports.append(Candidate([port], source, confidence=0.9, note=f"script {script}"))
-            break
-    else:
-        config = _config_port(folder)
-        if config:
-            finding.ports.append(config)
-    library = key in NODE_LIBRARIES
-    if not finding.ports and (
-        library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify")
-    ):
-        listening = _listening(folder, scripts, data)
-        if listening:
-            finding.ports.append(listening)
-    if framework and framework[1] and (not library or any(script in scripts for script in ("start", "dev"))):
-        finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
-
-
-_CONFIG_PORT = re.compile(r"\b(?:server|devServer|preview)\s*:\s*\{[^{}]*?\bport\s*:\s*(\d{2,5})", re.DOTALL)
-
-
-def _config_port(folder: Folder) -> Optional[Candidate]:
-    for file in (
-        "vite.config.ts",
-        "vite.config.js",
-        "vite.config.mjs",
-        "vue.config.js",
-        "astro.config.mjs",
-        "webpack.config.js",
-        "nuxt.config.ts",
-        "rsbuild.config.ts",
-    ):
-        if file in folder.names:
-            text = folder.text(file) or ""
-            match = _CONFIG_PORT.search(text)
-            port = valid(match.group(1)) if match else None
-            if match and port:
-                return Candidate(
-                    [port], at(folder, file, line_at(text, match.start(1))), confidence=0.9, note="server port"
-                )
-    return None
-
-
-def _listening(folder: Folder, scripts: Dict[str, str], data: Dict[str, Any]) -> Optional[Candidate]:
-    """The port that the entry file listens on."""
-    files: List[str] = []
-    for script in ("dev", "start", "serve"):
-        for _flags, target in _START_FILE.findall(scripts.get(script, "")):
-            stem = target[2:] if target.startswith("./") else target
-            files.append(stem)
-            if stem.startswith(("dist/", "build/", "lib/", "out/")):
-                files.append("src/" + stem.split("/", 1)[1].rsplit(".", 1)[0] + ".ts")
-    main = word(data.get("main"))
-    if main and not main.endswith(".json"):
-        files.append(main[2:] if main.startswith("./") else main)
-    for file in [*files, *_SOURCES]:
-        for spelled in (file,) if "." in file.rsplit("/", 1)[-1] else (f"{file}.js", f"{file}.ts", f"{file}/index.js"):
-            if ".." in spelled or not folder.has(spelled):
-                continue
-            text = folder.text(spelled) or ""
-            match = _LISTEN.search(text)
-            port = valid(match.group(1)) if match else None
-            if match and port:
-                return Candidate(
-                    [port], at(folder, spelled, line_at(text, match.start(1))), confidence=0.8, note="listens there"
-                )
-    return None

@@ -125,7 +125,7 @@ def _from_lock(place: Folder, manager: str) -> str:
     return ""
 
 
-def install(folder: Folder, finding: Finding, data: Dict[str, Any], scripts: Dict[str, str], runtime: str) -> None:
+def install(folder: Folder, finding: Finding, scripts: Dict[str, str], runtime: str) -> None:
     """The commands of a first run, exactly as the lockfile has it."""
     manager = finding.managers[0].value
     version = _manager_version(folder, finding, manager)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, List, Optional, Set, Tuple
 
 from ..data_frameworks import PYTHON, PYTHON_LIBRARIES, Framework
 from ..data_packages import PYTHON as PYTHON_PACKAGES
@@ -19,6 +19,8 @@ from ..tree import Folder
 from ..versions import candidate
 from .common import tools_of, upward, version_file
 from .node_workspaces import expand
+from .python_managers import DEVELOPMENT, install, managers
+from .python_project import Project
 
 _ENTRIES = (
     "main.py",
@@ -41,23 +43,6 @@ _NESTED_ENTRIES = (
     "api/main.py",
     "app/server.py",
 )
-_CONDA = ("environment.yml", "environment.yaml")
-_REQUIREMENTS = (
-    "requirements.txt",
-    "requirements.in",
-    "requirements/base.txt",
-    "requirements/production.txt",
-    "requirements/dev.txt",
-)
-_DEVELOPMENT = (
-    "requirements-dev.txt",
-    "requirements_dev.txt",
-    "dev-requirements.txt",
-    "requirements/dev.txt",
-    "requirements/development.txt",
-    "requirements/local.txt",
-)
-_REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 _RUN_PORT = re.compile(
     r"\b(?:run|serve|run_app|run_server|launch|listen|start|make_server|HTTPServer|TCPServer)\([^()]*?(?:\b(?:port|server_port)\s*=\s*|\(\s*[\"'][\w.]*[\"']\s*,\s*|listen\(\s*)(?:int\(\s*)?(?:os\.(?:environ\.get|getenv)\(\s*[\"']\w+[\"']\s*,\s*)?[\"']?(\d{2,5})\b",
     re.DOTALL,
@@ -69,75 +54,9 @@ _LISTEN_PORT = re.compile(
 _SETUP_PYTHON = re.compile(r"python_requires\s*=\s*[\"']?([^\"'\n#]+)")
 
 
-class _Project:
-    """What the files of one folder say, each read once."""
-
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-        self.pyproject = toml_table(folder, "pyproject.toml") if folder.has("pyproject.toml") else {}
-        self.text = folder.text("pyproject.toml") or "" if folder.has("pyproject.toml") else ""
-        tool = self.pyproject.get("tool")
-        self.tool: Dict[str, Any] = tool if isinstance(tool, dict) else {}
-        self.pipfile = toml_table(folder, "Pipfile") if folder.has("Pipfile") else {}
-        self.requirements = [name for name in _REQUIREMENTS if folder.has(name)]
-        self.conda = folder.first(*_CONDA)
-        self.dependencies: Dict[str, str] = {}
-        self._collect()
-
-    def _collect(self) -> None:
-        project = table(self.pyproject, "project")
-        groups = [project.get("dependencies"), *table(project, "optional-dependencies").values()]
-        groups += table(self.pyproject, "dependency-groups").values()
-        for group in groups:
-            for requirement in strings(group):
-                self._add(requirement, "pyproject.toml")
-        poetry = table(self.tool, "poetry")
-        for section in (
-            poetry.get("dependencies"),
-            poetry.get("dev-dependencies"),
-            *[table(group, "dependencies") for group in table(poetry, "group").values()],
-        ):
-            for name in section if isinstance(section, dict) else ():
-                self._add(name, "pyproject.toml")
-        for section in ("packages", "dev-packages"):
-            for name in table(self.pipfile, section):
-                self._add(name, "Pipfile")
-        for name in self.requirements:
-            for number, line in lines_of(self.folder.text(name) or ""):
-                if line[0] not in "-.":
-                    self._add(line, f"{name}:{number}")
-        if self.conda:
-            for number, line in lines_of(self.folder.text(self.conda) or ""):
-                if line.startswith("- "):
-                    self._add(line[2:].rsplit("::", 1)[-1], f"{self.conda}:{number}")
-        for name in ("setup.py", "setup.cfg"):
-            if self.folder.has(name) and not self.dependencies:
-                for requirement in re.findall(
-                    r"^\s*[\"']?([A-Za-z][\w.-]+)(?:\[[\w,]+\])?\s*(?:[=<>!~]=|>|<)",
-                    self.folder.text(name) or "",
-                    re.MULTILINE,
-                ):
-                    self._add(requirement, name)
-
-    def _add(self, requirement: str, source: str) -> None:
-        match = _REQUIREMENT.match(requirement)
-        if match:
-            name = re.sub(r"[-_.]+", "-", match.group(1)).lower()
-            self.dependencies.setdefault(name, source)
-
-    def source(self, name: str) -> str:
-        """`file:line` of a dependency."""
-        where = self.dependencies[name]
-        if ":" not in where:
-            text = self.folder.text(where) or ""
-            found = re.search(rf"(?i)(?<![\w-]){re.escape(name).replace('-', '[-_.]')}(?![\w-])", text)
-            where = f"{where}:{line_at(text, found.start() if found else 0)}"
-        return self.folder.at(where)
-
-
 def scan(folder: Folder) -> Optional[Finding]:
     """The Python project in `folder`."""
-    project = _Project(folder)
+    project = Project(folder)
     manifest = _manifest(project)
     sources = sorted(
         name for name, is_folder in folder.names.items() if not is_folder and name.endswith((".py", ".ipynb"))
@@ -155,11 +74,11 @@ def scan(folder: Folder) -> Optional[Finding]:
         return None
     finding = Finding("python", folder.path, 60, at(folder, manifest or sources[0], 1), manifest or "Python sources")
     finding.versions = _versions(project)
-    finding.managers = _managers(project)
+    finding.managers = managers(project)
     framework, key = _framework(project)
     finding.framework = framework[0] if framework else ""
     _score(project, finding, manifest, framework, key)
-    _install(project, finding)
+    install(project, finding)
     _ports(project, finding, framework, key)
     workspace = table(project.tool, "uv", "workspace")
     excluded = [f"!{pattern}" for pattern in strings(workspace.get("exclude"))]
@@ -171,7 +90,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     return finding
 
 
-def _manifest(project: _Project) -> Optional[str]:
+def _manifest(project: Project) -> Optional[str]:
     folder = project.folder
     if folder.has("manage.py") and "django" in (folder.text("manage.py") or "").lower():
         return "manage.py"
@@ -191,7 +110,7 @@ def _manifest(project: _Project) -> Optional[str]:
         "poetry.lock",
         "pdm.lock",
         "Pipfile.lock",
-        *_DEVELOPMENT,
+        *DEVELOPMENT,
     )
     found = folder.first(*(name for name in names if name))
     if found:
@@ -203,7 +122,7 @@ def _manifest(project: _Project) -> Optional[str]:
     return next((name for name in sorted(folder.names) if re.fullmatch(r"requirements[\w.-]*\.(?:txt|in)", name)), None)
 
 
-def _versions(project: _Project) -> List[Candidate]:
+def _versions(project: Project) -> List[Candidate]:
     folder, text = project.folder, project.text
     found: List[Candidate] = []
     for place in upward(folder):
@@ -265,58 +184,7 @@ def _conda_version(folder: Folder, name: str) -> List[Candidate]:
     return []
 
 
-def _managers(project: _Project) -> List[Candidate]:
-    folder, tool = project.folder, project.tool
-    found: List[Candidate] = []
-    locks = (
-        ("uv.lock", "uv"),
-        ("poetry.lock", "poetry"),
-        ("pdm.lock", "pdm"),
-        ("Pipfile.lock", "pipenv"),
-        ("Pipfile", "pipenv"),
-        ("pixi.lock", "pixi"),
-        ("pixi.toml", "pixi"),
-    )
-    for place in upward(folder):
-        for name, manager in locks:
-            if place.has(name) and (place is folder or name == "uv.lock"):
-                found.append(Candidate(manager, at(place, name), confidence=0.96, raw=name))
-    if project.conda:
-        found.append(Candidate("conda", at(folder, project.conda), confidence=0.94, raw=project.conda))
-    backend = word(table(project.pyproject, "build-system").get("build-backend"))
-    for manager in ("uv", "poetry", "pdm", "pixi"):
-        if manager in tool:
-            found.append(
-                Candidate(
-                    manager,
-                    at(folder, "pyproject.toml", line_at(project.text, project.text.find(f"[tool.{manager}"))),
-                    confidence=0.9,
-                )
-            )
-    if folder.has("uv.toml"):
-        found.append(Candidate("uv", at(folder, "uv.toml"), confidence=0.88))
-    for prefix, manager in (("poetry", "poetry"), ("uv_build", "uv"), ("pdm", "pdm")):
-        if backend.startswith(prefix) and not project.requirements:
-            found.append(
-                Candidate(
-                    manager,
-                    at(folder, "pyproject.toml", toml_line(project.text, "build-system", "build-backend")),
-                    confidence=0.7,
-                )
-            )
-    named = folder.first(*project.requirements, *_DEVELOPMENT, "setup.py", "setup.cfg", "pyproject.toml")
-    for name in project.requirements[:1]:
-        head = "\n".join((folder.text(name) or "").split("\n")[:4])
-        if "uv pip compile" in head or "uv export" in head:
-            found.append(Candidate("uv", at(folder, name, 1), confidence=0.75))
-    if named and not (found and named == "pyproject.toml"):
-        found.append(Candidate("pip", at(folder, named), confidence=0.85))
-    if not found:
-        found.append(Candidate("pip", "default", DEFAULT, 0.6, note="the one that Python brings"))
-    return found
-
-
-def _framework(project: _Project) -> Tuple[Optional[Framework], str]:
+def _framework(project: Project) -> Tuple[Optional[Framework], str]:
     if project.folder.has("manage.py"):
         return PYTHON["django"], "django"
     for key, framework in PYTHON.items():
@@ -332,7 +200,7 @@ def _entry(folder: Folder) -> str:
 
 
 def _score(
-    project: _Project, finding: Finding, manifest: Optional[str], framework: Optional[Framework], key: str
+    project: Project, finding: Finding, manifest: Optional[str], framework: Optional[Framework], key: str
 ) -> None:
     folder = project.folder
     entry = _entry(folder)
@@ -352,69 +220,11 @@ def _score(
         finding.score, finding.reason = 74, f"{manifest} with {root_entry}"
     elif manifest == "pyproject.toml" and (locked or "project" in project.pyproject or "poetry" in project.tool):
         finding.score, finding.reason = 68 if locked else 64, "pyproject.toml"
-    elif manifest in _DEVELOPMENT:
+    elif manifest in DEVELOPMENT:
         finding.score, finding.reason = 35, manifest
 
 
-def _install(project: _Project, finding: Finding) -> None:
-    folder = project.folder
-    chosen = finding.managers[0]
-    manager, source = chosen.value, chosen.source
-    commands: List[str] = []
-    if manager == "uv":
-        locked = any(place.has("uv.lock") for place in upward(folder))
-        commands.append("sudo pip install --root-user-action=ignore uv")
-        if locked or folder.has("pyproject.toml"):
-            commands.append("uv sync --locked" if locked else "uv sync")
-        else:
-            commands += [
-                "uv venv",
-                f"uv pip install -r {project.requirements[0] if project.requirements else 'requirements.txt'}",
-            ]
-    elif manager in ("poetry", "pdm", "pipenv"):
-        commands.append(f"sudo pip install --root-user-action=ignore {manager}")
-        locked = folder.has({"poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}[manager])
-        exact = {
-            "poetry": "poetry install",
-            "pdm": "pdm sync" if locked else "pdm install",
-            "pipenv": "pipenv sync --dev" if locked else "pipenv install --dev",
-        }
-        commands.append(exact[manager])
-    elif manager == "pixi":
-        commands.append("pixi install --locked" if folder.has("pixi.lock") else "pixi install")
-        finding.image = Candidate("ghcr.io/prefix-dev/pixi:bookworm", source, confidence=0.8)
-    elif manager == "conda":
-        commands.append(f"conda env create -f {project.conda}")
-        finding.image = Candidate("continuumio/miniconda3:latest", source, confidence=0.8)
-    else:
-        commands += _pip(project)
-    finding.setup += [Candidate(command, source, confidence=0.9) for command in commands]
-
-
-def _pip(project: _Project) -> List[str]:
-    folder = project.folder
-    commands: List[str] = []
-    development = folder.first(*_DEVELOPMENT)
-    listed = (
-        folder.first("requirements.txt", "requirements/base.txt", "requirements/production.txt")
-        if development != "requirements/dev.txt"
-        else None
-    )
-    if listed:
-        commands.append(f"pip install -r {listed}")
-    if development:
-        commands.append(f"pip install -r {development}")
-    if not commands and (
-        "project" in project.pyproject
-        or "build-system" in project.pyproject
-        or folder.has("setup.py")
-        or folder.has("setup.cfg")
-    ):
-        commands.append("pip install -e .")
-    return commands
-
-
-def _ports(project: _Project, finding: Finding, framework: Optional[Framework], key: str) -> None:
+def _ports(project: Project, finding: Finding, framework: Optional[Framework], key: str) -> None:
     folder = project.folder
     checked: Set[str] = set()
     if folder.has(".streamlit/config.toml") if ".streamlit" in folder.names else False:

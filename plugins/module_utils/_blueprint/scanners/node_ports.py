@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Where a Node.js program listens: scripts, configuration, the entry file, the framework's default."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from ..data_frameworks import NODE_LIBRARIES, Framework
+from ..findings import DEFAULT, Candidate, Finding
+from ..parsers import at, json_line, line_at, word
+from ..ports import in_command, valid
+from ..tree import Folder
+
+SOURCES = (
+    "index.js server.js app.js main.js index.mjs server.mjs index.ts server.ts app.ts main.ts "
+    "src/index.js src/server.js src/app.js src/main.js src/index.ts src/server.ts src/app.ts src/main.ts"
+).split()
+_START_FILE = re.compile(
+    r"(?:^|\s|&&)(?:node|nodemon|ts-node|ts-node-dev|tsx|bun|deno|pm2 start|node-dev|babel-node|swc-node)\s+"
+    r"((?:-{1,2}\S+\s+|run\s+|watch\s+)*)([\w./@-]+)"
+)
+_LISTEN = re.compile(
+    r"(?:\.listen\(\s*\{?\s*(?:port:\s*)?|\bport\s*[:=]\s*|\bPORT\s*[:=]\s*|\.PORT\s*(?:\|\||\?\?)\s*"
+    r"|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)"
+    r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])(?:,\s*10)?\)?\s*(?:\|\||\?\?)\s*)?"
+    r"(?:\+)?[\"']?(\d{2,5})\b",
+    re.IGNORECASE,
+)
+_CONFIG_PORT = re.compile(r"\b(?:server|devServer|preview)\s*:\s*\{[^{}]*?\bport\s*:\s*(\d{2,5})", re.DOTALL)
+
+
+class Manifest(NamedTuple):
+    """One package.json: its name, its text, what it holds."""
+
+    name: str
+    text: str
+    data: Dict[str, Any]
+    scripts: Dict[str, str]
+
+
+def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optional[Framework], key: str) -> None:
+    """Adds what scripts, configuration and sources state, and the framework's default."""
+    scripts = manifest.scripts
+    for script in ("dev", "start", "serve", "develop", "start:dev", "dev:server", "preview"):
+        port = in_command(scripts[script]) if script in scripts else None
+        if port:
+            source = at(folder, manifest.name, json_line(manifest.text, "scripts", script))
+            finding.ports.append(Candidate([port], source, confidence=0.9, note=f"script {script}"))
+            break
+    else:
+        config = _config_port(folder)
+        if config:
+            finding.ports.append(config)
+    library = key in NODE_LIBRARIES
+    if not finding.ports and (
+        library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify")
+    ):
+        listening = _listening(folder, scripts, manifest.data)
+        if listening:
+            finding.ports.append(listening)
+    if framework and framework[1] and (not library or any(script in scripts for script in ("start", "dev"))):
+        finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
+
+
+def _config_port(folder: Folder) -> Optional[Candidate]:
+    for file in (
+        "vite.config.ts",
+        "vite.config.js",
+        "vite.config.mjs",
+        "vue.config.js",
+        "astro.config.mjs",
+        "webpack.config.js",
+        "nuxt.config.ts",
+        "rsbuild.config.ts",
+    ):
+        if file in folder.names:
+            text = folder.text(file) or ""
+            match = _CONFIG_PORT.search(text)
+            port = valid(match.group(1)) if match else None
+            if match and port:
+                return Candidate(
+                    [port], at(folder, file, line_at(text, match.start(1))), confidence=0.9, note="server port"
+                )
+    return None
+
+
+def _listening(folder: Folder, scripts: Dict[str, str], data: Dict[str, Any]) -> Optional[Candidate]:
+    """The port that the entry file listens on."""
+    files: List[str] = []
+    for script in ("dev", "start", "serve"):
+        for _flags, target in _START_FILE.findall(scripts.get(script, "")):
+            stem = target[2:] if target.startswith("./") else target
+            files.append(stem)
+            if stem.startswith(("dist/", "build/", "lib/", "out/")):
+                files.append("src/" + stem.split("/", 1)[1].rsplit(".", 1)[0] + ".ts")
+    main = word(data.get("main"))
+    if main and not main.endswith(".json"):
+        files.append(main[2:] if main.startswith("./") else main)
+    for file in [*files, *SOURCES]:
+        for spelled in (file,) if "." in file.rsplit("/", 1)[-1] else (f"{file}.js", f"{file}.ts", f"{file}/index.js"):
+            if ".." in spelled or not folder.has(spelled):
+                continue
+            text = folder.text(spelled) or ""
+            match = _LISTEN.search(text)
+            port = valid(match.group(1)) if match else None
+            if match and port:
+                return Candidate(
+                    [port], at(folder, spelled, line_at(text, match.start(1))), confidence=0.8, note="listens there"
+                )
+    return None
