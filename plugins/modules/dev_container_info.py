@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environments:
-  description: Environments by id, each with all that it owns. RV(environments[].login) is none if it never ran.
+  description: Environments by id, each with all that it owns. C(login) is none if it never ran.
   returned: success
   type: list
   elements: dict
@@ -57,9 +57,9 @@ environments:
       resources: [{kind: container, name: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1, state: running}]
 observed:
   description:
-    - What happened in the environments of O(cursors). Nothing is left of one whose RV(observed[].present) is false.
-    - RV(observed[].events) are the agent's C(session.*) and C(tool.*) events since the cursor.
-    - RV(observed[].cursor) is where to read on.
+    - What happened in the environments of O(cursors). Nothing is left of one whose C(present) is false.
+    - C(events) are the agent's C(session.*) and C(tool.*) events since the cursor.
+    - C(cursor) is where to read on.
   returned: when O(cursors) is given
   type: list
   elements: dict
