@@ -25,7 +25,7 @@ def test_only_one_is_inside_and_no_file_stays(tmp_path, monkeypatch):
                 time.sleep(0.001)
                 inside -= 1
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
+    threads = [threading.Thread(target=work) for _number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
 def test_many_at_once_make_one(private):
     made = []
     threads = [
-        threading.Thread(target=lambda: made.append(present(str(private), "c", SshKeygen())[1])) for _ in range(8)
+        threading.Thread(target=lambda: made.append(present(str(private), "c", SshKeygen())[1])) for _number in range(8)
     ]
     for thread in threads:
         thread.start()
