@@ -99,12 +99,10 @@ def run_ssh(arguments: Sequence[str]) -> int:
     """Run ssh as a child and return its exit code; an interrupt is for ssh alone."""
     import signal
 
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A handler, not SIG_IGN: an ignored signal would stay ignored in ssh and in all that it starts.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        # The child takes the default action again, or Ctrl-C would not reach what runs in it.
-        done = subprocess.run(
-            list(arguments), check=False, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-        )
+        done = subprocess.run(list(arguments), check=False)
     except FileNotFoundError as error:
         raise _no_ssh() from error
     finally:

@@ -36,7 +36,7 @@ class Stage:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.plays: dict[str, Play] = {"provision": ready, "terminate": gone}
-        self.faults: list[BaseException] = []
+        self.faults: list[Exception] = []
         self._threads: list[threading.Thread] = []
 
     def start(self, operation: str, environment_id: str, operation_id: str) -> None:
@@ -48,7 +48,7 @@ class Stage:
         def run() -> None:
             try:
                 play(self, Journal.open(self.core, environment_id, operation_id))
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001 - told to the test by join()
                 self.faults.append(error)
 
         thread = threading.Thread(target=run)
@@ -76,7 +76,7 @@ def stage() -> Iterator[Stage]:
     socket = paths.private_folder(paths.server_socket().parent) / paths.server_socket().name
     server = make_server(f"unix://{socket}", 0, app, threaded=True)
     paths.private_file(paths.server_file(), json.dumps({"pid": os.getpid(), "version": __version__}).encode())
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield made

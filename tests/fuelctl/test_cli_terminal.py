@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person at a terminal gets: questions, the live picture, Ctrl-C. On a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fuelctl.environments.journal import Journal
+from tests.fuelctl import stage as stage_module
+from tests.fuelctl.stage import Stage, become_ready, repository
+
+
+class Terminal:
+    """A fuelctl that believes to be on a terminal of 90 columns."""
+
+    def __init__(self, *arguments: str, **more: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
+        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90"}
+        environ = {name: value for name, value in environ.items() if name != "NO_COLOR"} | more
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", "--wait", sys.executable, "-m", "fuelctl", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environ,
+        )
+        os.close(slave)
+        self.raw = ""
+
+    @property
+    def text(self) -> str:
+        """What was written, without the terminal's own commands."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.raw)
+
+    def until(self, words: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while words not in self.text:
+            assert time.monotonic() < end, f"no {words!r} in {self.text}"
+            self._read(0.1)
+
+    def type(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def end(self) -> int:
+        """The exit code, after all was read."""
+        while self.process.poll() is None:
+            self._read(0.05)
+        while self._read(0.05):
+            pass
+        os.close(self._master)
+        return self.process.returncode
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._master], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:
+            return False
+        self.raw += data.decode("utf-8", "replace")
+        return bool(data)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setenv("FUELCTL_SSH_CONFIG", str(tmp_path / "config"))
+    with stage_module.stage() as made:
+        yield made
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return repository(tmp_path / "shop")
+
+
+def listed(stage: Stage) -> list[str]:
+    from fuelctl.environments import registry
+
+    return [row.status for row in registry.listing(stage.core, include_ended=True)[0]]
+
+
+def test_no_means_no(stage: Stage, repo: Path) -> None:
+    terminal = Terminal("up", str(repo))
+    terminal.until("Make this environment? [Y/n]")
+    assert "debian:bookworm" in terminal.text
+    terminal.type("n\n")
+    assert terminal.end() == 1
+    assert "Nothing was changed." in terminal.text
+    assert listed(stage) == []
+
+
+def test_interrupt_at_the_question_leaves_nothing(stage: Stage, repo: Path) -> None:
+    terminal = Terminal("up", str(repo))
+    terminal.until("[Y/n]")
+    terminal.type("\x03")
+    assert terminal.end() == 130
+    assert "Traceback" not in terminal.text
+    assert listed(stage) == []
+
+
+def test_yes_is_followed_live(stage: Stage, repo: Path) -> None:
+    def play(stage: Stage, journal: Journal) -> None:
+        stage.tell(journal, "remote.stage", stage="container", state="start")
+        stage.tell(journal, "remote.step", stage="container", step="build image", state="start")
+        stage.tell(
+            journal, "remote.output", stage="container", step="x", text="Step 3/9 [31m\x1b[31m : RUN\n" + "y" * 300
+        )
+        time.sleep(1.0)
+        stage.tell(journal, "remote.stage", stage="container", state="ok", seconds=1.2, message="")
+        become_ready(journal)
+
+    stage.plays["provision"] = play
+    terminal = Terminal("up", str(repo))
+    terminal.until("[Y/n]")
+    terminal.type("\n")
+    terminal.until("build image")
+    assert terminal.end() == 0
+    assert "\N{CHECK MARK} container 1.2s" in terminal.text
+    assert "shop is ready" in terminal.text
+    assert "\x1b[?25h" in terminal.raw, "the cursor is given back"
+
+
+def test_interrupt_detaches_and_attach_picks_up(stage: Stage, repo: Path) -> None:
+    go_on = threading.Event()
+
+    def play(stage: Stage, journal: Journal) -> None:
+        stage.tell(journal, "remote.stage", stage="container", state="start")
+        go_on.wait(60)
+        stage.tell(journal, "remote.stage", stage="container", state="ok", seconds=1.0, message="")
+        become_ready(journal)
+
+    stage.plays["provision"] = play
+    terminal = Terminal("up", str(repo), "--yes")
+    terminal.until("container")
+    terminal.type("\x03")
+    assert terminal.end() == 130
+    assert "Detached: shop goes on being provisioned." in terminal.text
+    assert "\x1b[?25h" in terminal.raw
+    assert listed(stage) == ["provisioning"]
+    again = Terminal("up", "--attach", "shop")
+    again.until("container")
+    go_on.set()
+    assert again.end() == 0
+    assert "shop is ready" in again.text
+
+
+def test_down_all_shows_a_table_and_asks_once(stage: Stage, repo: Path) -> None:
+    for _ in range(2):
+        assert Terminal("up", str(repo), "--yes").end() == 0
+    terminal = Terminal("down", "--all")
+    terminal.until("[y/N]")
+    assert "shop-2" in terminal.text
+    assert terminal.text.count("[y/N]") == 1
+    terminal.type("\n")
+    assert terminal.end() == 1
+    assert listed(stage) == ["ready", "ready"]
+    terminal = Terminal("down", "--all")
+    terminal.until("[y/N]")
+    terminal.type("y\n")
+    assert terminal.end() == 0
+    assert terminal.text.count("Receipt: nothing of it is left.") == 2
+
+
+def test_no_color_is_honoured(stage: Stage, repo: Path) -> None:
+    assert Terminal("up", str(repo), "--yes").end() == 0
+    coloured, plain = Terminal("ls"), Terminal("ls", NO_COLOR="1")
+    assert (coloured.end(), plain.end()) == (0, 0)
+    assert "\x1b[32m" in coloured.raw
+    assert "\x1b[" not in plain.raw
+
+
+def test_a_dumb_terminal_gets_plain_lines(stage: Stage, repo: Path) -> None:
+    terminal = Terminal("up", str(repo), "--yes", TERM="dumb")
+    assert terminal.end() == 0
+    assert "\x1b" not in terminal.raw
+    assert "container: build image" in terminal.text
