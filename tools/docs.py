@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make docs`: writes the reference pages that are read off the code, docs/user/cli.md and docs/developer/api.md.
+"""`make docs`: writes the reference pages that are read off the code: the CLI's, the API's and its OpenAPI document.
 
 python tools/docs.py [--check]      (--check: write nothing, fail when a page is not what would be written)
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -69,14 +70,22 @@ def api_page() -> str:
             codes = ", ".join(sorted(operation.get("responses", {})))
             rows.append(f"| `{method.upper()} {path}` | {summary} | {codes} |")
     head = (
-        f"# The HTTP API\n\n{NOTE} A running server gives the whole document, with all types, at `/api/openapi.json`;\n"
-        "[architecture](../architecture.md) says what the calls mean. Errors are `application/problem+json`.\n\n"
+        f"# The HTTP API\n\n{NOTE} [openapi.json](openapi.json) has every type; a running server\n"
+        "gives it at `/api/openapi.json`, and [architecture](../architecture.md) says what the calls mean. Errors are `application/problem+json`.\n\n"
         "| call | what it does | answers |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
 
 
-PAGES = {"docs/user/cli.md": cli_page, "docs/developer/api.md": api_page}
+def openapi_document() -> str:
+    return json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
+
+
+PAGES = {
+    "docs/user/cli.md": cli_page,
+    "docs/developer/api.md": api_page,
+    "docs/developer/openapi.json": openapi_document,
+}
 
 
 def main() -> int:

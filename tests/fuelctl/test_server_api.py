@@ -443,7 +443,7 @@ def test_health_and_readiness(http: FlaskClient, core: Core, tmp_path: Path) -> 
 
 
 def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
-    """Made anew by: python -m tests.fuelctl.write_openapi"""
+    """Made anew by `make docs`."""
     served = http.get("/api/openapi.json").json
     file = Path(__file__).parents[2] / "docs" / "developer" / "openapi.json"
     assert json.loads(file.read_text()) == served, test_the_document_in_the_docs_is_the_servers.__doc__
