@@ -98,7 +98,7 @@ class ControlPlane:
         os.kill(os.getppid(), signal.SIGTERM)
 
 
-class _Server(BaseApplication):  # type: ignore[misc] - gunicorn has no types
+class _Server(BaseApplication):
     """gunicorn, configured by us alone: no file, no environment variable, no command line."""
 
     def __init__(self, bind: str | None, settings: Settings) -> None:

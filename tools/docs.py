@@ -71,7 +71,8 @@ def api_page() -> str:
             rows.append(f"| `{method.upper()} {path}` | {summary} | {codes} |")
     head = (
         f"# The HTTP API\n\n{NOTE} [openapi.json](openapi.json) has every type; a running server\n"
-        "gives it at `/api/openapi.json`, and [architecture](../architecture.md) says what the calls mean. Errors are `application/problem+json`.\n\n"
+        "gives it at `/api/openapi.json`. [Architecture](../architecture.md) says what the calls mean.\n"
+        "Errors are `application/problem+json`.\n\n"
         "| call | what it does | answers |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, request
 from pydantic import ValidationError
@@ -48,6 +48,9 @@ def init_app(app: Flask) -> None:
 
 def problem(status: int, detail: str, **fields: Any) -> Response:
     """The answer."""
+    details: dict[str, Any] = fields.get("details") or {}
+    if fields.get("where"):
+        details = {"where": fields["where"], **details}
     document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -55,10 +58,8 @@ def problem(status: int, detail: str, **fields: Any) -> Response:
         "detail": detail,
         "hint": fields.get("hint"),
         "code": fields.get("code") or "failed",
-        "details": fields.get("details") or {},
+        "details": details,
     }
-    if fields.get("where"):
-        document["details"] = {"where": fields["where"], **document["details"]}
     response = Response(json.dumps(document), status=status, mimetype="application/problem+json")
     for name, value in (fields.get("headers") or {}).items():
         response.headers[name] = value
@@ -92,11 +93,8 @@ def _on_fuel_error(error: FuelError) -> Response:
 
 def _on_http_exception(error: HTTPException) -> Response:
     if error.response is not None:
-        return Response(
-            error.response.get_data(),
-            status=error.response.status_code,
-            headers=list(error.response.headers),  # type: ignore[attr-defined]
-        )
+        made = cast("Response", error.response)
+        return Response(made.get_data(), status=made.status_code, headers=list(made.headers))
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")

@@ -117,7 +117,7 @@ class Observer:
             kept = [condition for name, condition in known.items() if name not in (_STOPPED, _UNREACHABLE)]
             if type_ is not None:
                 since = rfc3339(self._core.clock().wall)
-                found = {"type": type_, "message": message, "since": since, "details": {}}
+                found: dict[str, Any] = {"type": type_, "message": message, "since": since, "details": {}}
                 kept.append(found)
                 events.append(session, row.id, [self._core.event("remote.condition", found)])
             environments.change(session, row.id, conditions=kept)
