@@ -45,7 +45,7 @@ class LookupModule(LookupBase):
 
     def run(self, terms: List[str], variables: Any = None, **kwargs: Any) -> List[str]:
         """The text of each certificate file, in the order of their names."""
-        self.set_options(var_options=variables, direct=kwargs)
+        del variables, kwargs  # Ansible passes them to every lookup; this one has no options.
         found = []
         for term in terms:
             for path in sorted(Path(term).expanduser().rglob("*.crt")):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fuelctl._shared._dev_container import _container
 from fuelctl._shared._docker import Docker
 from fuelctl._shared._errors import FuelError
 
@@ -222,6 +224,22 @@ def test_a_wilful_base_image_is_tamed(environment: Environment, foreign_image: s
     assert {"kind": "volume", "name": anonymous, "state": "gone", "detail": ""} in receipt["resources"]
     tags = json.loads(docker("image", "inspect", "-f", "{{json .RepoTags}}", derived))
     docker("rmi", *tags)
+
+
+def test_a_port_that_is_taken_at_the_last_moment_is_exchanged(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        # It looks free when it is looked at, and is not when the engine wants it.
+        monkeypatch.setattr(_container, "_is_free", lambda _port: True)
+        environment.up(ports=[taken])
+        (port,) = environment.made["ports"]
+        assert port["container"] == taken
+        assert port["host"] != taken
+        assert environment.ssh("true").returncode == 0
 
 
 def test_a_service_image_that_cannot_be_had_leaves_no_environment(environment: Environment) -> None:

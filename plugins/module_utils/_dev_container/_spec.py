@@ -154,9 +154,9 @@ class Spec:
         return labels(self.environment_id, self.owner)
 
     def fingerprint(self) -> str:
-        """Digest of what only a new container can change; neither the base's digest nor the recipe counts.
+        """Digest of what only a new container can change; neither the base's digest, the recipe nor authorities count.
 
-        A running environment is not replaced because somebody pulled a newer base image.
+        A running environment is not replaced because somebody pulled a newer base image or the machine trusts one more.
         """
         return _digest(
             {
@@ -165,7 +165,6 @@ class Spec:
                 "name": self.name,
                 "workspace": self.workspace,
                 "packages": self.system_packages,
-                "certificates": self.ca_certificates,
                 "ports": self.ports,
                 "memory": self.memory,
                 "cpus": self.cpus,
