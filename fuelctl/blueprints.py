@@ -33,6 +33,7 @@ def json_schema() -> dict[str, Any]:
         "$id": SCHEMA_URL,
         **schema,
     }
+    _keys_too(schema)
     # What no field alone can say: versions that are too old to build from.
     schema["$defs"]["Runtime"]["allOf"] = [
         {
@@ -42,6 +43,21 @@ def json_schema() -> dict[str, Any]:
         for name, pattern in TOO_OLD.items()
     ]
     return schema
+
+
+def _keys_too(part: Any) -> None:
+    """pydantic turns a rule for keys into `patternProperties`, which lets every other key pass: refuse those."""
+    if isinstance(part, dict):
+        patterns = part.pop("patternProperties", None)
+        if patterns:
+            ((pattern, values),) = patterns.items()
+            part["propertyNames"] = {**part.get("propertyNames", {}), "pattern": pattern}
+            part["additionalProperties"] = values
+        for inner in part.values():
+            _keys_too(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _keys_too(inner)
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,11 @@ def update(existing: str, detected: dict[str, Any], sources: dict[str, str]) -> 
         elif (key in current and written.get(key) != mark(current[key])) or (key not in current and key in written):
             kept.append(key)
         else:
-            document[key] = _commented(yaml, key, value, sources)
+            if key in document:
+                document[key] = _merge(document[key], value, key, sources)
+                _retell(document, key, sources.get(key, ""))
+            else:
+                document[key] = _commented(yaml, key, value, sources)
             written[key] = mark(value)
             changed.append(key)
     for key in [key for key in current if key not in wanted and written.get(key) == mark(current[key])]:
@@ -103,3 +123,38 @@ def _commented(yaml: Any, key: str, value: Any, sources: dict[str, str]) -> Any:
     lines: list[str] = []
     emit(value, 0, key, sources, lines, head=f"{key}:")
     return yaml.load("\n".join(lines) + "\n")[key]
+
+
+def _merge(old: Any, new: Any, path: str, sources: dict[str, str]) -> Any:
+    """`new` laid into `old` in place, so that the comments between its lines stay."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [key for key in old if key not in new]:
+            del old[key]
+        for key, value in new.items():
+            inner = f"{path}.{key}"
+            if key not in old or old[key] != value:
+                old[key] = _merge(old.get(key), value, inner, sources)
+                _retell(old, key, sources.get(inner, ""))
+        return old
+    if isinstance(old, list) and isinstance(new, list):
+        for index, value in enumerate(new):
+            inner = f"{path}[{index}]"
+            if index >= len(old):
+                old.append(value)
+            elif old[index] != value:
+                old[index] = _merge(old[index], value, inner, sources)
+                _retell(old, index, sources.get(inner, ""))
+        del old[len(new) :]
+        return old
+    quoted = isinstance(old, str) and isinstance(new, str) and type(old) is not str
+    return type(old)(new) if quoted else new
+
+
+def _retell(container: Any, key: Any, source: str) -> None:
+    """The comment beside a changed value names the new source; comments below it stay."""
+    comments = getattr(getattr(container, "ca", None), "items", {}).get(key)
+    for token in comments or ():
+        if source and hasattr(token, "value") and token.value.startswith("# "):
+            rest = token.value.partition("\n")[2]
+            token.value = f"# {source}\n{rest}"
+            return

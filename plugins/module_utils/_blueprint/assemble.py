@@ -53,8 +53,8 @@ class _Assembly:
             path = f"runtimes[{index}]"
             others = [other for other in self.findings if other is not finding and other.runtime == finding.runtime]
             note = f"{finding.reason}, score {finding.score}"
-            name = [Candidate(finding.runtime, finding.source, confidence=min(0.99, finding.score / 100), note=note)]
-            self.fields[f"{path}.name"] = (*name, *self._other_names(finding, index))
+            named = [Candidate(finding.runtime, finding.source, confidence=min(0.99, finding.score / 100), note=note)]
+            self.fields[f"{path}.name"] = (*named, *self._other_names(finding, index))
             result.append((finding, self._version(finding, path, others)))
             if finding.managers:
                 self.fields[f"{path}.package_manager"] = tuple(finding.managers)

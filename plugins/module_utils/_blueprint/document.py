@@ -187,6 +187,8 @@ class _Builder:
 
     def _key(self, event: Any, frame: _Frame) -> None:
         key = event.value
+        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
+            raise self._refuse(event, f"the tag {event.tag[:60]!r} is not allowed", "write plain YAML without tags")
         if key == "<<" and event.implicit[0]:
             raise self._refuse(event, "merge keys (<<) are not supported", "write the keys out")
         if key in frame.value:

@@ -132,7 +132,7 @@ def _loader(yaml: Any) -> Any:
     if not _LOADER:
         base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-        loader_class = type("Loader", (base,), {})
+        loader_class: Any = type("Loader", (base,), {})
 
         def unknown(loader: Any, _suffix: str, node: Any) -> Any:
             if isinstance(node, yaml.MappingNode):

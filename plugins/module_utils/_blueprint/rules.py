@@ -48,6 +48,9 @@ class Text:
         self._check = check
         self._forbidden = forbidden
 
+    def _ends(self) -> bool:
+        return bool(self.pattern and self.pattern.endswith("$"))
+
     def complaint(self, value: str) -> Optional[str]:
         """What is wrong with `value`, or None."""
         shown = repr(value[:60]) + ("..." if len(value) > 60 else "")
@@ -60,7 +63,7 @@ class Text:
         if self._compiled and not self._compiled.search(value):
             return f"{shown} is not {self.what}"
         # Python's `$` also matches before a final newline; Rust's and ECMA's do not.
-        if self.pattern and self.pattern.endswith("$") and value.endswith("\n"):
+        if self._ends() and value.endswith("\n"):
             return f"{shown} ends with a newline"
         return self._check(value) if self._check else None
 
@@ -84,8 +87,11 @@ class Text:
             schema["pattern"] = self.pattern
         if self.enum:
             schema["enum"] = list(self.enum)
-        if self._forbidden:
-            schema["not"] = self._forbidden
+        refused = [self._forbidden] if self._forbidden else []
+        if self._ends():
+            refused.append({"pattern": "[\\r\\n]"})
+        if refused:
+            schema["not"] = refused[0] if len(refused) == 1 else {"anyOf": refused}
         return schema
 
 

@@ -188,6 +188,8 @@ Ttl = Annotated[
         min_length=2,
         max_length=40,
         check=bounded("a time", parse_duration, "1m", "30d"),
+        # What is plainly outside; sums such as 9999h only the check sees.
+        forbidden={"pattern": "^(?:[0-5]?[0-9]s|(?:3[1-9]|[4-9][0-9]|[0-9]{3,4})d.*)$"},
         hint="like 8h, 30m or 2d; 1m to 30d",
     ),
 ]

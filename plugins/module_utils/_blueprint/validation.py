@@ -55,7 +55,7 @@ class _Field(NamedTuple):
 
 @lru_cache(maxsize=None)
 def _fields(cls: type) -> Dict[str, _Field]:
-    options = {"include_extras": True} if hasattr(typing, "Annotated") else {}
+    options: Dict[str, Any] = {"include_extras": True} if hasattr(typing, "Annotated") else {}
     hints = typing.get_type_hints(cls, **options)
     return {
         item.name: _Field(hints[item.name], item.default is MISSING and item.default_factory is MISSING)

@@ -91,7 +91,7 @@ def compact(data: Dict[str, Any]) -> Dict[str, Any]:
             if differing:
                 result[key] = differing
         elif isinstance(value, list) and value:
-            empties = ("", [], {})
+            empties: Any = ("", [], {})
             keep_all = not all(isinstance(item, dict) for item in value)
             result[key] = (
                 value

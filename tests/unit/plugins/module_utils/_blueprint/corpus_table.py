@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -22,15 +22,15 @@ class Project(NamedTuple):
     """One row of the table."""
 
     name: str
-    files: Dict[str, Any]
+    files: dict[str, Any]
     want: str
-    more: Dict[str, Any]
+    more: dict[str, Any]
 
 
-def projects() -> List[Project]:
+def projects() -> list[Project]:
     """Every row, in the order of the files and of the lines in them."""
-    rows: List[Project] = []
-    for file in sorted(CORPUS.glob("*.yml")):
+    rows: list[Project] = []
+    for file in sorted(CORPUS.glob("*.corpus")):
         table = yaml.safe_load(file.read_text("utf-8"))
         for name, entry in table.items():
             more = {key: value for key, value in entry.items() if key not in ("files", "want")}
@@ -53,7 +53,7 @@ def materialise(project: Project, folder: Path) -> Path:
 def answer(detection: Any, want: str = "") -> str:
     """What detection says, in the words of `want`; services with their images only where `want` has them."""
     kinds = {entry["field"]: entry["kind"] for entry in detection.evidence}
-    words: List[str] = []
+    words: list[str] = []
     for index, runtime in enumerate(detection.blueprint["runtimes"]):
         path = f"runtimes[{index}]"
         word = runtime["name"]
@@ -64,8 +64,10 @@ def answer(detection: Any, want: str = "") -> str:
         words.append(word)
     ports = sorted(detection.blueprint["ports"])
     words.append(":" + ",".join(map(str, ports)) + (MARKS[kinds["ports"]] if ports else ""))
-    for service in sorted(detection.blueprint["services"], key=lambda item: item["name"]):
-        words.append(f"+{service['name']}" + (f"={service['image']}" if f"+{service['name']}=" in want else ""))
+    words += [
+        f"+{service['name']}" + (f"={service['image']}" if f"+{service['name']}=" in want else "")
+        for service in sorted(detection.blueprint["services"], key=lambda item: item["name"])
+    ]
     return " ".join(words)
 
 
@@ -80,16 +82,18 @@ def normal(want: str) -> str:
     return " ".join([*runtimes, ":" + ",".join(map(str, numbers)) + mark, *services])
 
 
-def differences(project: Project, detection: Any) -> List[Tuple[str, Any, Any]]:
+def differences(project: Project, detection: Any) -> list[tuple[str, Any, Any]]:
     """(what, expected, found) of everything that is not as the table has it."""
-    found: List[Tuple[str, Any, Any]] = []
+    found: list[tuple[str, Any, Any]] = []
     want, got = normal(project.want), answer(detection, project.want)
     if want != got:
         found.append(("want", want, got))
     blueprint = detection.blueprint
-    for key in ("image", "setup"):
-        if key in project.more and blueprint[key] != project.more[key]:
-            found.append((key, project.more[key], blueprint[key]))
+    found += [
+        (key, project.more[key], blueprint[key])
+        for key in ("image", "setup")
+        if key in project.more and blueprint[key] != project.more[key]
+    ]
     missing = [name for name in project.more.get("packages", ()) if name not in blueprint["system_packages"]]
     if missing:
         found.append(("packages", missing, blueprint["system_packages"]))
