@@ -6,16 +6,20 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from flask import Response, request
 from flask_openapi3 import OpenAPI
+from flask_openapi3.types import ResponseDict
+from pydantic import ValidationError
 from simple_websocket import ConnectionClosed, Server
+from wsproto.frame_protocol import CloseReason
 
 from fuelctl.environments.views import event_view
 from fuelctl.server.parts import Parts, parts
-from fuelctl.server.problems import Problem
+from fuelctl.server.problems import Problem, on_validation_error
 from fuelctl.server.remote import find
 from fuelctl.server.types import ProblemOut, StreamQuery
 from fuelctl.store import events
@@ -24,7 +28,7 @@ _LOOK_AT_LEAST = 1.0
 #: More followers than this are told to poll; each one holds a thread.
 _SHARE_OF_THREADS = 2
 _PING_SECONDS = 25
-_RESPONSES = {"4XX": ProblemOut, "5XX": ProblemOut}
+_RESPONSES: ResponseDict = {"4XX": ProblemOut, "5XX": ProblemOut}
 
 
 class _Detached(Response):
@@ -46,26 +50,31 @@ def init_app(app: OpenAPI) -> None:
     """Register the route."""
     slots = threading.BoundedSemaphore(max(1, parts_of(app).settings.threads // _SHARE_OF_THREADS))
 
-    @app.get("/api/ws", endpoint="stream.follow", summary="Follow the event log by WebSocket", responses=_RESPONSES)
-    def follow(query: StreamQuery) -> Response:
+    @app.get("/api/ws", summary="Follow the event log by WebSocket", responses=_RESPONSES)
+    def plain(query: StreamQuery) -> Response:  # noqa: ARG001 - it is what the document shows
         """Stored events from a cursor, then live ones; one JSON object per message."""
+        raise Problem(426, "this address speaks WebSocket only", hint="poll /api/remote/REF/events", code="upgrade")
+
+    def follow() -> Response:
         given = parts()
+        try:
+            query = StreamQuery.model_validate(request.args.to_dict())
+        except ValidationError as error:
+            return on_validation_error(error)
         environment_id = find(query.environment).id if query.environment else None
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            raise Problem(426, "this address speaks WebSocket only", hint="poll /api/remote/REF/events", code="upgrade")
         if not slots.acquire(blocking=False):
             raise Problem(503, "too many followers", hint="poll /api/remote/REF/events", code="too_many_followers")
         try:
             socket = Server.accept(request.environ, ping_interval=_PING_SECONDS)
-            try:
+            with suppress(ConnectionClosed):
                 _send(given, socket, environment_id, query.after)
-            except ConnectionClosed:
-                pass
-            else:
-                socket.close(1001, "server is stopping")
+                socket.close(CloseReason.GOING_AWAY, "server is stopping")
             return _Detached(socket.mode)
         finally:
             slots.release()
+
+    # The router tells the two apart by the request's Upgrade header.
+    app.add_url_rule("/api/ws", "stream.follow", follow, websocket=True)
 
 
 def parts_of(app: OpenAPI) -> Parts:

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server as a process: started once, stopped politely, killed at every stage; work goes on and nothing is left."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simple_websocket import Client as WebSocket
+
+from fuelctl import _crashpoints, _supervise, paths, serve_start
+from fuelctl._shared._errors import FuelError
+from fuelctl.client import Client, ServerUnreachableError
+from fuelctl.serve_start import ensure_running, stop_running
+from tests.fuelctl.test_supervise import alive, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Server:
+    """The server of this test's home, with playbooks that make files."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.client = Client(socket_path=str(paths.server_socket()))
+
+    def start(self, **environment: str) -> None:
+        paths.private_folder(paths.state_folder())
+        with (paths.state_folder() / "lab.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuelctl.lab_server"],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "FUELCTL_REAPER_SECONDS": "1", **environment},
+            )
+        wait_until(self.answers, 40)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client.health())
+        except FuelError:
+            return False
+
+    def worker(self) -> int:
+        return int(self.client.health()["pid"])
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(30)
+
+    def up(self, **pretend: Any) -> str:
+        blueprint = {"image": "debian:bookworm", "env": {"PRETEND": json.dumps(pretend)}}
+        body = {
+            "provider": {"name": "local"},
+            "blueprint": blueprint,
+            "repository": {"name": "app"},
+            "ttl_seconds": 3600,
+        }
+        key = f"key-{time.monotonic_ns()}"
+        made: str = self.patiently(lambda: self.client.create(body, key=key))["id"]
+        return made
+
+    def patiently(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A client that outlives the server's restarts."""
+        end = time.monotonic() + 40
+        while True:
+            try:
+                return call()
+            except ServerUnreachableError:
+                assert time.monotonic() < end, self.log()
+                time.sleep(0.1)
+
+    def wait(self, ref: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            item = self.patiently(lambda: self.client.environment(ref))
+            if item["status"] in statuses and item["operation"] is None:
+                return item
+            time.sleep(0.1)
+        raise AssertionError(json.dumps(item, indent=1) + self.log())
+
+    def log(self) -> str:
+        return (paths.state_folder() / "lab.log").read_text()[-4000:]
+
+    def containers(self) -> list[str]:
+        world = paths.state_folder() / "world"
+        return sorted(item.name for item in world.glob("fuel-code-*")) if world.exists() else []
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def embedded() -> Iterator[None]:
+    yield
+    stop_running(0)
+
+
+def _ensure(home: str) -> tuple[int, float]:
+    os.environ["FUELCTL_HOME"] = home
+    begun = time.monotonic()
+    client = Client(socket_path=str(ensure_running()))
+    return client.health()["pid"], time.monotonic() - begun
+
+
+@pytest.mark.usefixtures("embedded")
+def test_ten_commands_at_once_start_one_server(home: Path) -> None:
+    with concurrent.futures.ProcessPoolExecutor(10) as pool:
+        found = list(pool.map(_ensure, [str(home)] * 10))
+    assert len({pid for pid, _ in found}) == 1
+    assert paths.server_socket().stat().st_mode & 0o777 == 0o600
+    assert paths.state_folder().stat().st_mode & 0o777 == 0o700
+    begun = time.monotonic()
+    ensure_running()
+    assert time.monotonic() - begun < 0.05
+    assert stop_running(10) is True
+    assert stop_running(10) is False
+
+
+@pytest.mark.usefixtures("embedded")
+def test_another_version_is_replaced_and_a_dead_servers_leavings_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(socket_path=str(ensure_running()))
+    first = client.health()
+    document = json.loads(paths.server_file().read_text())
+    paths.server_file().write_text(json.dumps({**document, "version": "0.0.1"}))
+    ensure_running()
+    second = client.health()
+    assert second["instance"] != first["instance"]
+    for pid in (json.loads(paths.server_file().read_text())["pid"], second["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not serve_start._held(paths.server_instance_lock()))
+    assert paths.server_socket().exists()
+    ensure_running()
+    assert client.health()["instance"] != second["instance"]
+
+
+def test_why_it_did_not_start_is_said_in_one_line(home: Path) -> None:
+    paths.private_folder(paths.config_folder())
+    paths.config_file().write_text("[control_plane]\nreaper_seconds = 'often'\n")
+    with pytest.raises(FuelError) as caught:
+        ensure_running()
+    assert "reaper_seconds" in caught.value.message
+    paths.config_file().unlink()
+    paths.database_file().mkdir()
+    with pytest.raises(FuelError) as caught:
+        ensure_running()
+    assert "fuelctl.sqlite: Is a directory" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_state_folder_that_cannot_be_written_is_one_line(home: Path) -> None:
+    home.mkdir()
+    (home / "state").write_text("a file")
+    with pytest.raises(FuelError) as caught:
+        ensure_running()
+    assert caught.value.code in ("state_unusable", "state_unwritable")
+    assert caught.value.hint
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_home_with_a_long_path_gets_a_short_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FUELCTL_HOME", str(tmp_path / ("x" * 100)))
+    file = ensure_running()
+    assert len(str(file)) < 100
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert Client(socket_path=str(file)).health()["status"] == "ok"
+
+
+def test_websocket_replays_from_a_cursor_and_follows(server: Server) -> None:
+    server.start()
+    made = server.up()
+    server.wait(made, "ready")
+    stored = server.client.events(made, after=0)["events"]
+    raw = socket.socket(socket.AF_UNIX)
+    raw.connect(str(paths.server_socket()))
+    # simple-websocket speaks TCP only: a relay of one connection.
+    with socket.create_server(("127.0.0.1", 0)) as relay:
+
+        def carry() -> None:
+            peer, _ = relay.accept()
+            with peer, raw:
+                back = threading.Thread(target=_pump, args=(raw, peer))
+                back.start()
+                _pump(peer, raw)
+                back.join(10)
+
+        carrier = threading.Thread(target=carry)
+        carrier.start()
+        port = relay.getsockname()[1]
+        follower = WebSocket.connect(f"ws://127.0.0.1:{port}/api/ws?environment={made}&after={stored[0]['seq']}")
+        try:
+            replayed = [json.loads(follower.receive(timeout=10)) for _ in stored[1:]]
+            assert replayed == stored[1:]
+            server.client.terminate(made, discard=True)
+            live = json.loads(follower.receive(timeout=10))
+            assert (live["type"], live["seq"] > stored[-1]["seq"]) == ("remote.terminate.start", True)
+        finally:
+            follower.close()
+            carrier.join(10)
+            gc.collect()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while content := source.recv(65536):
+            target.sendall(content)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_worker_killed_while_a_playbook_runs_leaves_nothing_and_its_work_goes_on(server: Server) -> None:
+    server.start()
+    made = server.up(sleep=5)
+    mark = made.lower()
+    wait_until(lambda: bool(server.containers()), 30)
+    (supervisor,) = [pid for pid in alive(str(paths.environment_lock(made))) if _is(pid, "fuelctl._supervise")]
+    tree = [supervisor, *_supervise._descendants(supervisor)]
+    assert any(_is(pid, "ansible-playbook") for pid in tree)
+    os.kill(server.worker(), signal.SIGKILL)
+    killed = time.monotonic()
+    assert wait_until(lambda: not any(_is(pid, "") for pid in tree), 5) < 1
+    wait_until(lambda: len(_made(made)) >= 2, 15)
+    assert time.monotonic() - killed < 10
+    assert server.wait(made, "ready")["status"] == "ready"
+    assert server.containers() == [f"fuel-code-{mark}-1"]
+
+
+def _is(pid: int, word: str) -> bool:
+    """Whether this process lives and has the word in its command line."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX" and word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _made(environment_id: str) -> list[str]:
+    file = paths.state_folder() / "world" / "made.log"
+    return [line for line in file.read_text().splitlines() if environment_id in line] if file.exists() else []
+
+
+def test_stopping_parks_work_and_the_next_start_takes_it_up(server: Server) -> None:
+    server.start()
+    made = server.up(sleep=4)
+    wait_until(lambda: bool(server.containers()), 30)
+    begun = time.monotonic()
+    server.stop()
+    assert time.monotonic() - begun < 8
+    server.start()
+    assert server.wait(made, "ready")["status"] == "ready"
+    assert len(_made(made)) == 2
+
+
+def test_a_stop_that_may_wait_lets_work_end(server: Server) -> None:
+    server.start()
+    made = server.up(sleep=2)
+    wait_until(lambda: bool(server.containers()), 30)
+    assert stop_running(60) is True
+    assert server.process is not None
+    assert server.process.wait(10) == 0
+    server.start()
+    assert server.client.environment(made)["status"] == "ready"
+    assert len(_made(made)) == 1
+
+
+def _points() -> list[str]:
+    unreached = ("provision.undo", "provision.report", "stage.")
+    return [name for name in _crashpoints.names() if not name.startswith(unreached)] + [
+        "stage.container.start",
+        "stage.destroy.start",
+    ]
+
+
+@pytest.mark.parametrize("point", _points())
+def test_killed_at_every_point_it_ends_honest_and_nothing_is_left(server: Server, tmp_path: Path, point: str) -> None:
+    server.start(FUELCTL_CRASH_AT=point, FUELCTL_CRASH_ONCE=str(tmp_path / "crashed"))
+    made = server.up()
+    assert server.wait(made, "ready")["connection"]["container"] == f"fuel-code-{made.lower()}-1"
+    assert server.containers() == [f"fuel-code-{made.lower()}-1"]
+    server.patiently(lambda: server.client.terminate(made, discard=False))
+    item = server.wait(made, "terminated")
+    assert item["receipt"]["complete"]
+    assert server.containers() == []
+    types = [event["type"] for event in server.client.events(made, after=0)["events"]]
+    assert types.count("remote.provision.ready") == 1
+    assert types.count("remote.terminate.done") == 1
+    if not point.startswith("provision.unpack"):
+        assert (tmp_path / "crashed").exists(), "the point was never reached"
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "provision.undo.before",
+        "provision.undo.done",
+        "provision.undo.recorded",
+        "provision.report.before",
+        "provision.report.done",
+        "provision.report.recorded",
+    ],
+)
+def test_killed_while_a_failure_is_undone(server: Server, tmp_path: Path, point: str) -> None:
+    server.start(FUELCTL_CRASH_AT=point, FUELCTL_CRASH_ONCE=str(tmp_path / "crashed"))
+    made = server.up(fail=True)
+    item = server.wait(made, "error")
+    assert (item["error"]["code"], item["receipt"]["complete"]) == ("no_image", True)
+    assert server.containers() == []
+    assert (tmp_path / "crashed").exists()
+
+
+def test_killed_and_ended_at_once(server: Server) -> None:
+    server.start()
+    made = server.up(sleep=20)
+    wait_until(lambda: bool(server.containers()), 30)
+    os.kill(server.worker(), signal.SIGKILL)
+    server.patiently(lambda: server.client.terminate(made, discard=False))
+    assert server.wait(made, "terminated")["receipt"]["complete"]
+    assert server.containers() == []
+
+
+def test_every_crash_point_is_known_once() -> None:
+    assert len(_crashpoints.names()) == len(set(_crashpoints.names()))
