@@ -142,6 +142,7 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._present import Agent, Wanted
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._registry import Registry
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._store import Store
@@ -177,7 +178,7 @@ def main() -> None:
     agent = None
     try:
         docker = Docker()
-        store = Store(docker, Registry(params["registry"]), params["cache_path"])
+        store = Store(docker, Registry(open_url, params["registry"]), params["cache_path"])
         agent = Agent(store, params["name"], params["version"], params["progress_path"])
         if params["state"] == "fetched":
             result = agent.fetched(check=module.check_mode)

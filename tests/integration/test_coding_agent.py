@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.urls import open_url
 
 from fuelctl._shared._coding_agent import _store
 from fuelctl._shared._coding_agent._present import Agent, Wanted
@@ -59,7 +60,7 @@ def container(shared: Box) -> Box:
 
 
 def agent(cache: Path, version: str = "latest") -> Agent:
-    return Agent(Store(Docker(), Registry(), str(cache)), "claude-code", version)
+    return Agent(Store(Docker(), Registry(open_url), str(cache)), "claude-code", version)
 
 
 def present(cache: Path, container: Box, **wanted: Any) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def test_a_repeat_is_quick_and_keeps_what_was_changed_inside(cache: Path, contai
 
 
 def agent_version(cache: Path) -> str:
-    return Store(Docker(), Registry(), str(cache)).resolve(package_of("claude-code"), "latest")
+    return Store(Docker(), Registry(open_url), str(cache)).resolve(package_of("claude-code"), "latest")
 
 
 def test_the_callers_home_goes_along_without_its_secrets(cache: Path, container: Box, tmp_path: Path) -> None:
@@ -226,7 +227,9 @@ def test_two_fetches_at_once_pay_once_and_a_killed_one_leaves_nothing_half(
     monkeypatch.setattr(_store, "VOLUME", volume)
     fetched: list[str] = []
     monkeypatch.setattr(
-        _store, "download", lambda _release, _member, _part, target, _told: (fetched.append(target), stand_in(target))
+        _store,
+        "download",
+        lambda _registry, _release, _member, target, _told: (fetched.append(target), stand_in(target)),
     )
     package, version = package_of("claude-code"), agent_version(tmp_path)
     try:
@@ -236,11 +239,11 @@ def test_two_fetches_at_once_pay_once_and_a_killed_one_leaves_nothing_half(
             folder = tmp_path / str(number)
             subprocess.run(["docker", "volume", "rm", "--force", volume], check=True, capture_output=True)
             with ThreadPoolExecutor(2) as pool:
-                stores = [Store(Docker(), Registry(), str(folder)) for _ in range(2)]
+                stores = [Store(Docker(), Registry(open_url), str(folder)) for _ in range(2)]
                 done = list(pool.map(lambda store: store.fetch(package, version, lambda _text: None), stores))
             assert sorted(done) == [False, True]
             assert len(fetched) == number + 1
-            assert Store(Docker(), Registry(), str(folder)).fetch(package, version, lambda _text: None) is False
+            assert Store(Docker(), Registry(open_url), str(folder)).fetch(package, version, lambda _text: None) is False
             with box("--volume", f"{volume}:{MOUNT}:ro") as other:
                 path = f"{MOUNT}/claude-code/{version}/claude"
                 assert other.sh(f"{path}; stat -c %a {path}") == f"{version} (stand-in)\n755"

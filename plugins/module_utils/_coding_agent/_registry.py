@@ -16,10 +16,9 @@ import re
 import tarfile
 import time
 import urllib.error
-import urllib.request
 import zlib
 from dataclasses import dataclass
-from typing import IO, Any, Callable, Dict, Optional, Tuple, cast
+from typing import Any, Callable, Dict, Optional, Tuple
 from urllib.parse import quote, urlsplit
 
 from .._errors import FuelError, UsageError
@@ -31,6 +30,8 @@ _TIMEOUT = 30.0
 _ATTEMPTS = 5
 _BLOCK = 1 << 20
 
+#: Ansible's `open_url`: (url, headers=, timeout=, decompress=) -> an open HTTP answer. It knows proxies and CAs.
+OpenUrl = Callable[..., Any]
 #: (bytes so far, bytes in all; 0 when unknown)
 OnBytes = Callable[[int, int], None]
 
@@ -87,7 +88,8 @@ def check_version(version: str) -> str:
 class Registry:
     """One npm registry over HTTP."""
 
-    def __init__(self, url: Optional[str] = None) -> None:
+    def __init__(self, open_url: OpenUrl, url: Optional[str] = None) -> None:
+        self.open_url = open_url
         chosen = (
             url or os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry") or DEFAULT_REGISTRY
         )
@@ -121,7 +123,7 @@ class Registry:
 
     def _json(self, url: str, package: str, version: str) -> Dict[str, Any]:
         try:
-            with _open(url, {"Accept": "application/json"}) as answer:
+            with _open(self.open_url, url, {"Accept": "application/json"}) as answer:
                 body = answer.read(_METADATA_LIMIT + 1)
         except urllib.error.HTTPError as error:
             with error:
@@ -160,45 +162,43 @@ def unreachable(url: str, error: BaseException) -> FuelError:
     )
 
 
-def _open(url: str, headers: Dict[str, str]) -> IO[bytes]:
+def _open(open_url: OpenUrl, url: str, headers: Dict[str, str]) -> Any:
     # Only http(s) gets here: Registry checks its own address and the tarball's.
-    return cast("IO[bytes]", urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT))  # noqa: S310
+    return open_url(url, headers=headers, timeout=_TIMEOUT, decompress=False)
 
 
-def download(release: Release, member: str, partial: str, target: str, on_bytes: OnBytes) -> None:
+def download(registry: Registry, release: Release, member: str, target: str, on_bytes: OnBytes) -> None:
     """Stream the package, verify its sha512 and write its `member` to `target`.
 
-    What was received is kept in `partial`, so that a broken download goes on where it stopped.
+    What was received is kept in `<target>.part`, so that a broken download goes on where it stopped.
     """
-    if not _attempt(release, member, partial, target, on_bytes) and not _attempt(
-        release, member, partial, target, on_bytes
-    ):
-        raise FuelError(
-            "the agent's package is damaged, or does not have the checksum that the registry states",
-            where=release.tarball,
-            hint="a proxy may have changed it; try again or set another registry",
-            code="package_damaged",
-        )
+    for _attempt in range(2):
+        body = _Body(registry.open_url, release.tarball, target + ".part", on_bytes)
+        if _unpack_verified(body, release, member, target):
+            return
+    raise FuelError(
+        "the agent's package is damaged, or does not have the checksum that the registry states",
+        where=release.tarball,
+        hint="a proxy may have changed it; try again or set another registry",
+        code="package_damaged",
+    )
 
 
-def _attempt(release: Release, member: str, partial: str, target: str, on_bytes: OnBytes) -> bool:
+def _unpack_verified(body: "_Body", release: Release, member: str, target: str) -> bool:
     """Whether the package came whole; what was received of a damaged one is thrown away."""
-    body = _Body(release.tarball, partial, on_bytes)
     try:
         _unpack(body, member, target)
         good = body.sha512 in _digests(release.integrity)
     except (tarfile.TarError, EOFError, zlib.error):
         good = False
     except OSError as error:
-        raise FuelError(
-            f"cannot store the agent: {error.strerror or error}", where=target, code="store_failed"
-        ) from error
+        reason = error.strerror or error
+        raise FuelError(f"cannot store the agent: {reason}", where=target, code="store_failed") from error
     finally:
         body.close()
-    if good:
-        _forget(partial)
-    else:
-        _forget(partial, target)
+    _forget(target + ".part")
+    if not good:
+        _forget(target)
     return good
 
 
@@ -213,14 +213,15 @@ def _forget(*files: str) -> None:
 
 
 def _unpack(body: "_Body", member: str, target: str) -> None:
-    with tarfile.open(fileobj=cast("IO[bytes]", body), mode="r|gz", bufsize=_BLOCK) as archive:
+    source: Any = body
+    with tarfile.open(fileobj=source, mode="r|gz", bufsize=_BLOCK) as archive:
         found = False
         for entry in archive:
             if entry.name != member or not entry.isfile():
                 continue
             if entry.size > _BINARY_LIMIT:
                 raise tarfile.TarError("the binary is larger than 2 GiB")
-            content = cast("IO[bytes]", archive.extractfile(entry))
+            content: Any = archive.extractfile(entry)
             with open(target, "wb") as stream:
                 while True:
                     block = content.read(_BLOCK)
@@ -240,7 +241,8 @@ def _unpack(body: "_Body", member: str, target: str) -> None:
 class _Body:
     """A package's bytes: first what an earlier try kept, then the network's, all of it hashed and kept."""
 
-    def __init__(self, url: str, partial: str, on_bytes: OnBytes) -> None:
+    def __init__(self, open_url: OpenUrl, url: str, partial: str, on_bytes: OnBytes) -> None:
+        self._open_url = open_url
         self._url = url
         self._on_bytes = on_bytes
         self._hash = hashlib.sha512()
@@ -249,7 +251,7 @@ class _Body:
         self._kept = os.path.getsize(partial)
         self._at = 0
         self._total = 0
-        self._answer: Optional[IO[bytes]] = None
+        self._answer: Any = None
         self._failures = 0
 
     @property
@@ -289,7 +291,7 @@ class _Body:
                 self._answer = self._request()
                 if self._answer is None:
                     return b""
-            block = self._answer.read(size)
+            block: bytes = self._answer.read(size)
             if not block and self._total and self._at < self._total:
                 raise ConnectionError("the connection ended early")
         except urllib.error.HTTPError as error:
@@ -305,17 +307,17 @@ class _Body:
         self._on_bytes(self._at + len(block), self._total)
         return block
 
-    def _request(self) -> Optional[IO[bytes]]:
+    def _request(self) -> Any:
         headers = {"Range": f"bytes={self._at}-"} if self._at else {}
         try:
-            answer = _open(self._url, headers)
+            answer = _open(self._open_url, self._url, headers)
         except urllib.error.HTTPError as error:
             if error.code == 416 and self._at:
                 error.close()
                 return None
             raise
-        length = int(answer.headers.get("Content-Length") or 0)  # type: ignore[attr-defined]  # an HTTPResponse has headers
-        if self._at and answer.status != 206:  # type: ignore[attr-defined]  # and a status
+        length = int(answer.headers.get("Content-Length") or 0)
+        if self._at and answer.status != 206:
             # The server starts over: pass by what is here already.
             skipped = 0
             while skipped < self._at:

@@ -79,13 +79,13 @@ class Store:
 
     def has(self, package: Package, version: str) -> bool:
         """Whether the volume is known to hold this version."""
-        created, mountpoint = self._volume_facts()
+        changed, mountpoint = self._volume_facts()
         direct = os.path.join(mountpoint, package.name, version, package.binary)
         if os.path.exists(direct):
             return True
         try:
             with open(self._receipt(package, version), encoding="utf-8") as stream:
-                return stream.read() == created
+                return stream.read() == changed
         except OSError:
             return False
 
@@ -100,7 +100,7 @@ class Store:
             if not os.path.exists(staged):
                 release = self._registry.release(package.for_platform(self.architecture()), version)
                 temporary = staged + ".new"
-                download(release, package.member, staged + ".tgz.part", temporary, _Percent(say).told)
+                download(self._registry, release, package.member, temporary, _Percent(say).told)
                 os.replace(temporary, staged)
             self.put(package, version, staged)
             os.unlink(staged)
@@ -108,7 +108,7 @@ class Store:
 
     def put(self, package: Package, version: str, binary: str) -> None:
         """Copy a binary into the volume: there whole or not at all."""
-        created, mountpoint = self._volume_facts()
+        mountpoint = self._volume_facts()[1]
         if self._engine_is_here() and os.access(mountpoint, os.W_OK | os.X_OK):
             folder = os.path.join(mountpoint, package.name, version)
             os.makedirs(folder, mode=0o755, exist_ok=True)
@@ -117,8 +117,10 @@ class Store:
             os.replace(target + ".new", target)
             return
         self._carry(package, version, binary)
+        # Who cannot look into the volume remembers it by its time: another volume of that name has another one.
+        self._volume = None
         with open(self._receipt(package, version), "w", encoding="utf-8") as stream:
-            stream.write(created)
+            stream.write(self._volume_facts()[0])
 
     def _carry(self, package: Package, version: str, binary: str) -> None:
         """Through `docker cp`, for whoever cannot write where the engine keeps its volumes."""
@@ -152,13 +154,13 @@ class Store:
             raise FuelError(f"cannot store the agent: {said[-300:]}", where=VOLUME, code="store_failed")
 
     def _volume_facts(self) -> "tuple[str, str]":
-        """(when it was made, where the engine keeps it); made when it is not there."""
+        """(when its top folder last changed, where the engine keeps it); made when it is not there."""
         if self._volume is None:
             self._docker.call(["volume", "create", "--label", f"{TAG_CACHE}=true", VOLUME], timeout=60)
             shown = "{{.CreatedAt}}\n{{.Mountpoint}}"
             self._volume = self._docker.call(["volume", "inspect", "--format", shown, VOLUME], timeout=60).text
-        created, _, mountpoint = self._volume.partition("\n")
-        return created, mountpoint
+        changed, dummy, mountpoint = self._volume.partition("\n")
+        return changed, mountpoint
 
     def _engine_is_here(self) -> bool:
         shown = self._docker.call(

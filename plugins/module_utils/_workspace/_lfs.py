@@ -31,11 +31,11 @@ def collect_lfs(source: Repository, directory: str) -> List[Dict[str, Any]]:
     listing = git.run("ls-tree", "-r", "-z", "-l", "--full-tree", source.commit).stdout
     small = []
     for listed in listing.split(b"\0"):
-        meta, _, path = listed.partition(b"\t")
+        meta, dummy, path = listed.partition(b"\t")
         parts = meta.split()
         if len(parts) == 4 and parts[1] == b"blob" and parts[0] != b"120000" and int(parts[3]) <= _POINTER_SIZE:
             small.append((parts[2], path))
-    blobs = git.run("cat-file", "--batch", stdin=b"".join(oid + b"\n" for oid, _path in small)).stdout
+    blobs = git.run("cat-file", "--batch", stdin=b"".join(oid + b"\n" for oid, dummy in small)).stdout
     objects = os.path.join(git.text("rev-parse", "--path-format=absolute", "--git-common-dir"), "lfs", "objects")
     entries: List[Dict[str, Any]] = []
     position = 0

@@ -29,13 +29,13 @@ def declared(git: Git, commit: str) -> List[Tuple[str, str, str, str]]:
     found = git.run("config", "--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", pattern, check=False)
     fields: Dict[str, Dict[str, str]] = {}
     for entry in found.stdout.split(b"\0"):
-        key, _, value = os.fsdecode(entry).partition("\n")
+        key, dummy, value = os.fsdecode(entry).partition("\n")
         if value:
             fields.setdefault(key[len("submodule.") : key.rindex(".")], {})[key.rsplit(".", 1)[1]] = value
     links: Dict[str, str] = {}
     for entry in git.run("ls-tree", "-r", "-z", "--full-tree", commit).stdout.split(b"\0"):
         if entry.startswith(b"160000 "):
-            meta, _, path = os.fsdecode(entry).partition("\t")
+            meta, dummy, path = os.fsdecode(entry).partition("\t")
             links[path] = meta.split()[2]
     return [
         (name, entry["path"], entry.get("url", ""), links[entry["path"]])

@@ -189,7 +189,7 @@ def read_survey(text: str, path: str) -> Survey:
     blocks: List[Dict[str, bytes]] = []
     problems: List[str] = []
     for entry in lines:
-        key, _, encoded = entry.partition(" ")
+        key, dummy, encoded = entry.partition(" ")
         try:
             value = base64.b64decode(encoded, validate=True)
         except ValueError:
@@ -219,8 +219,8 @@ def _add(found: Survey, block: Dict[str, bytes], path: str) -> None:
         found.uncommitted.append(f"{letter} {prefix}{name}")
     label = f"{prefix.rstrip('/')}: " if prefix else ""
     for entry in _records(block.get("unpushed", b"")):
-        short, _, rest = entry.partition("\t")
-        ref, _, subject = rest.partition("\t")
+        short, dummy, rest = entry.partition("\t")
+        ref, dummy, subject = rest.partition("\t")
         name = ref.replace("refs/heads/", "", 1).replace("refs/tags/", "tag ", 1)
         name = "detached HEAD" if len(name) >= 40 and not name.strip("0123456789abcdef") else name
         found.unpushed.append(f"{label}{short} {name}: {subject[:120]}")

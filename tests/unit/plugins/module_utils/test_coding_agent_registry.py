@@ -13,6 +13,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from ansible.module_utils.urls import open_url
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent import _registry
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._registry import (
     Registry,
@@ -102,10 +103,9 @@ def _no_waiting(monkeypatch):
 
 
 def fetch(npm, tmp_path, told=None):
-    release = Registry(npm.url).release(PACKAGE, "latest")
-    download(
-        release, "package/claude", str(tmp_path / "part"), str(tmp_path / "claude"), told or (lambda *_numbers: None)
-    )
+    registry = Registry(open_url, npm.url)
+    release = registry.release(PACKAGE, "latest")
+    download(registry, release, "package/claude", str(tmp_path / "claude"), told or (lambda *_numbers: None))
     return (tmp_path / "claude").read_bytes()
 
 
@@ -113,7 +113,7 @@ def test_a_package_is_unpacked_and_verified(npm, tmp_path):
     told = []
     assert fetch(npm, tmp_path, lambda *numbers: told.append(numbers)) == BINARY
     assert os.access(tmp_path / "claude", os.X_OK)
-    assert not (tmp_path / "part").exists()
+    assert not (tmp_path / "claude.part").exists()
     assert told[-1] == (len(npm.tgz), len(npm.tgz))
 
 
@@ -126,15 +126,15 @@ def test_a_broken_download_goes_on_where_it_stopped(npm, tmp_path, ranges):
 
 
 def test_what_an_earlier_run_kept_is_not_fetched_again(npm, tmp_path):
-    (tmp_path / "part").write_bytes(npm.tgz[:2000000])
+    (tmp_path / "claude.part").write_bytes(npm.tgz[:2000000])
     assert fetch(npm, tmp_path) == BINARY
     assert npm.requests[-1] == ("/x.tgz", "bytes=2000000-")
-    (tmp_path / "part").write_bytes(npm.tgz)
+    (tmp_path / "claude.part").write_bytes(npm.tgz)
     assert fetch(npm, tmp_path) == BINARY
 
 
 def test_a_damaged_rest_of_an_earlier_run_is_thrown_away(npm, tmp_path):
-    (tmp_path / "part").write_bytes(b"x" * 1000)
+    (tmp_path / "claude.part").write_bytes(b"x" * 1000)
     assert fetch(npm, tmp_path) == BINARY
 
 
@@ -144,7 +144,7 @@ def test_another_content_than_the_checksum_is_refused(npm, tmp_path):
         fetch(npm, tmp_path)
     assert caught.value.code == "package_damaged"
     assert not (tmp_path / "claude").exists()
-    assert not (tmp_path / "part").exists()
+    assert not (tmp_path / "claude.part").exists()
 
 
 def test_a_package_without_the_binary_is_refused(npm, tmp_path):
@@ -157,7 +157,7 @@ def test_a_package_without_the_binary_is_refused(npm, tmp_path):
 
 def test_a_version_that_is_none(npm):
     with pytest.raises(FuelError, match="has no version 9") as caught:
-        Registry(npm.url).release(PACKAGE, "9.9.9")
+        Registry(open_url, npm.url).release(PACKAGE, "9.9.9")
     assert caught.value.code == "no_such_version"
 
 
@@ -175,25 +175,25 @@ def test_a_version_that_is_none(npm):
 def test_an_answer_that_is_not_what_it_should_be(npm, metadata):
     npm.metadata = metadata
     with pytest.raises((FuelError, UsageError)):
-        Registry(npm.url).release(PACKAGE, "latest")
+        Registry(open_url, npm.url).release(PACKAGE, "latest")
 
 
 def test_nobody_there():
     with pytest.raises(FuelError, match="cannot be reached") as caught:
-        Registry("http://127.0.0.1:9").release(PACKAGE, "latest")
+        Registry(open_url, "http://127.0.0.1:9").release(PACKAGE, "latest")
     assert caught.value.code == "registry_unreachable"
 
 
 def test_which_registry(monkeypatch):
     monkeypatch.delenv("NPM_CONFIG_REGISTRY", raising=False)
     monkeypatch.delenv("npm_config_registry", raising=False)
-    assert Registry().url == "https://registry.npmjs.org"
+    assert Registry(open_url).url == "https://registry.npmjs.org"
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "https://npm.example.com/")
-    assert Registry().url == "https://npm.example.com"
-    assert Registry("http://127.0.0.1:1").url == "http://127.0.0.1:1"
+    assert Registry(open_url).url == "https://npm.example.com"
+    assert Registry(open_url, "http://127.0.0.1:1").url == "http://127.0.0.1:1"
     for bad in ("file:///x", "npm.example.com", "https://a b/", "https:///x"):
         with pytest.raises(UsageError):
-            Registry(bad)
+            Registry(open_url, bad)
 
 
 def test_platforms_names_and_versions():

@@ -99,7 +99,7 @@ def test_many_at_once_do_not_mix(spool):
         'i=0; while [ $i -lt 15 ]; do echo "{\\"session_id\\":\\"s\\"}" | sh -c "$HOOK" hook tool.end; i=$((i+1)); done'
     )
     environment = {**os.environ, "FUEL_CODE_SPOOL": str(spool), "HOOK": HOOK_SCRIPT, "FUEL_CODE_SPOOL_LIMIT": "1000"}
-    running = [subprocess.Popen(["sh", "-c", script], env=environment) for _ in range(4)]
+    running = [subprocess.Popen(["sh", "-c", script], env=environment) for _number in range(4)]
     for process in running:
         assert process.wait() == 0
     found = events(spool)
