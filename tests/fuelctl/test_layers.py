@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fuelctl"
 
 #: For each part, the parts of fuelctl that it may import; `_shared`, `paths` and the version are everybody's.
-EVERYBODYS = {"_shared", "paths", "", "_reserved"}
+EVERYBODYS = {"_shared", "paths", "", "_reserved", "_environ", "_crashpoints"}
 ALLOWED: dict[str, set[str]] = {
     "cli": {
         "client",
@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
         "ssh_config",
         "ssh_include",
         "git",
+        "blueprints",
         "config",
         "cli",
         "__main__",
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "_supervise": set(),
     "_crashpoints": set(),
     "config": set(),
-    "workflows": {"workflows", "environments", "store", "runner", "_crashpoints"},
+    "workflows": {"workflows", "environments", "store", "runner"},
     "serve": {"server", "workflows", "environments", "store", "config"},
 }
 #: Libraries that belong to one part alone.
