@@ -94,6 +94,8 @@ class Store:
         if self.has(package, version):
             return False
         with self.lock(f"{package.name}-{version}"):
+            # Whoever held the lock may have changed it.
+            self._volume = None
             if self.has(package, version):
                 return False
             staged = os.path.join(self._private(), f"{package.name}-{version}")
