@@ -14,8 +14,8 @@ import pytest
 from .ec2 import Ec2Lab, Modules, Run, environment_id
 
 #: Longer than the lab's Describe ever lags here, as `settle` has to be.
-SETTLE = 1.5
-LAG = {"describe_lag_min": 0.3, "describe_lag_max": 0.8, "stale": 0.4}
+SETTLE = 2.0
+LAG = {"describe_lag_min": 0.3, "describe_lag_max": 1.5, "stale": 0.5}
 ROUNDS = 30
 SOAK_ROUNDS = 1000
 SEED = 20260101
@@ -30,12 +30,12 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Modules]:
         yield started
 
 
-def up(modules: Modules, environment: str) -> Run:
-    return modules.up(environment, settle=SETTLE, instance_types=["t3.micro", "t3.small"], spot=True)
+def up(modules: Modules, environment: str, **more: str) -> Run:
+    return modules.up(environment, settle=SETTLE, instance_types=["t3.micro", "t3.small"], spot=True, **more)
 
 
-def down(modules: Modules, environment: str) -> Run:
-    return modules.down(environment, settle=SETTLE)
+def down(modules: Modules, environment: str, **more: str) -> Run:
+    return modules.down(environment, settle=SETTLE, **more)
 
 
 def never_two(modules: Modules, environment: str) -> None:
@@ -64,33 +64,51 @@ def calls_of_a_life(modules: Modules) -> list[tuple[str, str]]:
     return steps
 
 
-def killed_at(modules: Modules, run: Run, action: str, effect: str) -> None:
-    """Kill the run while the lab holds its call, then let the call go on."""
-    waiting = action if effect == "hold" else "after"
-    modules.lab.wait_for(lambda: waiting in modules.lab.ask("GET", "held"))
-    run.kill()
-    modules.lab.ask("POST", "release")
+def killed_at_a_call(modules: Modules, phase: str, action: str, effect: str) -> None:
+    """Kill the run while the lab holds its call, let the call go on, and recover: once by `up`, always by `down`."""
+    environment = environment_id()
+    if phase == "down":
+        up(modules, environment).result()
+    key = f"AKIA{environment[-16:]}"
+    modules.lab.fault(action, effect, times=1, when={"key": key})
+    run = (up if phase == "up" else down)(modules, environment, access_key=key)
+    wanted = {"action": action, "effect": effect, "key": key}
+    modules.lab.wait_for(lambda: wanted in modules.lab.ask("GET", "held"))
+    assert run.kill()
+    modules.lab.ask("POST", "release", {"key": key})
+    if phase == "up" and effect == "hold-after":
+        machine = up(modules, environment).result()["machine"]
+        assert [each["id"] for each in modules.lab.alive(environment)] == [machine["instance_id"]]
+    receipt = down(modules, environment).result()["receipt"]
+    assert receipt["complete"], receipt
+    never_two(modules, environment)
+    nothing_left(modules, environment)
 
 
 def test_killed_right_before_and_right_after_each_call(modules: Modules) -> None:
     """Before: the call still takes effect, with nobody there to read the answer. After: the answer is lost."""
     steps = calls_of_a_life(modules)
     assert {action for _, action in steps} >= {"RunInstances", "DescribeInstances", "TerminateInstances"}
-    for phase, action in steps:
-        for effect in ("hold", "hold-after"):
-            environment = environment_id()
-            if phase == "down":
-                up(modules, environment).result()
-            modules.lab.fault(action, effect, times=1)
-            run = up(modules, environment) if phase == "up" else down(modules, environment)
-            killed_at(modules, run, action, effect)
-            modules.lab.heal()
-            if phase == "up" and effect == "hold-after":
-                machine = up(modules, environment).result()["machine"]
-                assert [each["id"] for each in modules.lab.alive(environment)] == [machine["instance_id"]]
-            assert down(modules, environment).result()["receipt"]["complete"], (phase, action, effect)
-            never_two(modules, environment)
-            nothing_left(modules, environment)
+    cases = [(phase, action, effect) for phase, action in steps for effect in ("hold", "hold-after")]
+    with ThreadPoolExecutor(7) as pool:
+        for case, ended in [(case, pool.submit(killed_at_a_call, modules, *case)) for case in cases]:
+            assert ended.exception() is None, (case, ended.exception())
+
+
+def test_launch_that_takes_effect_while_down_is_looking(modules: Modules) -> None:
+    """The killed run's request is still on its way when `down` sees nothing for the first time."""
+    environment = environment_id()
+    of_up, of_down = f"AKIA{environment[-16:]}", f"ASIA{environment[-16:]}"
+    modules.lab.fault("RunInstances", "hold", times=1, when={"key": of_up})
+    run = up(modules, environment, access_key=of_up)
+    modules.lab.wait_for(lambda: of_up in {each["key"] for each in modules.lab.ask("GET", "held")})
+    assert run.kill()
+    ending = down(modules, environment, access_key=of_down)
+    modules.lab.wait_for(lambda: of_down in {call["key"] for call in modules.lab.calls("DescribeInstances")})
+    modules.lab.ask("POST", "release", {"key": of_up})
+    assert ending.result()["receipt"]["complete"]
+    assert len(modules.lab.instances(environment)) == 1
+    nothing_left(modules, environment)
 
 
 def one_life(modules: Modules, chance: random.Random) -> dict[str, int]:

@@ -40,9 +40,7 @@ def test_launch_is_what_was_asked_for(modules: Modules) -> None:
         "fuel-code:expires-at": "2027-01-01T00:00:00Z",
     }
     asked = next(
-        call["parameters"]
-        for call in modules.lab.calls("RunInstances")
-        if environment in call["parameters"].values()
+        call["parameters"] for call in modules.lab.calls("RunInstances") if environment in call["parameters"].values()
     )
     expected = {
         "InstanceInitiatedShutdownBehavior": "terminate",
@@ -239,10 +237,10 @@ def test_not_found_is_believed_neither_after_launch_nor_after_termination(module
 
 
 def test_down_right_after_a_launch_that_describe_does_not_show(modules: Modules) -> None:
-    modules.lab.configure(describe_lag_min=1.5, describe_lag_max=1.5)
+    modules.lab.configure(describe_lag_min=5, describe_lag_max=5)
     environment = environment_id()
     modules.up(environment, wait_timeout=0).result()
-    done = modules.down(environment, settle=4).result()
+    done = modules.down(environment, settle=8).result()
     assert done["receipt"]["complete"]
     assert len(modules.lab.instances(environment)) == 1
     assert not modules.lab.alive(environment)

@@ -49,7 +49,8 @@ AWS_ERRORS: dict[str, tuple[int, str]] = {
 
 @dataclass
 class Fault:
-    """One rule. `when` compares facts of the call: type, zone, market (`spot`, `on-demand`), or a raw parameter."""
+    """One rule. `when` compares facts of the call: type, zone, market (`spot`, `on-demand`), key (the access key with
+    which it was signed), or a raw parameter."""
 
     service: str
     action: str
@@ -96,10 +97,12 @@ def error_body(service: str, code: str, message: str) -> str:
 
 @dataclass
 class Hold:
-    """A call that waits."""
+    """A call that waits; `key` is the access key with which it was signed."""
 
     number: int
     action: str
+    effect: str
+    key: str
     released: threading.Event
 
 
@@ -131,21 +134,27 @@ class Faults:
                     return rule
         return None
 
-    def hold(self, action: str, seconds: float) -> None:
-        """Wait here until released, at most `seconds`."""
-        hold = Hold(next(self._numbers), action, threading.Event())
+    def hold(self, fault: Fault, action: str, key: str) -> None:
+        """Wait here until released, at most for the fault's `seconds`."""
+        hold = Hold(next(self._numbers), action, fault.effect, key, threading.Event())
         with self._lock:
             self._holds[hold.number] = hold
-        hold.released.wait(seconds)
+        hold.released.wait(fault.seconds)
         with self._lock:
             del self._holds[hold.number]
 
-    def held(self) -> list[str]:
-        """Actions of the calls that wait now."""
+    def held(self) -> list[dict[str, str]]:
+        """The calls that wait now."""
         with self._lock:
-            return [hold.action for hold in self._holds.values() if not hold.released.is_set()]
+            return [
+                {"action": hold.action, "effect": hold.effect, "key": hold.key}
+                for hold in self._holds.values()
+                if not hold.released.is_set()
+            ]
 
-    def release(self) -> None:
+    def release(self, key: str | None) -> None:
+        """Let calls go on: those signed with this key, or all."""
         with self._lock:
             for hold in self._holds.values():
-                hold.released.set()
+                if key in (None, hold.key):
+                    hold.released.set()

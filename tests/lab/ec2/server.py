@@ -52,11 +52,12 @@ class Lab:
     # The AWS API
 
     def _api(self, environ: Environ, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
-        _, region, service = _scope(environ)
+        key, region, service = _scope(environ)
         parameters = dict(parse_qsl(body.decode("utf-8", "replace"))) if service != "s3" else {}
         action = parameters.get("Action") or f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
         call: dict[str, Any] = {
             "at": time.time(),
+            "key": key,
             "service": service,
             "region": region,
             "action": action,
@@ -65,7 +66,7 @@ class Lab:
         }
         with self._recording:
             self._calls.append(call)
-        facts = {**parameters, **self._facts(region, parameters)}
+        facts = {**parameters, **self._facts(region, parameters), "key": key}
         fault = self._faults.take(service, action, facts)
         if fault is not None:
             early = self._before(fault, call, facts, environ, start_response)
@@ -74,7 +75,7 @@ class Lab:
         status, headers, answer = self._ask_moto(environ)
         call["status"] = int(status.split()[0])
         if fault is not None:
-            late = self._after(fault, environ, start_response)
+            late = self._after(fault, call, facts, environ, start_response)
             if late is not None:
                 return late
         start_response(status, headers)
@@ -114,17 +115,19 @@ class Lab:
             call["fault"] = fault.effect
             return _lose(environ, fault, start_response)
         if fault.effect == "hold":
-            self._faults.hold(call["action"], fault.seconds)
+            self._faults.hold(fault, call["action"], facts["key"])
         return None
 
-    def _after(self, fault: Fault, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+    def _after(
+        self, fault: Fault, call: dict[str, Any], facts: dict[str, str], environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
         if fault.effect in ("lost-reset", "lost-stall"):
             return _lose(environ, fault, start_response)
         if fault.effect == "lost-error":
             start_response("500 -", [("Content-Type", "text/xml")])
             return [error_body(fault.service, fault.code, AWS_ERRORS["InternalError"][1]).encode()]
         if fault.effect == "hold-after":
-            self._faults.hold("after", fault.seconds)
+            self._faults.hold(fault, call["action"], facts["key"])
         return None
 
     # The control endpoint
@@ -152,7 +155,7 @@ class Lab:
             case ["GET held"]:
                 return self._faults.held()
             case ["POST release"]:
-                self._faults.release()
+                self._faults.release(data.get("key"))
             case ["PATCH settings"]:
                 self._cloud.settings.update(data)
             case ["POST boots"]:
