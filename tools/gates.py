@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from pathlib import Path
 from collection_tree import CHECKOUT, make_tree, tracked_files
 
 BIN = Path(sys.executable).parent
+ANSIBLE_COLLECTIONS = Path(sysconfig.get_path("purelib")) / "ansible_collections"
 LOGS = CHECKOUT / "build" / "logs"
 #: What ansible-core 2.19 supports on targets.
 TARGET_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
@@ -91,6 +93,8 @@ def collection() -> Iterator[tuple[Path, Path]]:
     """A collection tree for one gate: (the path for ANSIBLE_COLLECTIONS_PATH, the collection's root)."""
     with tempfile.TemporaryDirectory(prefix="fuel-code-tree-") as folder:
         root = make_tree(Path(folder))
+        # What our collection depends on, from the `ansible` package: ansible-test looks nowhere else.
+        (root.parent.parent / "amazon").symlink_to(ANSIBLE_COLLECTIONS / "amazon")
         # ansible-test asks git what belongs to the collection.
         subprocess.run(["git", "init", "-q", str(root)], check=True)
         yield Path(folder), root
