@@ -138,7 +138,7 @@ def test_folder_names_are_plain(text, folder):
 
 def test_fingerprint_moves_with_what_needs_a_new_container_only():
     plain = build().fingerprint()
-    assert build(env={"A": "1"}, secrets_json="{}", expires_at=5).fingerprint() == plain
+    assert build(env={"A": "1"}, secrets_json="{}", expires_at=5, ca_certificates=[CERTIFICATE]).fingerprint() == plain
     changes = [
         {"image": "debian:bookworm"},
         {"ports": [3000]},
