@@ -21,9 +21,9 @@ from .signals import Signals
 from .tree import Folder, Tree
 
 #: Members that are looked at one by one; more of the same kind teach nothing new.
-MAX_MEMBERS = 120
+MAX_MEMBERS = 100
 #: Folders looked at where the root itself has no manifest.
-MAX_NESTED = 150
+MAX_NESTED = 60
 #: Scores up to these are loose sources, and what is only named by its tools.
 WEAK, LOOSE = 30, 19
 

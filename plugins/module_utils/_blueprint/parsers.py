@@ -44,7 +44,16 @@ def json_line(text: str, *keys: str) -> int:
 
 
 def json_object(folder: Folder, name: str, comments: bool = False) -> Dict[str, Any]:
-    """The object in a JSON file; {} (and a trouble) when it holds none."""
+    """The object in a JSON file; {} (and a trouble) when it holds none. Read once, however often it is asked for."""
+    cache: Dict[str, Dict[str, Any]] = folder.tree.cache.setdefault("json", {})
+    path = folder.at(name)
+    known = cache.get(path)
+    if known is None:
+        known = cache[path] = _read_json(folder, name, comments)
+    return known
+
+
+def _read_json(folder: Folder, name: str, comments: bool) -> Dict[str, Any]:
     text = folder.text(name)
     if text is None:
         return {}

@@ -98,8 +98,8 @@ class Tree:
             self.trouble(folder or ".", f"not looked at: more than {MAX_FOLDERS} folders")
             return names, False
         path = self._path(folder)
-        if folder and not self._inside(path):
-            self.trouble(folder, "not followed: it leads out of the directory")
+        # The listing of its parent has refused what leads out of the tree.
+        if folder and self._kind(folder) is not True:
             return names, False
         try:
             with os.scandir(path) as entries:
@@ -231,12 +231,14 @@ def _join(folder: str, name: str) -> str:
 class Folder:
     """One folder of the tree, as a scanner sees it."""
 
-    __slots__ = ("names", "path", "tree")
+    __slots__ = ("chain", "names", "path", "tree")
 
     def __init__(self, tree: Tree, path: str) -> None:
         self.tree = tree
         self.path = path
         self.names = tree.names(path)
+        #: This folder and those above it, once somebody has asked (`scanners.common.upward`).
+        self.chain: Optional[Tuple[Folder, ...]] = None
 
     def at(self, name: str) -> str:
         """Path of `name` (may have slashes) relative to the tree's root."""

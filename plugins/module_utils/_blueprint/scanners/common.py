@@ -142,12 +142,10 @@ def version_file(folder: Folder, name: str, runtime: str, flavour: str = "npm") 
 
 def upward(folder: Folder) -> Tuple[Folder, ...]:
     """`folder` and the folders above it, up to the root of the tree."""
-    chain = [folder]
-    path = folder.path
-    while path:
-        path = path.rpartition("/")[0]
-        chain.append(folder.tree.folder(path))
-    return tuple(chain)
+    if folder.chain is None:
+        parent = folder.tree.folder(folder.path.rpartition("/")[0]) if folder.path else None
+        folder.chain = (folder, *upward(parent)) if parent is not None else (folder,)
+    return folder.chain
 
 
 def shared_versions(folder: Folder, runtime: str, *names: str) -> List[Candidate]:

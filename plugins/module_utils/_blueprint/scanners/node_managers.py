@@ -31,35 +31,10 @@ _ONLY_ALLOW = re.compile(r"only-allow\s+(npm|pnpm|yarn|bun)\b")
 
 def managers(folder: Folder, data: Dict[str, Any], text: str, name: str, runtime: str) -> List[Candidate]:
     """Candidates, the one that counts first; from this folder up to the root of the workspace."""
-    found: List[Candidate] = []
     places = upward(folder)
-    for place in places:
-        if place is folder:
-            manifest, body = data, text
-        elif place.has("package.json"):
-            manifest, body = json_object(place, "package.json"), place.text("package.json") or ""
-        else:
-            manifest, body = {}, ""
-        file = name if place is folder else "package.json"
-        declared = word(manifest.get("packageManager"))
-        manager = declared.split("@", 1)[0]
-        if manager in MANAGERS:
-            found.append(
-                Candidate(manager, at(place, file, json_line(body, "packageManager")), confidence=0.99, raw=declared)
-            )
-        engines = manifest.get("devEngines")
-        tools = engines.get("packageManager") if isinstance(engines, dict) else None
-        for tool in tools if isinstance(tools, list) else [tools]:
-            if isinstance(tool, dict) and tool.get("name") in MANAGERS:
-                line = json_line(body, "devEngines", "packageManager")
-                raw = f"{tool['name']}@{word(tool.get('version'))}" if tool.get("version") else ""
-                found.append(Candidate(tool["name"], at(place, file, line), confidence=0.98, raw=raw))
-    for place in places:
-        for lock, manager, confidence in LOCKS:
-            if lock in place.names and not place.names[lock]:
-                found.append(Candidate(manager, at(place, lock), confidence=confidence, raw=lock))
-        if place.has("pnpm-workspace.yaml"):
-            found.append(Candidate("pnpm", at(place, "pnpm-workspace.yaml", 1), confidence=0.9))
+    own = _declared(folder, name, data, text)
+    found = [*own, *(item for place in places[1:] for item in _above(place)[0])]
+    found += [item for place in places for item in (_locks(place) if place is folder else _above(place)[1])]
     found += _hints(folder, data, text, name)
     if not found:
         note = (
@@ -68,6 +43,50 @@ def managers(folder: Folder, data: Dict[str, Any], text: str, name: str, runtime
             else "no lockfile and no packageManager: the one that Node.js brings"
         )
         found.append(Candidate("bun" if runtime == "bun" else "npm", "default", DEFAULT, 0.6, note=note))
+    return found
+
+
+def _above(place: Folder) -> Tuple[List[Candidate], List[Candidate]]:
+    """(declared, locked) of a folder above: read once for all members below it."""
+    cache: Dict[str, Tuple[List[Candidate], List[Candidate]]] = place.tree.cache.setdefault("managers", {})
+    known = cache.get(place.path)
+    if known is None:
+        declared: List[Candidate] = []
+        if place.has("package.json"):
+            manifest = json_object(place, "package.json")
+            declared = _declared(place, "package.json", manifest, place.text("package.json") or "")
+        known = cache[place.path] = (declared, _locks(place))
+    return known
+
+
+def _declared(place: Folder, file: str, manifest: Dict[str, Any], body: str) -> List[Candidate]:
+    """What `packageManager` and `devEngines` of one manifest say."""
+    found: List[Candidate] = []
+    declared = word(manifest.get("packageManager"))
+    manager = declared.split("@", 1)[0]
+    if manager in MANAGERS:
+        found.append(
+            Candidate(manager, at(place, file, json_line(body, "packageManager")), confidence=0.99, raw=declared)
+        )
+    engines = manifest.get("devEngines")
+    tools = engines.get("packageManager") if isinstance(engines, dict) else None
+    for tool in tools if isinstance(tools, list) else [tools]:
+        if isinstance(tool, dict) and tool.get("name") in MANAGERS:
+            line = json_line(body, "devEngines", "packageManager")
+            raw = f"{tool['name']}@{word(tool.get('version'))}" if tool.get("version") else ""
+            found.append(Candidate(tool["name"], at(place, file, line), confidence=0.98, raw=raw))
+    return found
+
+
+def _locks(place: Folder) -> List[Candidate]:
+    """What the lockfiles of one folder say."""
+    found = [
+        Candidate(manager, at(place, lock), confidence=confidence, raw=lock)
+        for lock, manager, confidence in LOCKS
+        if place.names.get(lock) is False
+    ]
+    if place.names.get("pnpm-workspace.yaml") is False:
+        found.append(Candidate("pnpm", at(place, "pnpm-workspace.yaml"), confidence=0.9))
     return found
 
 

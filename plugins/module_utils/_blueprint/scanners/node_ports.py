@@ -57,8 +57,11 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
         if config:
             finding.ports.append(config)
     library = key in NODE_LIBRARIES
-    if not finding.ports and (
-        library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify")
+    starts = any(script in scripts for script in ("start", "dev", "serve", "start:dev"))
+    if (
+        not finding.ports
+        and (library or starts)
+        and (library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify"))
     ):
         listening = _listening(folder, scripts, manifest.data)
         if listening:
