@@ -4,7 +4,7 @@
 Each line of standard input is `{"arguments": {...}, "output": path, "unset": [names of variables]}`; the answer is the
 child's pid. Starting Python,
 Ansible and boto3 takes longer than all that ec2_machine does, so that a kill at a random moment would mostly hit an
-import. The children run the module itself, nothing of it is replaced.
+import. The children run the module itself, as it is.
 """
 
 from __future__ import annotations
@@ -37,7 +37,13 @@ def main() -> None:
     sys.path.insert(0, sys.argv[1])
     import boto3
     from ansible_collections.fuel_code.remote.plugins.modules import ec2_machine
+    from botocore.loaders import JSONFileLoader
 
+    # AWS's descriptions of its services are read once, here, and not by every child.
+    read_file, files = JSONFileLoader.load_file, {}
+    JSONFileLoader.load_file = lambda self, path: (
+        files[path] if path in files else files.setdefault(path, read_file(self, path))
+    )
     boto3.client("ec2", region_name="us-east-1")
     # Nobody asks how a child ended by waiting for it: the output says.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
