@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from blueprint_page import blueprint_page, schema_file
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 NOTE = "`make docs` writes this page."
 
@@ -86,6 +88,8 @@ PAGES = {
     "docs/user/cli.md": cli_page,
     "docs/developer/api.md": api_page,
     "docs/developer/openapi.json": openapi_document,
+    "docs/user/blueprint.md": blueprint_page,
+    "docs/env.schema.json": schema_file,
 }
 
 
