@@ -156,6 +156,8 @@ def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
     """What would be lost, and the two ways on."""
     lines = [f"{name} was not ended: work in it would be lost."]
     work = refused.get("work") or {}
+    if work.get("unknown"):
+        lines.append(f"  its work cannot be looked at: {clean(work['unknown'])}")
     titles = {"uncommitted": "not committed", "unpushed": "committed, but nowhere else", "stashes": "stashed"}
     for key, title in titles.items():
         items = work.get(key) or []
