@@ -126,7 +126,9 @@ class Store:
 
     def _carry(self, package: Package, version: str, binary: str) -> None:
         """Through `docker cp`, for whoever cannot write where the engine keeps its volumes."""
-        self._docker.call(["import", "-", _CARRIER_IMAGE], stdin=bytes(1024))
+        if not self._docker.inspect([_CARRIER_IMAGE], kind="image"):
+            label = f'LABEL "{TAG_CACHE}"="true"'
+            self._docker.call(["import", "--change", label, "-", _CARRIER_IMAGE], stdin=bytes(1024))
         # What a killed run left; only one of us is here at a time.
         for old in self._docker.call(["ps", "--all", "--quiet", "--filter", f"label={_CARRIER_LABEL}"]).text.split():
             self._docker.call(["rm", "--force", "--", old], check=False)
