@@ -12,6 +12,7 @@ The CLI knows about contexts, DOCKER_HOST, ssh:// and TLS, so nothing here has t
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -69,8 +70,8 @@ def run_command(args: List[str], stdin: Optional[bytes], timeout: Optional[float
 Follow = Callable[[List[str], bytes, Callable[[str], None]], Completed]
 
 
-#: The engine's builder shows what goes to stderr in red.
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+#: What builders add to a line: the old one red colour for stderr, BuildKit step and time.
+_ADDED = re.compile(r"\x1b\[[0-9;]*m|^#\d+ \d+\.\d+ ")
 
 
 def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]) -> Completed:
@@ -80,12 +81,16 @@ def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]
         # From a file: a pipe would block both sides once the command writes more than it reads.
         given.write(stdin)
         given.seek(0)
-        with subprocess.Popen(args, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        # A builder that somebody made the current one sees neither the engine's images nor puts its own there.
+        environment = {**os.environ, "BUILDX_BUILDER": "default"}
+        with subprocess.Popen(
+            args, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        ) as process:
             if process.stdout is not None:
                 for raw in process.stdout:
                     kept += raw
                     del kept[: -64 * 1024]
-                    on_line(_COLOUR.sub("", raw.decode("utf-8", "replace")).rstrip())
+                    on_line(_ADDED.sub("", raw.decode("utf-8", "replace")).rstrip())
     return Completed(list(args), process.returncode, bytes(kept), bytes(kept))
 
 
