@@ -20,7 +20,7 @@ HEAD = """\
 # detected: {marks}
 """
 
-_SAFE = re.compile(r"[A-Za-z/_][A-Za-z0-9 ._/@+:=-]*", re.ASCII)
+_SAFE = re.compile(r"[A-Za-z/_.][A-Za-z0-9 ._/@+:=&,~'()-]*", re.ASCII)
 #: Words that YAML 1.1 readers take for something else than text.
 _RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
 _COLUMN = 40
@@ -49,30 +49,24 @@ def emit(value: Any, indent: int, path: str, sources: Dict[str, str], lines: Lis
     if isinstance(value, dict) and value:
         if head != "-":
             lines.append(_line(f"{pad}{head}", source))
-        first = True
-        for key, element in value.items():
-            inner = indent + 2
-            emit(element, inner, f"{path}.{key}" if path else str(key), sources, lines, head=f"{scalar(key)}:")
-            if head == "-" and first:
-                # The first key of a list's mapping stands beside the dash.
-                index = _first_new(lines, inner)
-                lines[index] = f"{pad}- {lines[index][inner:]}"
-            first = False
+        for number, (key, element) in enumerate(value.items()):
+            inner = f"{path}.{key}" if path else str(key)
+            begin = len(lines)
+            # The first key of a list's mapping stands beside the dash, and carries the mapping's source.
+            told = (
+                {**sources, inner: source}
+                if head == "-" and not number and source and inner not in sources
+                else sources
+            )
+            emit(element, indent + 2, inner, told, lines, head=f"{scalar(key)}:")
+            if head == "-" and not number:
+                lines[begin] = f"{pad}- {lines[begin][indent + 2 :]}"
     elif isinstance(value, list) and value:
         lines.append(_line(f"{pad}{head}", source))
         for index, element in enumerate(value):
             emit(element, indent + 2, f"{path}[{index}]", sources, lines, head="-")
     else:
         lines.append(_line(f"{pad}{head} {scalar(value)}", source))
-
-
-def _first_new(lines: List[str], indent: int) -> int:
-    pad = " " * indent
-    for index in range(len(lines) - 1, -1, -1):
-        line = lines[index]
-        if line.startswith(pad) and not line.startswith(pad + " ") and not line[indent:].startswith("- "):
-            return index
-    return len(lines) - 1
 
 
 def compact(data: Dict[str, Any]) -> Dict[str, Any]:

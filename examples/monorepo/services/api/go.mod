@@ -1,0 +1,3 @@
+module example.invalid/monorepo/api
+
+go 1.23
