@@ -7,8 +7,9 @@ import logging
 from typing import Any
 
 from fuelctl._shared._errors import FuelError
-from fuelctl.environments.states import Operation
+from fuelctl.environments.states import Operation, Status
 from fuelctl.runner import RunResult
+from fuelctl.store import environments
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.secrets import CALLBACK_TOKEN
 from fuelctl.workflows import source
@@ -32,7 +33,16 @@ def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
             return "ready"
         return _give_up(run, outcome["failure"])
     except FencedOffError:
+        _forget_source(plant, environment_id)
         return "superseded"
+
+
+def _forget_source(plant: Plant, environment_id: str) -> None:
+    """A run that was killed between its last word and its cleaning up is superseded, and cleans up all the same."""
+    with plant.core.database.read() as session:
+        row = environments.get(session, environment_id)
+    if row is not None and row.operation_id is None and row.status != Status.PROVISIONING:
+        source.remove(environment_id)
 
 
 def _prepared(run: Run, environment_id: str) -> dict[str, Any]:
