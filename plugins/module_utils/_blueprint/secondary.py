@@ -34,6 +34,9 @@ INSTALL: Dict[str, Tuple[str, str]] = {
     "haskell": ("ghc", "ghc cabal-install"),
     "cpp": ("", "build-essential cmake"),
 }
+MISE = "curl -fsSL https://mise.run | sh && ~/.local/bin/mise use --global "
+#: A login shell finds what is linked there, whatever its profile says.
+REACH = " && sudo ln -sf ~/.local/share/mise/shims/* /usr/local/bin/"
 #: Languages that the full Debian images of others bring already in a version that does.
 _BROUGHT = {"cpp"}
 
@@ -45,13 +48,9 @@ def secondary_setup(runtimes: List[Tuple[Finding, str]], image: str) -> List[Can
         tool, packages = INSTALL.get(finding.runtime, ("", ""))
         if finding.runtime in _BROUGHT or f"/{finding.runtime}:" in image:
             continue
-        mise = (
-            f"curl -fsSL https://mise.run | sh && ~/.local/bin/mise use --global {tool}@{version or 'latest'}"
-            if tool
-            else ""
-        )
-        apt = f"sudo apt-get update && sudo apt-get install --yes {packages}" if packages else ""
-        both = f"{{ {mise}; }} || {{ {apt}; }}" if mise and apt else mise or apt
+        mise = f"{MISE}{tool}@{version or 'latest'}{REACH}" if tool else ""
+        apt = f"{{ sudo apt-get update && sudo apt-get install --yes {packages}; }}" if packages else ""
+        both = " || ".join(part for part in (mise, apt) if part)
         if both:
             note = f"brings {finding.runtime}, which the image does not have"
             commands.append(Candidate(both, finding.source, confidence=0.6, note=note))

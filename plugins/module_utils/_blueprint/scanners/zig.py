@@ -12,6 +12,7 @@ from typing import Optional
 
 from ..findings import Candidate, Finding
 from ..parsers import at, line_at
+from ..secondary import MISE, REACH
 from ..tree import Folder
 from ..versions import candidate
 from .common import shared_versions
@@ -35,7 +36,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     version = finding.versions[0].value if finding.versions else "latest"
     finding.setup += [
         Candidate(
-            f"curl -fsSL https://mise.run | sh && ~/.local/bin/mise use --global zig@{version}",
+            f"{MISE}zig@{version}{REACH}",
             at(folder, name),
             confidence=0.6,
             note="there is no official image",
