@@ -62,13 +62,13 @@ def fuelctl(*arguments: str) -> int:
     return subprocess.run([str(FUELCTL), *arguments], check=False).returncode
 
 
-def running_environment() -> dict[str, Any] | None:
-    """The demo's environment when one is there to be entered."""
+def environment_of_before() -> dict[str, Any] | None:
+    """The demo's environment when an earlier run left one that lives or is on its way."""
     listed = subprocess.run([str(FUELCTL), "ls", "--json"], check=False, stdout=subprocess.PIPE, text=True)
     if listed.returncode != 0:
         raise SystemExit(f"demo: fuelctl ls failed: {listed.stdout.strip()}\ndemo: fuelctl doctor may say why")
     for environment in json.loads(listed.stdout)["environments"]:
-        if environment["name"] == NAME and environment["status"] in LIVE:
+        if environment["name"] == NAME:
             return dict(environment)
     return None
 
@@ -81,10 +81,14 @@ def inside(title: str, *command: str) -> int:
 def main() -> int:
     started = time.monotonic()
     prepare_repository()
-    environment = running_environment()
-    if environment is not None:
+    environment = environment_of_before()
+    if environment is not None and environment["status"] in LIVE:
         status, since = environment["status"], environment["ready_at"]
         say(f"reusing the environment {NAME} ({environment['id']}): {status}, ready since {since}")
+    elif environment is not None and environment["status"] == "provisioning":
+        say(f"an earlier run is under way: $ fuelctl up --attach {NAME}")
+        if code := fuelctl("up", "--attach", NAME):
+            return code
     else:
         say(f"$ fuelctl up {REPOSITORY.relative_to(CHECKOUT)} --name {NAME} --yes")
         if code := fuelctl("up", str(REPOSITORY), "--name", NAME, "--yes"):
