@@ -12,7 +12,7 @@ import pytest
 
 from fuelctl import client as client_module
 from fuelctl.client import ApiError, Client, ServerUnreachableError
-from tests.fuelctl.wire import Answer, HangUp, Request, serving
+from tests.fuelctl.wire import Answer, HangUpError, Request, serving
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_reply_lost_after_create_is_repeated_with_the_same_key(path: Path) -> 
         request.body()
         keys.append(request.headers["idempotency-key"])
         if len(keys) == 1:
-            raise HangUp
+            raise HangUpError
         return 202, {"id": "x"}
 
     with serving(path, route):
@@ -122,7 +122,7 @@ def test_a_reply_lost_after_create_is_repeated_with_the_same_key(path: Path) -> 
 
 def test_the_key_is_asked_for_once_even_when_the_reply_is_lost(path: Path) -> None:
     def route(request: Request) -> Answer:
-        raise HangUp
+        raise HangUpError
 
     with serving(path, route) as seen, pytest.raises(ServerUnreachableError):
         make(path).ssh_key("01")
@@ -147,7 +147,7 @@ class Store:
                 return 409, {"detail": "wrong", "code": "wrong_offset", "details": {"received": len(self.received)}}
             if mishap.startswith("break"):
                 self.received += request.body(int(mishap.removeprefix("break")))
-                raise HangUp
+                raise HangUpError
             self.received += request.body()
         return 200, {"received": len(self.received), "size": self.size, "complete": len(self.received) == self.size}
 
