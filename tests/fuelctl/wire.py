@@ -33,7 +33,7 @@ class Request:
         return json.loads(self.body())
 
 
-class HangUp(Exception):
+class HangUpError(Exception):
     """Raised by a route: close the connection without an answer."""
 
 
@@ -62,7 +62,7 @@ def serving(path: Path, route: Route) -> Iterator[list[Request]]:
             seen.append(request)
             try:
                 status, document = route(request)
-            except HangUp:
+            except HangUpError:
                 self.close_connection = True
                 return
             content = document if isinstance(document, bytes) else json.dumps(document).encode()
