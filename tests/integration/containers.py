@@ -68,6 +68,11 @@ def fastest(action: Callable[[], object], tries: int = 5) -> float:
     return min(seconds)
 
 
+def one_exec(box: Box) -> float:
+    """Seconds of the cheapest call into a container: the measure on a machine that has other things to do."""
+    return fastest(lambda: box.sh("true"))
+
+
 def play(tasks: list[dict[str, Any]], tmp_path: Path) -> list[dict[str, Any]]:
     """Run tasks in one playbook on this machine; the results of all of them."""
     tree = tmp_path / "collections" / "ansible_collections" / "fuel_code"

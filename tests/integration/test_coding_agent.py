@@ -27,7 +27,7 @@ from fuelctl._shared._docker import Docker
 from fuelctl._shared._errors import FuelError
 from fuelctl._shared._spool import read_spool
 from fuelctl._shared._workspace._container import Container
-from tests.integration.containers import USER, Box, box, fastest, play
+from tests.integration.containers import USER, Box, box, fastest, one_exec, play
 from tests.lab.messages_api import SENTENCE, Api, messages_api
 
 pytestmark = pytest.mark.docker
@@ -163,7 +163,7 @@ def test_a_repeat_is_quick_and_keeps_what_was_changed_inside(cache: Path, contai
     present(cache, container, settings={"model": "opus"})
     container.sh("cd ~/.claude && sed -i 's/opus/sonnet/' settings.json && cp settings.json /tmp/before")
     assert present(cache, container, settings={"model": "opus"})["changed"] is False
-    assert fastest(lambda: present(cache, container, settings={"model": "opus"})) < 0.5
+    assert fastest(lambda: present(cache, container, settings={"model": "opus"})) < max(0.5, 8 * one_exec(container))
     assert container.sh("cmp ~/.claude/settings.json /tmp/before && echo same") == "same"
     # What was broken is repaired.
     container.sh("rm /usr/local/bin/claude", user="0")

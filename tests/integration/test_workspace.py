@@ -19,7 +19,7 @@ import pytest
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._workspace._container import Container
 from fuelctl._shared._workspace._present import Wanted, Workspace
-from tests.integration.containers import CHECKOUT, USER, Box, box, fastest, play
+from tests.integration.containers import CHECKOUT, USER, Box, box, fastest, one_exec, play
 
 pytestmark = pytest.mark.docker
 PATH = "/workspaces/app"
@@ -127,7 +127,7 @@ class TestPresent:
         (repository / "three").write_text("changed at home\n")
         git(repository, "commit", "-qam", "second")
         result = present(container, repository)
-        assert fastest(lambda: present(container, repository)) < 0.7
+        assert fastest(lambda: present(container, repository)) < max(0.7, 8 * one_exec(container))
         assert result["changed"] is False
         assert result["steps"][0]["state"] == "reused"
         assert result["workspace"]["branch"] == "topic"
