@@ -11,6 +11,9 @@ export PYTHON
 VENV := .venv/bin
 GATES := $(VENV)/python tools/gates.py
 PYTEST := $(VENV)/python -m pytest
+# What fuelctl calls, and what its tests call besides.
+PROGRAMS := git=git ssh=openssh-client
+TEST_PROGRAMS := curl=curl rsync=rsync sshd=openssh-server
 # What tests, demo and benchmarks start from.
 IMAGES := debian:bookworm node:22-bookworm python:3.11-bookworm
 
@@ -63,9 +66,11 @@ clean: ## everything that can be made again, but .venv
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0r rm -rf
 
 _run:
+	@tools/programs.sh $(PROGRAMS)
 	@tools/venv.sh run
 
 _dev:
+	@tools/programs.sh $(PROGRAMS) $(TEST_PROGRAMS)
 	@tools/venv.sh dev
 
 _docker:
