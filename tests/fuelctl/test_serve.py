@@ -4,22 +4,20 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import gc
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from simple_websocket import Client as WebSocket
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import Request, TextMessage
 
 from fuelctl import _crashpoints, _supervise, paths, serve_start
 from fuelctl._shared._errors import FuelError
@@ -193,40 +191,29 @@ def test_websocket_replays_from_a_cursor_and_follows(server: Server) -> None:
     made = server.up()
     server.wait(made, "ready")
     stored = server.client.events(made, after=0)["events"]
-    raw = socket.socket(socket.AF_UNIX)
-    raw.connect(str(paths.server_socket()))
-    # simple-websocket speaks TCP only: a relay of one connection.
-    with socket.create_server(("127.0.0.1", 0)) as relay:
-
-        def carry() -> None:
-            peer, _ = relay.accept()
-            with peer, raw:
-                back = threading.Thread(target=_pump, args=(raw, peer))
-                back.start()
-                _pump(peer, raw)
-                back.join(10)
-
-        carrier = threading.Thread(target=carry)
-        carrier.start()
-        port = relay.getsockname()[1]
-        follower = WebSocket.connect(f"ws://127.0.0.1:{port}/api/ws?environment={made}&after={stored[0]['seq']}")
-        try:
-            replayed = [json.loads(follower.receive(timeout=10)) for _ in stored[1:]]
-            assert replayed == stored[1:]
-            server.client.terminate(made, discard=True)
-            live = json.loads(follower.receive(timeout=10))
-            assert (live["type"], live["seq"] > stored[-1]["seq"]) == ("remote.terminate.start", True)
-        finally:
-            follower.close()
-            carrier.join(10)
-            gc.collect()
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(10)
+        raw.connect(str(paths.server_socket()))
+        peer = WSConnection(ConnectionType.CLIENT)
+        target = f"/api/ws?environment={made}&after={stored[0]['seq']}"
+        raw.sendall(peer.send(Request(host="localhost", target=target)))
+        told = _messages(raw, peer)
+        assert [next(told) for _ in stored[1:]] == stored[1:]
+        server.client.terminate(made, discard=True)
+        live = next(told)
+        assert (live["type"], live["seq"] > stored[-1]["seq"]) == ("remote.terminate.start", True)
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while content := source.recv(65536):
-            target.sendall(content)
-        target.shutdown(socket.SHUT_WR)
+def _messages(raw: socket.socket, peer: WSConnection) -> Iterator[dict[str, Any]]:
+    text = ""
+    while content := raw.recv(65536):
+        peer.receive_data(content)
+        for event in peer.events():
+            if isinstance(event, TextMessage):
+                text += event.data
+                if event.message_finished:
+                    yield json.loads(text)
+                    text = ""
 
 
 def test_a_worker_killed_while_a_playbook_runs_leaves_nothing_and_its_work_goes_on(server: Server) -> None:
