@@ -27,7 +27,7 @@ AMI = "ami-12c6146b"
 
 
 def environment_id() -> str:
-    return "01" + "".join(secrets.choice(CROCKFORD) for _ in range(24))
+    return "01" + "".join(secrets.choice(CROCKFORD) for _each in range(24))
 
 
 class Run:

@@ -88,7 +88,7 @@ def killed_at_a_call(modules: Modules, phase: str, action: str, effect: str) -> 
 def test_killed_right_before_and_right_after_each_call(modules: Modules) -> None:
     """Before: the call still takes effect, with nobody there to read the answer. After: the answer is lost."""
     steps = calls_of_a_life(modules)
-    assert {action for _, action in steps} >= {"RunInstances", "DescribeInstances", "TerminateInstances"}
+    assert {action for _phase, action in steps} >= {"RunInstances", "DescribeInstances", "TerminateInstances"}
     cases = [(phase, action, effect) for phase, action in steps for effect in ("hold", "hold-after")]
     with ThreadPoolExecutor(7) as pool:
         for case, ended in [(case, pool.submit(killed_at_a_call, modules, *case)) for case in cases]:
@@ -115,7 +115,7 @@ def one_life(modules: Modules, chance: random.Random) -> dict[str, int]:
     """Up, killed at a random moment up to twice; then either up again and down, or down at once; down killed too."""
     environment = environment_id()
     counts = Counter[str]()
-    for _ in range(chance.choice((1, 2))):
+    for _kill in range(chance.choice((1, 2))):
         run = up(modules, environment)
         time.sleep(chance.uniform(0.0, 1.2))
         counts["kills of up"] += run.kill()

@@ -86,7 +86,7 @@ def test_receipt_names_all_that_the_instance_had(modules: Modules) -> None:
 def test_ten_at_once_make_one_machine(modules: Modules) -> None:
     modules.lab.configure(describe_lag_min=0.5, describe_lag_max=1.5)
     environment = environment_id()
-    runs = [modules.up(environment) for _ in range(10)]
+    runs = [modules.up(environment) for _each in range(10)]
     assert len({run.result()["machine"]["instance_id"] for run in runs}) == 1
     assert len(modules.lab.instances(environment)) == 1
 
@@ -105,7 +105,7 @@ def test_other_parameters_and_order_find_the_same_machine(modules: Modules) -> N
 def test_dead_token_moves_the_attempt(modules: Modules) -> None:
     environment = environment_id()
     attempts = []
-    for _ in range(3):
+    for _each in range(3):
         attempts.append(modules.up(environment).result()["machine"]["attempt"])
         assert modules.down(environment).result()["receipt"]["complete"]
     assert attempts == [1, 2, 3]
@@ -247,7 +247,7 @@ def test_down_right_after_a_launch_that_describe_does_not_show(modules: Modules)
 
 
 def test_many_end_in_one_call(modules: Modules) -> None:
-    environments = [environment_id() for _ in range(12)]
+    environments = [environment_id() for _each in range(12)]
     for run in [modules.up(each) for each in environments]:
         run.result()
     modules.lab.ask("DELETE", "calls")

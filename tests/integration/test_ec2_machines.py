@@ -66,7 +66,7 @@ class Keys:
 
     def ssh_until(self, address: str, *command: str) -> str:
         """sshd answers before cloud-init has let the key in."""
-        for _ in range(60):
+        for _each in range(60):
             done = self.ssh(address, *command)
             if done.returncode == 0:
                 return done.stdout

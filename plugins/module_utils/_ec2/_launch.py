@@ -253,9 +253,9 @@ def _refused_since(plan: Plan, error: ApiError) -> FuelError:
 
 def _no_candidate(refused: List[Tuple[Candidate, ApiError]]) -> FuelError:
     """One line for all refusals: the quota's when there is one, for that can be changed; otherwise the last."""
-    quota = [error for _, error in refused if error.code in _refusals.QUOTA]
-    told = _refusals.explain((quota or [error for _, error in refused])[-1])
-    tried = ", ".join(str(candidate) for candidate, _ in refused)
+    quota = [error for _candidate, error in refused if error.code in _refusals.QUOTA]
+    told = _refusals.explain((quota or [error for _candidate, error in refused])[-1])
+    tried = ", ".join(str(candidate) for candidate, _error in refused)
     return FuelError(
         told.message,
         hint=told.hint,

@@ -92,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings()
     try:
-        settings.update({name: float(value) for name, _, value in (each.partition("=") for each in options.set)})
+        settings.update({name: float(value) for name, _equals, value in (each.partition("=") for each in options.set)})
     except ValueError as error:
         parser.error(str(error))
     logging.basicConfig(level=logging.ERROR)

@@ -234,7 +234,7 @@ class Cloud:
             eni.delete_on_termination = True
             eni.add_tags(tags.get("network-interface", {}))
         self._owners.update({eni.id: instance.id for eni in instance.nics.values()})
-        self._owners.update({device.volume_id: instance.id for _, device in instance.get_block_device_mapping})
+        self._owners.update({device.volume_id: instance.id for _name, device in instance.get_block_device_mapping})
         number = self._number()
         if self._fleet is None or number is None:
             return

@@ -18,7 +18,7 @@ def main() -> None:
     lab, folder = sys.argv[1:]
     sys.stdin.buffer.read()
     quiet = 0
-    for _ in range(60):
+    for _round in range(60):
         # A `docker run` that was under way when the lab died may still put one there.
         quiet = 0 if remove_all(LABEL, lab) else quiet + 1
         if quiet == 3:

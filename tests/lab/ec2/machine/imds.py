@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The instance metadata service (IMDSv2) of the lab's machines, on 169.254.169.254:80 of their network.
 
@@ -78,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def lookup(instance: dict[str, Any], path: str) -> bytes | None:
     """What `path` (`/<version>/meta-data/...`, `/user-data`, `/dynamic/...`) holds; None when there is nothing."""
-    _, _, inside = path.lstrip("/").partition("/")
+    inside = path.lstrip("/").partition("/")[2]
     parts = [part for part in inside.split("/") if part]
     if parts == ["user-data"]:
         text = instance["user_data"]

@@ -162,7 +162,7 @@ def test_instance_that_shows_late_is_ended():
     ended = aws.down()
     assert ended.changed
     assert ended.complete
-    assert [names for _, names in aws.terminated] == [["i-1"]]
+    assert [names for _at, names in aws.terminated] == [["i-1"]]
 
 
 def test_live_instance_needs_no_settling():
@@ -181,7 +181,7 @@ def test_stale_sight_of_a_dead_instance_settles_nothing():
 
     aws = Aws(shown, previous="terminated")
     assert aws.down().complete
-    assert ["i-2"] in [names for _, names in aws.terminated]
+    assert ["i-2"] in [names for _at, names in aws.terminated]
 
 
 def test_stale_running_is_asked_again_and_then_reported():
