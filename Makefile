@@ -13,7 +13,7 @@ GATES := $(VENV)/python tools/gates.py
 PYTEST := $(VENV)/python -m pytest
 # What fuelctl calls, and what its tests call besides.
 PROGRAMS := git=git ssh=openssh-client
-TEST_PROGRAMS := curl=curl rsync=rsync sshd=openssh-server
+TEST_PROGRAMS := curl=curl rsync=rsync
 # What tests, demo and benchmarks start from.
 IMAGES := debian:bookworm node:22-bookworm python:3.11-bookworm
 
