@@ -17,7 +17,7 @@ TEST_PROGRAMS := curl=curl rsync=rsync
 # What tests, demo and benchmarks start from.
 IMAGES := debian:bookworm node:22-bookworm python:3.11-bookworm
 
-.PHONY: help setup demo test soak lint types sanity units molecule pytest bench docs build clean \
+.PHONY: help setup demo test soak lint types sanity units molecule pytest bench lab docs build clean \
 	_run _dev _docker _images _demo_image
 
 help: ## this list
@@ -54,6 +54,9 @@ pytest: _dev _docker _images ## all Python tests; ARGS="tests/unit -k name" pick
 
 bench: _dev _docker _images ## measured against peers: build/bench.json, docs/benchmarks.md
 	@$(VENV)/python tests/bench/run.py
+
+lab: _dev _docker ## a local EC2 with real machines behind it, until Ctrl-C (docs/developer/lab.md)
+	@$(VENV)/python -m tests.lab.ec2
 
 docs: _dev ## the generated reference pages
 	@$(VENV)/python tools/docs.py
