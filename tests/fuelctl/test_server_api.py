@@ -225,8 +225,10 @@ def test_a_taken_name_is_a_conflict_and_an_ambiguous_prefix_lists(http: FlaskCli
     assert {item["id"] for item in document["details"]["candidates"]} == {first["id"], second["id"]}
 
 
-def test_lists(http: FlaskClient, core: Core) -> None:
-    first, second = make(http), make(http, owner="other")
+def test_lists(http: FlaskClient, core: Core, clock: HandClock) -> None:
+    first = make(http)
+    clock.pass_(1)
+    second = make(http, owner="other")
     with core.write() as session:
         environments.change(session, first["id"], status="terminated", ended_at=1.0)
 
