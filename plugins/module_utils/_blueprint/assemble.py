@@ -237,6 +237,9 @@ class _Assembly:
                     commands.append(_inside(finding.folder, candidate, seen))
             if not any(finding.setup for finding in self.findings):
                 commands += self.signals.setup_target()
+        if runtimes and runtimes[0][0].runtime != "python":
+            # Debian's own Python keeps packages out of its folders.
+            commands = [_beside_debian(candidate) for candidate in commands]
         unique_commands: Dict[str, Candidate] = {}
         for candidate in commands:
             unique_commands.setdefault(candidate.value, candidate)
@@ -269,6 +272,13 @@ def _inside(folder: str, candidate: Candidate, seen: Dict[Tuple[str, str], None]
     if not folder or _SYSTEM_WIDE.match(candidate.value):
         return candidate
     command = f"cd {shlex.quote(folder)} && {candidate.value}"
+    return Candidate(command, candidate.source, candidate.kind, candidate.confidence, candidate.raw, candidate.note)
+
+
+def _beside_debian(candidate: Candidate) -> Candidate:
+    command = candidate.value.replace(
+        "sudo pip install --root-user-action=ignore", "pip install --user --break-system-packages"
+    )
     return Candidate(command, candidate.source, candidate.kind, candidate.confidence, candidate.raw, candidate.note)
 
 

@@ -43,6 +43,11 @@ def detect(directory: str) -> Detection:
     findings += _members(tree, findings, signals)
     if not any(_real(finding) for finding in findings):
         findings += _nested(tree, findings)
+    if not findings:
+        # Nothing but sources, and those in a folder of their own.
+        findings += [
+            item for name in ("src", "app", "lib") if root.has_folder(name) for item in _scan(tree.folder(name))
+        ]
     findings += _named_only(root, findings, signals)
     findings.sort(key=lambda finding: _rank(finding, rooted))
     blueprint, fields, conflicts, warnings = assemble(tree, findings, signals)
@@ -62,6 +67,8 @@ def _scan(folder: Folder) -> List[Finding]:
     wanted: Dict[str, None] = {}
     for name, is_folder in folder.names.items():
         if is_folder:
+            if name.endswith(".xcodeproj"):
+                wanted["swift"] = None
             continue
         kind = TRIGGERS.get(name)
         if kind is None:

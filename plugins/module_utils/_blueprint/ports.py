@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, Optional
+from typing import List, Optional, Pattern, Sequence, Tuple
 
 _FLAGS = (
     # `-p 3000` is a port for servers, but not for mkdir: callers hand over start commands only.
@@ -48,3 +48,18 @@ def valid(text: str) -> Optional[int]:
 def unique(numbers: List[int]) -> List[int]:
     """Each number once, in the order of its first place."""
     return list(dict.fromkeys(numbers))
+
+
+#: Ports of databases and the like: where a source names one, it is a client's.
+CLIENT_PORTS = frozenset((1433, 1521, 2181, 3306, 5432, 5672, 6379, 9042, 9092, 9200, 11211, 27017))
+
+
+def in_source(text: str, patterns: Sequence[Pattern[str]]) -> Optional[Tuple[int, int]]:
+    """(port, position) of the first pattern that finds one that is no client's."""
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            group = next((index for index, value in enumerate(match.groups(), 1) if value), 0)
+            port = valid(match.group(group)) if group else None
+            if port and port not in CLIENT_PORTS:
+                return port, match.start(group)
+    return None

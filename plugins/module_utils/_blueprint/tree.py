@@ -184,6 +184,8 @@ class Tree:
             self.trouble(relative, "skipped: it holds NUL bytes", raw.count(b"\n", 0, raw.index(b"\0")) + 1)
             return None
         else:
+            if raw[:3] == b"\xef\xbb\xbf":
+                self.trouble(relative, "it begins with a byte order mark: read without it", 1)
             try:
                 text = raw.decode("utf-8-sig")
             except UnicodeDecodeError as error:

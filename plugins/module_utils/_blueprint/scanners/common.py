@@ -61,6 +61,8 @@ def clean(runtime: str, text: str) -> str:
     if runtime == "python" and text.startswith(("pypy", "graalpy")):
         spoken = re.match(r"\D+?-?(\d+\.\d+)", text)
         return spoken.group(1) if spoken else text
+    if runtime == "python" and text.endswith("-dev"):
+        return text[:-4]
     if runtime == "elixir":
         return text.split("-otp", 1)[0]
     for prefix in (f"{runtime}-", "v", "go"):

@@ -91,9 +91,7 @@ def _versions(folder: Folder, files: List[str]) -> List[Candidate]:
     for path in [*files, *props]:
         text = folder.tree.text(path) or ""
         match = _FRAMEWORK.search(text)
-        versions = (
-            [version for version in _TFM.findall(match.group(1)) if "standard" not in match.group(1)] if match else []
-        )
+        versions = list(_TFM.findall(match.group(1))) if match else []
         if match and versions:
             newest = max(versions, key=numbers)
             source = f"{path}:{line_at(text, match.start())}"

@@ -14,7 +14,7 @@ from ..data_frameworks import GO
 from ..data_packages import GO as GO_PACKAGES
 from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, line_at
-from ..ports import valid
+from ..ports import in_source
 from ..tree import Folder
 from ..versions import END, candidate, numbers
 from .common import shared_versions, upward
@@ -23,13 +23,15 @@ from .node_workspaces import expand
 _TOOLCHAIN = re.compile(r"^toolchain[ \t]+go(\d[\w.]*)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^go[ \t]+(\d[\w.]*)", re.MULTILINE)
 _USE = re.compile(r"^use[ \t]*(?:\(([^)]*)\)|(\S+))", re.MULTILINE)
-_LISTEN = re.compile(
-    r"(?:ListenAndServe(?:TLS)?|\.Run|\.Start|\.Listen|Addr:|addr\s*:?=|port\s*:?=|Getenv\([^)]*\)[^\n]*\n[^\n]*)\(?\s*(?:fmt\.Sprintf\()?"
-    r"[\"'`](?:[\w.-]*|\[::\]):?(\d{2,5})[\"'`]"
-)
-_FALLBACK = re.compile(
-    r"\bport\s*=\s*\"?:?(\d{2,5})\"?|(?:getEnv|getenv|GetEnv|envOr|env)\(\s*\"(?:\w*_)?PORT\"\s*,\s*\"?:?(\d{2,5})|flag\.(?:String|Int)\(\s*\"(?:port|addr|listen|http)\"\s*,\s*\"?[\w.]*:?(\d{2,5})",
-    re.IGNORECASE,
+_LISTEN = (
+    re.compile(
+        r"(?:ListenAndServe(?:TLS)?|\.Run|\.Start|\.Listen|Addr:|addr\s*:?=|[pP]ort\s*:?=)\(?\s*(?:fmt\.Sprintf\()?"
+        r"[\"'`](?:(?:[\w.-]*|\[::\]):)?(\d{2,5})[\"'`]"
+    ),
+    re.compile(r"Listen\(\s*\"tcp[46]?\"\s*,\s*\"[^\"]*:(\d{2,5})\""),
+    re.compile(r"\w*[eE]nv\w*\(\s*\"(?:\w*_)?(?:PORT|ADDR)\"\s*,\s*\"?(?:[\w.]*:)?(\d{2,5})"),
+    re.compile(r"flag\.(?:String|Int)\(\s*\"(?:port|addr|listen|http|p)\"\s*,\s*\"?(?:[\w.]*:)?(\d{2,5})"),
+    re.compile(r"\b(?:[pP]ort|PORT)\s*(?:int\s*)?:?=\s*\"?:?(\d{2,5})\b"),
 )
 
 
@@ -108,23 +110,21 @@ def _dependencies(folder: Folder, finding: Finding, text: str) -> None:
             finding.packages += [Candidate(package, source, note=f"{module} needs it") for package in packages]
     for name in _entry_files(folder):
         source_text = folder.text(name) or ""
-        match = _LISTEN.search(source_text) or _FALLBACK.search(source_text)
-        port = valid(next(group for group in match.groups() if group)) if match else None
-        if match and port:
-            finding.ports.append(
-                Candidate(
-                    [port], at(folder, name, line_at(source_text, match.start())), confidence=0.8, note="listens there"
-                )
-            )
+        found = in_source(source_text, _LISTEN)
+        if found:
+            source = at(folder, name, line_at(source_text, found[1]))
+            finding.ports.append(Candidate([found[0]], source, confidence=0.8, note="listens there"))
             return
 
 
 def _entry_files(folder: Folder) -> List[str]:
     """main.go here, and the main packages below cmd/."""
-    found = [name for name in ("main.go", "server.go", "app.go") if folder.has(name)]
+    found = [
+        name
+        for name in ("main.go", "server.go", "app.go", "cmd/main.go", "internal/config/config.go", "config/config.go")
+        if folder.has(name)
+    ]
     if folder.names.get("cmd"):
-        if folder.has("cmd/main.go"):
-            found.append("cmd/main.go")
         commands = sorted(folder.tree.names(folder.at("cmd")))[:8]
         found += [f"cmd/{command}/main.go" for command in commands if folder.has(f"cmd/{command}/main.go")]
-    return found[:6]
+    return found[:8]

@@ -139,6 +139,7 @@ def _score(
     folder: Folder, finding: Finding, manifest: Manifest, framework: Optional[Framework], dependencies: Dict[str, Any]
 ) -> None:
     data, scripts = manifest.data, manifest.scripts
+    development = table(data, "devDependencies")
     lock = any(candidate.confidence >= 0.9 for candidate in finding.managers)
     starts = any(key in scripts for key in ("start", "dev", "serve", "develop"))
     if starts and not dependencies and not framework:
@@ -167,6 +168,11 @@ def _score(
         finding.score, finding.reason = 75 if framework[2] else 72, f"{framework[0]} with a start script"
     elif starts:
         finding.score, finding.reason = 70, "start script"
+    elif (
+        any(name in development for name in ("@napi-rs/cli", "neon-cli", "cargo-cp-artifact", "node-gyp"))
+        or "gypfile" in data
+    ):
+        finding.score, finding.reason = 79, "native addon"
     elif not dependencies and not finding.members:
         finding.score, finding.reason = 30, "package.json without dependencies"
 
@@ -188,7 +194,7 @@ def _versions(folder: Folder, name: str, data: Dict[str, Any], text: str, runtim
     volta = clean("node", word(table(data, "volta").get("node")))
     if volta:
         found += candidate(volta, "node", at(folder, name, json_line(text, "volta", "node")), confidence=0.97)
-    elif folder.path and "volta" not in data:
+    elif folder.path:
         found += _root_volta(folder)
     for place in upward(folder):
         for file in (".nvmrc", ".node-version"):

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from ..data_frameworks import NODE_LIBRARIES, Framework
 from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, json_line, line_at, word
-from ..ports import in_command, valid
+from ..ports import in_command, in_source, valid
 from ..tree import Folder
 
 SOURCES = (
@@ -24,12 +24,16 @@ _START_FILE = re.compile(
     r"(?:^|\s|&&)(?:node|nodemon|ts-node|ts-node-dev|tsx|bun|deno|pm2 start|node-dev|babel-node|swc-node)\s+"
     r"((?:-{1,2}\S+\s+|run\s+|watch\s+)*)([\w./@-]+)"
 )
-_LISTEN = re.compile(
-    r"(?:\.listen\(\s*\{?\s*(?:port:\s*)?|\bport\s*[:=]\s*|\bPORT\s*[:=]\s*|\.PORT\s*(?:\|\||\?\?)\s*"
-    r"|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)"
-    r"(?:(?:Number|parseInt)\(\s*)?(?:(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])(?:,\s*10)?\)?\s*(?:\|\||\?\?)\s*)?"
-    r"(?:\+)?[\"']?(\d{2,5})\b",
-    re.IGNORECASE,
+_ENV = r"(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])"
+_NUMBER = r"(?:(?:Number|parseInt|Number\.parseInt)\(\s*)?"
+_FALLBACK = rf"{_NUMBER}\+?(?:{_ENV}(?:,\s*10)?\)?\s*(?:\|\||\?\?)\s*)?{_NUMBER}[\"']?(\d{{2,5}})\b"
+#: The most telling first: what is listened on, then PORT with its fallback, then anything called port.
+_LISTEN = (
+    re.compile(r"\.listen\(\s*(?:\{\s*(?:host:[^,}]*,\s*)?port:\s*)?" + _FALLBACK),
+    re.compile(
+        r"(?:\b[A-Z_]*PORT\s*[:=]\s*|\.PORT\)?\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)" + _FALLBACK
+    ),
+    re.compile(r"\b[pP]ort\s*[:=]\s*" + _FALLBACK),
 )
 _CONFIG_PORT = re.compile(r"\b(?:server|devServer|preview)\s*:\s*\{[^{}]*?\bport\s*:\s*(\d{2,5})", re.DOTALL)
 
@@ -46,7 +50,7 @@ class Manifest(NamedTuple):
 def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optional[Framework], key: str) -> None:
     """Adds what scripts, configuration and sources state, and the framework's default."""
     scripts = manifest.scripts
-    for script in ("dev", "start", "serve", "develop", "start:dev", "dev:server", "preview"):
+    for script in ("dev", "start", "serve", "develop", "start:dev", "dev:server"):
         port = in_command(scripts[script]) if script in scripts else None
         if port:
             source = at(folder, manifest.name, json_line(manifest.text, "scripts", script))
@@ -109,10 +113,8 @@ def _listening(folder: Folder, scripts: Dict[str, str], data: Dict[str, Any]) ->
             if ".." in spelled or not folder.has(spelled):
                 continue
             text = folder.text(spelled) or ""
-            match = _LISTEN.search(text)
-            port = valid(match.group(1)) if match else None
-            if match and port:
-                return Candidate(
-                    [port], at(folder, spelled, line_at(text, match.start(1))), confidence=0.8, note="listens there"
-                )
+            found = in_source(text, _LISTEN)
+            if found:
+                source = at(folder, spelled, line_at(text, found[1]))
+                return Candidate([found[0]], source, confidence=0.8, note="listens there")
     return None

@@ -14,7 +14,7 @@ from ..data_frameworks import PYTHON, PYTHON_LIBRARIES, Framework
 from ..data_packages import PYTHON as PYTHON_PACKAGES
 from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, line_at, lines_of, strings, table, toml_line, toml_table, word
-from ..ports import valid
+from ..ports import in_source, valid
 from ..tree import Folder
 from ..versions import candidate
 from .common import tools_of, upward, version_file
@@ -43,13 +43,20 @@ _NESTED_ENTRIES = (
     "api/main.py",
     "app/server.py",
 )
-_RUN_PORT = re.compile(
-    r"\b(?:run|serve|run_app|run_server|launch|listen|start|make_server|HTTPServer|TCPServer)\([^()]*?(?:\b(?:port|server_port)\s*=\s*|\(\s*[\"'][\w.]*[\"']\s*,\s*|listen\(\s*)(?:int\(\s*)?(?:os\.(?:environ\.get|getenv)\(\s*[\"']\w+[\"']\s*,\s*)?[\"']?(\d{2,5})\b",
-    re.DOTALL,
-)
-_LISTEN_PORT = re.compile(
-    r"(?:\.listen\(\s*|environ\.get\(\s*[\"']PORT[\"']\s*,\s*[\"']?|getenv\(\s*[\"']PORT[\"']\s*,\s*[\"']?|^\s*PORT\s*=\s*|\bport\s*=\s*)(\d{2,5})\b",
-    re.MULTILINE,
+_FALLBACK = r"(?:int\(\s*)?(?:os\.(?:environ\.get|getenv)\(\s*[\"']\w+[\"']\s*,\s*)?[\"']?(\d{2,5})\b"
+_RUNS = r"run|serve|run_app|run_server|launch|listen|start|make_server|HTTPServer|TCPServer|ThreadingHTTPServer"
+#: The most telling first: what a server is started with, then PORT with its fallback, then anything called port.
+_LISTEN = (
+    re.compile(rf"\b(?:{_RUNS})\([^()]*?(?:\bport\s*=\s*|\bserver_port\s*=\s*){_FALLBACK}"),
+    re.compile(
+        r"\b(?:HTTPServer|TCPServer|ThreadingHTTPServer|make_server)\(\s*\(?\s*[\"'][\w.]*[\"']\s*,\s*(\d{2,5})\b"
+    ),
+    re.compile(r"\.listen\(\s*(\d{2,5})\b|add_insecure_port\(\s*f?[\"'][^\"']*:(\d{2,5})[\"']"),
+    re.compile(
+        r"(?:environ\.get|getenv)\(\s*[\"'](?:\w+_)?PORT[\"']\s*,\s*[\"']?(\d{2,5})\b|^\s*PORT\s*=\s*(\d{2,5})\b",
+        re.MULTILINE,
+    ),
+    re.compile(rf"\bport\s*=\s*{_FALLBACK}"),
 )
 _SETUP_PYTHON = re.compile(r"python_requires\s*=\s*[\"']?([^\"'\n#]+)")
 
@@ -174,11 +181,11 @@ def _version_of(value: Any) -> str:
 
 def _conda_version(folder: Folder, name: str) -> List[Candidate]:
     for number, line in lines_of(folder.text(name) or ""):
-        match = re.match(r"-\s*[\"']?(?:[\w-]+::)?python\s*((?:[=<>!~]=?)[^\"']*)", line)
+        match = re.match(r"-\s*[\"']?(?:[\w-]+::)?python\s*((?:[=<>!~]=?|\s+(?=\d))[^\"']*)", line)
         if match:
             # conda's single `=` is a prefix, and `=3.11=build` names a build.
             wanted = match.group(1).strip()
-            exact = re.match(r"={1,2}\s*([\d.]+\*?)", wanted)
+            exact = re.match(r"(?:={1,2}\s*)?(\d[\d.]*\*?)", wanted)
             text = exact.group(1).rstrip(".*") if exact else wanted
             return candidate(text, "python", at(folder, name, number), flavour="pep440")
     return []
@@ -218,6 +225,8 @@ def _score(
         finding.score, finding.reason = 79, f"lockfile and {root_entry}"
     elif root_entry:
         finding.score, finding.reason = 74, f"{manifest} with {root_entry}"
+    elif word(table(project.pyproject, "build-system").get("build-backend")).startswith(("maturin", "setuptools_rust")):
+        finding.score, finding.reason = 81, "Python package with a Rust extension"
     elif manifest == "pyproject.toml" and (locked or "project" in project.pyproject or "poetry" in project.tool):
         finding.score, finding.reason = 68 if locked else 64, "pyproject.toml"
     elif manifest in DEVELOPMENT:
@@ -246,16 +255,10 @@ def _ports(project: Project, finding: Finding, framework: Optional[Framework], k
                 continue
             checked.add(name)
             text = folder.text(name) or ""
-            match = _RUN_PORT.search(text) or (
-                _LISTEN_PORT.search(text) if framework or "http" in text or "socket" in text else None
-            )
-            port = valid(match.group(1)) if match else None
-            if match and port:
-                finding.ports.append(
-                    Candidate(
-                        [port], at(folder, name, line_at(text, match.start(1))), confidence=0.8, note="listens there"
-                    )
-                )
+            stated = in_source(text, _LISTEN[:4] if not framework and "http" not in text else _LISTEN)
+            if stated:
+                source = at(folder, name, line_at(text, stated[1]))
+                finding.ports.append(Candidate([stated[0]], source, confidence=0.8, note="listens there"))
                 break
     serves = framework is not None and (key not in PYTHON_LIBRARIES or (framework[2] and bool(_entry(folder))))
     # A framework among the requirements of something else serves only when something starts it.

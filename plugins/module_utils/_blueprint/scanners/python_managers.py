@@ -58,10 +58,6 @@ def managers(project: Project) -> List[Candidate]:
                 )
             )
     named = folder.first(*project.requirements, *DEVELOPMENT, "setup.py", "setup.cfg", "pyproject.toml")
-    for name in project.requirements[:1]:
-        head = "\n".join((folder.text(name) or "").split("\n")[:4])
-        if "uv pip compile" in head or "uv export" in head:
-            found.append(Candidate("uv", at(folder, name, 1), confidence=0.75))
     if named and not (found and named == "pyproject.toml"):
         found.append(Candidate("pip", at(folder, named), confidence=0.85))
     if not found:

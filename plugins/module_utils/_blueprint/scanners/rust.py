@@ -14,15 +14,21 @@ from ..data_frameworks import RUST
 from ..data_packages import RUST as RUST_PACKAGES
 from ..findings import ALIAS, DEFAULT, PIN, Candidate, Finding
 from ..parsers import at, line_at, strings, table, toml_line, toml_table, word
-from ..ports import valid
+from ..ports import in_source, valid
 from ..tree import Folder
 from ..versions import END, candidate, numbers
 from .common import tools_of, upward
 from .node_workspaces import expand
 
-_LISTEN = re.compile(
-    r"(?:bind(?:_addr)?|TcpListener::bind|SocketAddr::from|\.run|\.listen|parse::<SocketAddr>|addr)\s*\(?[^;\n]*?(?:[\"'][\w.\[\]:]*?:|,\s*)(\d{2,5})[\"')\]]"
-    r"|PORT\"\s*\)[^;]*?unwrap_or(?:_else)?\([^0-9]{0,40}(\d{2,5})|\]\s*,\s*(\d{4,5})\s*\)"
+_LISTEN = (
+    re.compile(
+        r"(?:bind(?:_addr)?|\.run|\.listen|parse::<SocketAddr>|addr)\b[^;\n]{0,80}?[\"'][\w.\[\]:]*?:(\d{2,5})[\"']"
+    ),
+    re.compile(r"bind\(\s*\(\s*[^,()]{1,60},\s*(\d{2,5})\s*\)"),
+    re.compile(r"\]\s*,\s*(\d{4,5})\s*\)"),
+    re.compile(r"PORT\"\s*\)[^;]{0,120}?unwrap_or(?:_else)?\([^0-9;]{0,40}(\d{2,5})"),
+    re.compile(r"[\"'](?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\]):(\d{2,5})[\"']"),
+    re.compile(r"\b(?:port|PORT)\s*(?::\s*u16\s*)?=\s*(\d{2,5})\b"),
 )
 
 
@@ -144,11 +150,7 @@ def _ports(folder: Folder, finding: Finding) -> None:
     if finding.ports or not folder.has("src/main.rs"):
         return
     text = folder.text("src/main.rs") or ""
-    match = _LISTEN.search(text)
-    port = valid(next(group for group in match.groups() if group)) if match else None
-    if match and port:
-        finding.ports.append(
-            Candidate(
-                [port], at(folder, "src/main.rs", line_at(text, match.start())), confidence=0.8, note="listens there"
-            )
-        )
+    found = in_source(text, _LISTEN) if finding.framework or "Listener" in text or "hyper" in text else None
+    if found:
+        source = at(folder, "src/main.rs", line_at(text, found[1]))
+        finding.ports.append(Candidate([found[0]], source, confidence=0.8, note="listens there"))

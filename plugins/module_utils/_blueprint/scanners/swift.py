@@ -20,6 +20,15 @@ from .common import shared_versions
 
 def scan(folder: Folder) -> Optional[Finding]:
     """The Swift package in `folder`."""
+    xcode = next(
+        (name for name, inside in sorted(folder.names.items()) if inside and name.endswith(".xcodeproj")), None
+    )
+    if not folder.has("Package.swift") and xcode:
+        finding = Finding("swift", folder.path, 62, folder.at(f"{xcode}:1"), "Xcode project")
+        finding.versions = shared_versions(folder, "swift", ".swift-version")
+        if folder.has("Podfile"):
+            finding.managers.append(Candidate("cocoapods", at(folder, "Podfile"), confidence=0.9))
+        return finding
     if not folder.has("Package.swift"):
         sources = folder.ending(".swift")
         return Finding("swift", folder.path, 21, at(folder, sources[0]), "loose Swift sources") if sources else None
