@@ -87,9 +87,11 @@ def _scan(folder: Folder) -> List[Finding]:
 def _members(tree: Tree, findings: List[Finding], signals: Signals) -> List[Finding]:
     """Findings of declared members: workspaces, build contexts of compose files."""
     declared: Dict[str, bool] = {}
+    owners: Dict[str, str] = {}
     for finding in findings:
         for path in finding.members:
             declared.setdefault(path, True)
+            owners.setdefault(path, finding.runtime)
     for finding in findings:
         for path in finding.parts:
             declared.setdefault(path, False)
@@ -97,9 +99,13 @@ def _members(tree: Tree, findings: List[Finding], signals: Signals) -> List[Find
         declared.setdefault(path, False)
     found: List[Finding] = []
     for path in sorted(declared, key=_member_order)[:MAX_MEMBERS]:
-        for finding in _scan(tree.folder(path)):
+        folder = tree.folder(path)
+        folder.owner = owners.get(path, "")
+        for finding in _scan(folder):
             finding.member = declared[path]
             found.append(finding)
+    for path in [path for finding in found for path in finding.parts if path not in declared][:MAX_MEMBERS]:
+        found += _scan(tree.folder(path))
     if len(declared) > MAX_MEMBERS:
         tree.trouble(".", f"{len(declared)} workspace members: looked at {MAX_MEMBERS}, applications first")
     return found

@@ -233,12 +233,14 @@ def _join(folder: str, name: str) -> str:
 class Folder:
     """One folder of the tree, as a scanner sees it."""
 
-    __slots__ = ("chain", "names", "path", "tree")
+    __slots__ = ("chain", "names", "owner", "path", "tree")
 
     def __init__(self, tree: Tree, path: str) -> None:
         self.tree = tree
         self.path = path
         self.names = tree.names(path)
+        #: Runtime of the workspace that installs for this folder, when one does.
+        self.owner = ""
         #: This folder and those above it, once somebody has asked (`scanners.common.upward`).
         self.chain: Optional[Tuple[Folder, ...]] = None
 

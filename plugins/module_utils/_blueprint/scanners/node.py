@@ -80,18 +80,21 @@ def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Fin
     }
     scripts = {key: value for key, value in table(data, "scripts").items() if isinstance(value, str)}
     framework, framework_key = _framework(everything, scripts, dependencies)
-    runtime = "bun" if _runs_on_bun(folder, data, scripts) else "node"
+    member = folder.owner in ("node", "bun")
+    runtime = folder.owner if member else "bun" if _runs_on_bun(folder, data, scripts) else "node"
     finding = Finding(runtime, folder.path, 60, at(folder, name, 1), "package.json")
     finding.framework = framework[0] if framework else ""
-    finding.managers = managers(folder, data, text, name, runtime)
-    finding.members = members(folder, data)
-    finding.parts = script_folders(folder, scripts)
-    if folder.has_folder("src-tauri"):
-        finding.parts.append(folder.at("src-tauri"))
-    finding.versions = _versions(folder, name, data, text, runtime)
     manifest = Manifest(name, text, data, scripts)
+    if not member:
+        # For a member of a workspace its root decides all of this.
+        finding.managers = managers(folder, data, text, name, runtime)
+        finding.members = members(folder, data)
+        finding.parts = script_folders(folder, scripts)
+        finding.versions = _versions(folder, name, data, text, runtime)
+        install(folder, finding, scripts, runtime)
+    if folder.names.get("src-tauri"):
+        finding.parts.append(folder.at("src-tauri"))
     _score(folder, finding, manifest, framework, dependencies)
-    install(folder, finding, scripts, runtime)
     ports(folder, finding, manifest, framework, framework_key)
     for dependency, packages in NODE_PACKAGES.items():
         if dependency in everything:

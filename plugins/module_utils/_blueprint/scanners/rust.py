@@ -37,6 +37,8 @@ def scan(folder: Folder) -> Optional[Finding]:
     sources = folder.ending(".rs")
     if not folder.has("Cargo.toml"):
         return Finding("rust", folder.path, 20, at(folder, sources[0]), "loose Rust sources") if sources else None
+    if folder.owner == "rust":
+        return _member(folder)
     data = toml_table(folder, "Cargo.toml")
     text = folder.text("Cargo.toml") or ""
     finding = Finding("rust", folder.path, 64, at(folder, "Cargo.toml"), "Cargo.toml")
@@ -72,12 +74,27 @@ def scan(folder: Folder) -> Optional[Finding]:
             confidence=0.9,
         )
     )
+    _packages(folder, finding, dependencies, text)
+    _ports(folder, finding)
+    return finding
+
+
+def _member(folder: Folder) -> Finding:
+    """A crate of a workspace, whose root decides versions and installs: its dependencies by their lines alone."""
+    text = folder.text("Cargo.toml") or ""
+    dependencies = dict.fromkeys(re.findall(r"^([A-Za-z][\w-]*)(?:\.workspace)?[ \t]*=", text, re.MULTILINE))
+    finding = Finding("rust", folder.path, 64, at(folder, "Cargo.toml"), "Cargo.toml")
+    _frameworks(folder, finding, dependencies)
+    _packages(folder, finding, dependencies, text)
+    _ports(folder, finding)
+    return finding
+
+
+def _packages(folder: Folder, finding: Finding, dependencies: Dict[str, Any], text: str) -> None:
     for name, packages in RUST_PACKAGES.items():
         if name in dependencies:
             source = at(folder, "Cargo.toml", line_at(text, text.find(f"\n{name}") + 1))
             finding.packages += [Candidate(package, source, note=f"{name} needs it") for package in packages]
-    _ports(folder, finding)
-    return finding
 
 
 def _versions(folder: Folder, data: Dict[str, Any], text: str) -> List[Candidate]:
