@@ -28,8 +28,9 @@ def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
         if outcome.get("stopped"):
             return "superseded"
         if "failure" not in outcome:
-            run.step("publish", lambda: run.journal.ready(outcome))
+            # Before the end is written: once it is, a run that is taken up again finds nothing left to do.
             run.step("clean", lambda: source.remove(environment_id))
+            run.step("publish", lambda: run.journal.ready(outcome))
             return "ready"
         return _give_up(run, outcome["failure"])
     except FencedOffError:
@@ -136,6 +137,6 @@ def _give_up(run: Run, failure: dict[str, Any]) -> str:
     undone = run.step("undo", undo)
     if undone.get("stopped"):
         return "superseded"
-    run.step("report", lambda: run.journal.failed(failure, undone["receipt"]))
     run.step("clean", lambda: source.remove(run.journal.environment_id))
+    run.step("report", lambda: run.journal.failed(failure, undone["receipt"]))
     return "error"

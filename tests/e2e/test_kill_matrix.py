@@ -35,15 +35,31 @@ FAILING = _points(*_OF_FAILURE)
 UP = [name for name in _crashpoints.names() if name not in {*DOWN, *FAILING}]
 
 
+def _spread(points: list[str], groups: int) -> list[list[str]]:
+    """In groups, neighbours apart: one environment survives several deaths, and every point is one of them."""
+    return [points[start::groups] for start in range(groups)]
+
+
 @pytest.fixture
 def person(tmp_path: Path) -> Fuelctl:
     return Fuelctl(tmp_path / "home")
 
 
-def crash_at(person: Fuelctl, point: str, mark: Path) -> None:
-    """The next control plane dies at this point, once."""
+def crash_at(person: Fuelctl, points: list[str], reached: Path) -> None:
+    """The next control plane dies at each of these points, once."""
     person.run("server", "stop", ok=None)
-    person.environment.update(FUELCTL_CRASH_AT=point, FUELCTL_CRASH_ONCE=str(mark))
+    person.environment.update(FUELCTL_CRASH_AT=",".join(points), FUELCTL_CRASH_ONCE=str(reached))
+
+
+def died_at(points: list[str], file: Path) -> bool:
+    """Whether it died at all of them; what follows the end of the work may take a moment."""
+    deadline = time.monotonic() + 30
+    while not (file.exists() and set(points) <= set(file.read_text().split())):
+        if time.monotonic() > deadline:
+            print(sorted(set(points) - set(file.read_text().split() if file.exists() else [])), "were never reached")
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def put_away(person: Fuelctl) -> None:
@@ -52,47 +68,55 @@ def put_away(person: Fuelctl) -> None:
     person.kill_everything()
 
 
-@pytest.mark.parametrize(("at_up", "at_down"), list(itertools.zip_longest(UP, DOWN)))
-def test_killed_on_the_way_up_and_on_the_way_down(
-    person: Fuelctl, tmp_path: Path, at_up: str | None, at_down: str | None
-) -> None:
+def live_and_die(person: Fuelctl, tmp_path: Path, at_up: list[str], at_down: list[str]) -> None:
+    """Up and down with the control plane dying at these points; whatever happens, one container, then none."""
     repository = make_repository(tmp_path / "repo")
     write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['true']\n")
-    died_up, died_down = tmp_path / "died-up", tmp_path / "died-down"
     try:
-        if at_up:
-            crash_at(person, at_up, died_up)
+        crash_at(person, at_up, tmp_path / "up")
         person.run("up", str(repository), "--name=killed", "--yes", ok=None)
         environment = person.wait_for("killed", "ready", "error", "terminated")
-        assert not at_up or died_up.exists(), f"{at_up} was never reached"
+        assert died_at(at_up, tmp_path / "up")
         assert environment["status"] == "ready"
         running = docker("ps", "-q", "--filter", f"name={environment['connection']['container']}$").split()
         assert len(running) == 1
         assert person.run("exec", "killed", "--", "true").returncode == 0
 
-        if at_down:
-            crash_at(person, at_down, died_down)
+        crash_at(person, at_down, tmp_path / "down")
         person.run("down", "killed", "--yes", ok=None)
         environment = person.wait_for("killed", "terminated")
-        assert not at_down or died_down.exists(), f"{at_down} was never reached"
+        assert died_at(at_down, tmp_path / "down")
         assert environment["receipt"]["complete"] is True
         assert leftovers(environment["id"]) == []
     finally:
         put_away(person)
 
 
-@pytest.mark.parametrize("point", FAILING)
-def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, point: str) -> None:
+@pytest.mark.parametrize(("at_up", "at_down"), list(zip(_spread(UP, 4), _spread(DOWN, 4), strict=True)), ids=range(4))
+def test_killed_on_the_way_up_and_on_the_way_down(
+    person: Fuelctl, tmp_path: Path, at_up: list[str], at_down: list[str]
+) -> None:
+    live_and_die(person, tmp_path, at_up, at_down)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("at_up", "at_down"), list(itertools.zip_longest(UP, DOWN)))
+def test_killed_at_one_point_alone(person: Fuelctl, tmp_path: Path, at_up: str | None, at_down: str | None) -> None:
+    live_and_die(person, tmp_path, [at_up] if at_up else [], [at_down] if at_down else [])
+
+
+@pytest.mark.parametrize("points", _spread(FAILING, 2), ids=range(2))
+def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, points: list[str]) -> None:
     repository = make_repository(tmp_path / "repo")
     write_blueprint(repository, "version: 1\nimage: 127.0.0.1:9/none:1\n")
-    mark = tmp_path / "died"
     try:
-        crash_at(person, point, mark)
+        crash_at(person, points, tmp_path / "reached")
         person.run("up", str(repository), "--name=failing", "--yes", ok=None)
         environment = person.wait_for("failing", "error")
-        assert mark.exists(), f"{point} was never reached"
+        assert died_at(points, tmp_path / "reached")
         assert environment["receipt"]["complete"] is True
         assert leftovers(environment["id"]) == []
+        assert not list((tmp_path / "home").rglob("sources/*/*")), "the uploaded source stayed"
     finally:
         put_away(person)
 
