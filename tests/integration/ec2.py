@@ -73,13 +73,14 @@ class Modules:
         self._folder = folder
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        link = folder / "collections" / "ansible_collections" / "fuel_code" / "remote"
+        self.collections = folder / "collections"
+        link = self.collections / "ansible_collections" / "fuel_code" / "remote"
         link.parent.mkdir(parents=True)
         link.symlink_to(CHECKOUT)
 
     def __enter__(self) -> Modules:
         self._forker = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("ec2_forker.py")), str(self._folder / "collections")],
+            [sys.executable, str(Path(__file__).with_name("ec2_forker.py")), str(self.collections)],
             env={**os.environ, **self.lab.environment()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -293,6 +298,54 @@ def test_volume_that_was_left_behind_goes(modules: Modules) -> None:
     done = modules.down(environment, settle=0).result()
     assert {"kind": "volume", "name": volume, "state": "gone", "detail": ""} in done["receipt"]["resources"]
     assert volume not in modules.lab.ask("GET", "leftovers")["volumes"]
+
+
+def test_in_a_playbook(modules: Modules, tmp_path: Path) -> None:
+    """As people use it: packed by Ansible, its region given by the module's defaults, its result registered."""
+    environment = environment_id()
+    playbook = [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "module_defaults": {"fuel_code.remote.ec2_machine": {"region": "us-east-1", "poll_interval": 0.1}},
+            "tasks": [
+                {
+                    "fuel_code.remote.ec2_machine": {
+                        "environment_id": environment,
+                        "owner": "alice",
+                        "image_id": AMI,
+                        "instance_types": ["t3.micro"],
+                        "port": 0,
+                    }
+                },
+                {
+                    "fuel_code.remote.ec2_machine": {"state": "absent", "environment_id": environment},
+                    "register": "ended",
+                },
+                {
+                    "ansible.builtin.assert": {
+                        "that": ["ended.receipt.complete", "ended.receipt.resources | length == 3"]
+                    }
+                },
+            ],
+        }
+    ]
+    (tmp_path / "play.json").write_text(json.dumps(playbook))
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", "play.json"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            **modules.lab.environment(),
+            "ANSIBLE_COLLECTIONS_PATH": str(modules.collections),
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert not modules.lab.alive(environment)
 
 
 def test_nobody_answers(modules: Modules) -> None:
