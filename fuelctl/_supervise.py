@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
 def _watch(child: subprocess.Popen[bytes], wake: int) -> bool:
     """Until the child has ended (False) or somebody wants it to (True)."""
     while True:
-        readable, _, _ = select.select([0, wake], [], [])
+        readable = select.select([0, wake], [], [])[0]
         if 0 in readable and not os.read(0, 4096):
             return True
         if wake in readable:

@@ -146,7 +146,7 @@ def _merge(old: Any, new: Any, path: str, sources: dict[str, str]) -> Any:
                 _retell(old, index, sources.get(inner, ""))
         del old[len(new) :]
         return old
-    quoted = isinstance(old, str) and isinstance(new, str) and type(old) is not str
+    quoted = isinstance(old, str) and isinstance(new, str) and old.__class__ is not str
     return type(old)(new) if quoted else new
 
 

@@ -78,7 +78,8 @@ def _prepend(config: Path) -> None:
         mode, owner = status.st_mode & 0o777, (status.st_uid, status.st_gid)
     except FileNotFoundError:
         old, mode, owner = b"", 0o600, (os.getuid(), os.getgid())
-    new = _COMMENT + line().encode() + b"\n" + (b"\n" + kept if (kept := _OURS.sub(_unless_stale, old)) else b"")
+    kept = _OURS.sub(_unless_stale, old)
+    new = _COMMENT + line().encode() + b"\n" + (b"\n" + kept if kept else b"")
     descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=".config.fuelctl.")
     try:
         with os.fdopen(descriptor, "wb") as stream:

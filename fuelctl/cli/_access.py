@@ -41,7 +41,7 @@ def _fetch_key(client: Client, entry: ssh_config.Entry) -> None:
         ssh_config.remove([entry.id])
         if error.status != 410:
             raise
-        raise FuelError(
+        raise FuelError(  # pylint: disable=bad-exception-cause
             f"The key of {entry.name} has already been handed out, to another machine or another folder",
             hint=f"enter from there; or replace the environment: fuelctl down {entry.name}, then fuelctl up",
             code="key_gone",

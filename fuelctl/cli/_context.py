@@ -33,6 +33,14 @@ def ensure() -> None:
     ensure_running()
 
 
+def check_engine(provider: str) -> None:
+    """FuelError when `local` would mean another Docker engine to the embedded server than to this shell."""
+    if provider == "local" and not _settings.server().url:
+        from fuelctl import serve_start
+
+        serve_start.check_engine()
+
+
 def find(client: Client, ref: str) -> Environment:
     """The environment that `ref` names; FuelError in a person's words when there is none, or more than one."""
     if not ref.strip():
@@ -43,9 +51,9 @@ def find(client: Client, ref: str) -> Environment:
         return client.environment(ref)
     except ApiError as error:
         if error.code == "ambiguous":
-            raise ambiguous(ref, error) from error
+            raise ambiguous(ref, error) from error  # pylint: disable=bad-exception-cause
         if error.status == 404:
-            raise _nobody(ref) from error
+            raise _nobody(ref) from error  # pylint: disable=bad-exception-cause
         raise
 
 

@@ -63,7 +63,7 @@ def create(
     if agent_home is not None:
         body["agent_home"] = str(agent_home)
     taken: set[str] = set()
-    for _ in range(_NAME_ATTEMPTS):
+    for _turn in range(_NAME_ATTEMPTS):
         try:
             return client.create(body, key=secrets.token_hex(16))
         except ApiError as error:

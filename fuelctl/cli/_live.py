@@ -52,7 +52,7 @@ class LiveView:
         """Take the event in; the next drawing shows it."""
         self.board.apply(event)
 
-    def bar(self, label: str, done: int, total: int) -> None:
+    def show_bar(self, label: str, done: int, total: int) -> None:
         """Show it as a line of its own until it is done."""
         self._bar = (label, done, total) if done < total else None
 

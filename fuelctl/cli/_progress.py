@@ -80,7 +80,7 @@ class View(Protocol):
     def event(self, event: Event) -> None:
         """Show what an event says."""
 
-    def bar(self, label: str, done: int, total: int) -> None:
+    def show_bar(self, label: str, done: int, total: int) -> None:
         """Show how much of something is done, in whatever unit."""
 
 
@@ -109,7 +109,7 @@ class PlainView:
         if line and event["type"] in ("remote.stage", "remote.step"):
             self._print(line)
 
-    def bar(self, label: str, done: int, total: int) -> None:
+    def show_bar(self, label: str, done: int, total: int) -> None:
         """Print tenths of a long upload, and its end; what is not bytes is over too soon to be worth a line."""
         tenth = done * 10 // max(1, total)
         if label == UPLOAD and tenth > self._tenth and (total > 50_000_000 or done >= total):

@@ -228,7 +228,7 @@ def _drive(client: Client, begin: Callable[[View], dict[str, Any]], *, replay: b
         with make_view(sys.stderr) as view:
             environment = begin(view)
             if environment["status"] == "provisioning":
-                _launch.send(client, environment["id"], lambda done, total: view.bar(UPLOAD, done, total))
+                _launch.send(client, environment["id"], lambda done, total: view.show_bar(UPLOAD, done, total))
             sent = True
             if replay or not _outcome.is_settled(environment):
                 environment = follow(client, environment["id"], view.event, _outcome.is_settled)

@@ -64,7 +64,7 @@ def _recorded(ref: str, type_: str, body: ReportIn) -> Response:
 
 def _own(session: Session, ref: str) -> str:
     """The environment's id when the request carries its token; the same 401 whatever is wrong."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not authenticate(session, ref, token):
         raise Problem(401, "this is not the token of that environment", code="unauthorized")
     return ref.upper()

@@ -101,7 +101,7 @@ def _on_http_exception(error: HTTPException) -> Response:
     return problem(status, error.description or HTTPStatus(status).phrase, code=code, headers=headers)
 
 
-def _on_recursion(_: RecursionError) -> Response:
+def _on_recursion(_error: RecursionError) -> Response:
     return problem(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", code="too_deep")
 
 

@@ -88,7 +88,7 @@ class Observer:
         if not seen["present"]:
             # The provider says that it is gone; the ending asks once more and writes the receipt.
             _logger.warning("%s (%s) is gone from its machine", row.id, row.name)
-            _, operation_id = begin_termination(self._core, row.id, discard=True, by="machine")
+            _row, operation_id = begin_termination(self._core, row.id, discard=True, by="machine")
             if operation_id is not None:
                 self._engine.start(Operation.TERMINATE, row.id, operation_id)
             return

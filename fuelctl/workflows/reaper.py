@@ -116,7 +116,7 @@ class Reaper:
             }
         _logger.info("%s (%s): %s, %s", row.id, row.name, decision.action, decision.reason)
         discard = decision.action != Action.RETRY or bool(row.operation_options.get("discard"))
-        _, operation_id = begin_termination(self._core, row.id, discard=discard, by=by, error=error)
+        _row, operation_id = begin_termination(self._core, row.id, discard=discard, by=by, error=error)
         if operation_id is not None:
             self._engine.start(Operation.TERMINATE, row.id, operation_id)
 

@@ -151,6 +151,11 @@ class TestEndsAsErrorWithEverythingUndone:
         finally:
             docker("rmi", "-f", "fuel-code-test/not-debian:1")
 
+    def test_another_engine_than_the_one_at_work(self, user: Fuelctl, repository: Path) -> None:
+        user.run("ls")
+        done = user.run("up", str(repository), "--yes", ok=False, extra_env={"DOCKER_HOST": "tcp://127.0.0.1:9"})
+        assert_one_line(done, 1, "tcp://127.0.0.1:9", "server stop")
+
     def test_no_docker_engine(self, tmp_path: Path, repository: Path) -> None:
         user = Fuelctl(tmp_path / "home", {"DOCKER_HOST": f"unix://{tmp_path}/nothing.sock"})
         try:
@@ -182,7 +187,7 @@ def test_state_folder_that_cannot_be_written(tmp_path: Path, repository: Path) -
 
 
 def test_two_ups_at_once_for_the_same_repository(user: Fuelctl, repository: Path) -> None:
-    first, second = (user.start("up", str(repository), "--yes", "--json") for _ in range(2))
+    first, second = (user.start("up", str(repository), "--yes", "--json") for _turn in range(2))
     outputs = [process.communicate(timeout=240)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
     environments = [json.loads(output) for output in outputs]

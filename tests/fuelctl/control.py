@@ -71,7 +71,7 @@ class Lab:
         return row.id
 
     def down(self, environment_id: str, *, discard: bool = False) -> None:
-        _, operation_id = registry.begin_termination(self.core, environment_id, discard=discard, by="user")
+        _row, operation_id = registry.begin_termination(self.core, environment_id, discard=discard, by="user")
         if operation_id is not None:
             self.engine.start("terminate", environment_id, operation_id)
 

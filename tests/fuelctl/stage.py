@@ -159,16 +159,16 @@ def failed(stage: Stage, journal: Journal) -> None:
     journal.failed(error, receipt())
 
 
-def gone(_: Stage, journal: Journal) -> None:
+def gone(_stage: Stage, journal: Journal) -> None:
     """A termination that works."""
     journal.destroying()
     journal.terminated(receipt())
 
 
-def refused(_: Stage, journal: Journal) -> None:
+def refused(_stage: Stage, journal: Journal) -> None:
     """A termination that would lose work, unless that was agreed to."""
     if (journal.row().operation_options or {}).get("discard"):
-        gone(_, journal)
+        gone(_stage, journal)
         return
     journal.refused({"uncommitted": ["draft.txt"], "unpushed": [{"branch": "agent/work", "commits": 2}], "stashes": []})
 

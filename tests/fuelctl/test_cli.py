@@ -116,7 +116,7 @@ class TestUp:
         assert f"exec -i -u 0 fuel-code-{environment['id'].lower()}-1 " in shown.stdout
 
     def test_default_names_make_room_and_given_ones_do_not(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
-        names = [fuelctl("up", str(repo), "--yes", "--json").json["name"] for _ in range(3)]
+        names = [fuelctl("up", str(repo), "--yes", "--json").json["name"] for _turn in range(3)]
         assert names == ["my-shop", "my-shop-2", "my-shop-3"]
         done = fuelctl("up", str(repo), "--yes", "--name", "my-shop")
         assert done.code == 1
@@ -184,7 +184,7 @@ class TestUp:
         assert document.json["receipt"]["complete"] is True
 
     def test_what_could_not_be_undone_is_said(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
-        def play(_: Stage, journal: Journal) -> None:
+        def play(_stage: Stage, journal: Journal) -> None:
             journal.failed({"message": "broken", "hint": None}, receipt(complete=False))
 
         stage.plays["provision"] = play
@@ -292,7 +292,7 @@ class TestUp:
         file.write_text("from-file\n")
         held: dict[str, str] = {}
 
-        def play(_: Stage, journal: Journal) -> None:
+        def play(_stage: Stage, journal: Journal) -> None:
             held.update(journal.secrets())
             become_ready(journal)
 
@@ -361,7 +361,7 @@ class TestDown:
         assert fuelctl("down", "my-shop", "--yes", "--discard").code == 0
 
     def test_an_ending_that_fails_is_told_and_does_not_hang(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
-        def play(_: Stage, journal: Journal) -> None:
+        def play(_stage: Stage, journal: Journal) -> None:
             journal.destroying()
             journal.not_terminated({"message": "the engine is away", "hint": "start it"}, None)
 
@@ -510,7 +510,7 @@ class TestLooking:
 def _end(stage: Stage, environment_id: str) -> tuple[str, str]:
     from fuelctl.environments import registry
 
-    _, operation_id = registry.begin_termination(stage.core, environment_id, discard=True, by="ttl")
+    _row, operation_id = registry.begin_termination(stage.core, environment_id, discard=True, by="ttl")
     assert operation_id is not None
     return environment_id, operation_id
 
@@ -593,7 +593,7 @@ class TestEntering:
         )
         environment_id = _wait_for_operation(fuelctl)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _out, err = process.communicate(timeout=20)
         assert process.returncode == 130
         assert "goes on being provisioned" in err.decode()
         assert "Traceback" not in err.decode()

@@ -133,7 +133,7 @@ def test_an_expired_authority(
     monkeypatch.setattr(_checks, "_CA_FOLDER", tmp_path)
     assert checks(capsys)[1]["CA"]["good"] is True
     (tmp_path / "broken.crt").write_text("nonsense")
-    _, found = checks(capsys)
+    _code, found = checks(capsys)
     assert found["CA"]["good"] is False
     assert "update-ca-certificates" in str(found["CA"]["fix"])
 

@@ -78,7 +78,7 @@ def test_help_imports_no_command() -> None:
 
 
 def test_the_list_of_commands_says_what_the_commands_say() -> None:
-    for name, (_, text) in _app.COMMANDS.items():
+    for name, (_module, text) in _app.COMMANDS.items():
         command = _app.load(name)
         assert (command.help or "").strip().splitlines()[0] == text, name
 
@@ -94,7 +94,7 @@ def test_starts_within_twice_the_time_of_typer() -> None:
     with stage():
         rounds = [
             (seconds(["-c", "import typer"]), seconds(["-m", "fuelctl", "--help"]), seconds(["-m", "fuelctl", "ls"]))
-            for _ in range(7)
+            for _turn in range(7)
         ]
     base, help_, ls = (min(column) for column in zip(*rounds, strict=True))
     assert help_ <= 2 * base

@@ -160,7 +160,7 @@ def test_interrupt_detaches_and_attach_picks_up(stage: Stage, repo: Path) -> Non
 
 
 def test_down_all_shows_a_table_and_asks_once(stage: Stage, repo: Path) -> None:
-    for _ in range(2):
+    for _turn in range(2):
         assert Terminal("up", str(repo), "--yes").end() == 0
     terminal = Terminal("down", "--all")
     terminal.until("[y/N]")

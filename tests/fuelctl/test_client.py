@@ -205,7 +205,7 @@ def test_tcp_with_prefix_and_token() -> None:
         seen: list[bytes] = []
 
         def answer() -> None:
-            connection, _ = listener.accept()
+            connection, _address = listener.accept()
             with connection:
                 seen.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")

@@ -117,7 +117,7 @@ def test_a_laptop_that_slept_past_the_deadline_is_observed_first(
 def test_one_that_cannot_be_ended_does_not_stop_the_others(
     core: Core, clock: HandClock, reaper: Reaper, engine: Recorder
 ) -> None:
-    made = [ready(core, ttl_seconds=100) for _ in range(3)]
+    made = [ready(core, ttl_seconds=100) for _turn in range(3)]
     engine.broken = {made[1]}
     clock.pass_(101)
     done = reaper.cycle()
@@ -167,8 +167,8 @@ def test_an_incomplete_ending_is_tried_again_ever_more_slowly(
 ) -> None:
     made = ready(core)
     waits = []
-    _, operation_id = registry.begin_termination(core, made, discard=False, by="user")
-    for _ in range(4):
+    _row, operation_id = registry.begin_termination(core, made, discard=False, by="user")
+    for _turn in range(4):
         assert operation_id is not None
         Journal.open(core, made, operation_id).not_terminated({"message": "away"}, None)
         row = row_of(core, made)

@@ -61,7 +61,7 @@ def test_code_in_any_variable_is_never_run(tmp_path: Path) -> None:
     - ansible.builtin.debug: {{msg: "{{{{ again }}}}{{{{ remote_deep.keys() | list }}}}"}}
     - ansible.builtin.command: {{argv: ["true", "{{{{ again }}}}"]}}
 """
-    result, _ = play(tmp_path, tasks, variables)
+    result, _events = play(tmp_path, tasks, variables)
     assert result.status == "ok", result.failure
     assert not pwned.exists()
     assert str(pwned) in (tmp_path / "copy").read_text()
@@ -85,7 +85,7 @@ def test_a_key_that_ansibles_reader_knows_is_refused_and_would_not_help(
         play(tmp_path, tasks, variables)
     # Were one to get past that check, the file must fail to load and not be read as YAML, where all text is a template.
     monkeypatch.setattr(_reserved, "check_keys", lambda *_: None)
-    result, _ = play(tmp_path, tasks, variables)
+    result, _events = play(tmp_path, tasks, variables)
     assert result.status == "failed"
     assert not pwned.exists()
 
@@ -134,7 +134,7 @@ def test_secrets_reach_the_playbook_in_a_private_file_and_stay_nowhere(tmp_path:
     ],
 )
 def test_a_failure_is_one_line(tmp_path: Path, tasks: str, message: str, stage: str) -> None:
-    result, _ = play(tmp_path, tasks)
+    result, _events = play(tmp_path, tasks)
     assert result.status == "failed"
     assert result.failure is not None
     assert message in result.failure["message"]
@@ -153,7 +153,7 @@ def test_stop_ends_the_tree_within_a_second(tmp_path: Path) -> None:
         return bool(begun)
 
     tasks = f"    - ansible.builtin.command: sh -c 'sleep 1000; echo {mark}'\n      async: 2000\n      poll: 1\n"
-    result, _ = play(tmp_path, tasks, should_stop=should_stop)
+    result, _events = play(tmp_path, tasks, should_stop=should_stop)
     assert result.status == "stopped"
     assert time.monotonic() - begun[0] < 1.5
     assert alive(f"sleep 1000; echo {mark}") == []

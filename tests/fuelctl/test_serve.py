@@ -127,7 +127,7 @@ def _ensure(home: str) -> tuple[int, float]:
 def test_ten_commands_at_once_start_one_server(home: Path) -> None:
     with concurrent.futures.ProcessPoolExecutor(10) as pool:
         found = list(pool.map(_ensure, [str(home)] * 10))
-    assert len({pid for pid, _ in found}) == 1
+    assert len({pid for pid, _name in found}) == 1
     assert paths.server_socket().stat().st_mode & 0o777 == 0o600
     assert paths.state_folder().stat().st_mode & 0o777 == 0o700
     begun = time.monotonic()
@@ -198,7 +198,7 @@ def test_websocket_replays_from_a_cursor_and_follows(server: Server) -> None:
         target = f"/api/ws?environment={made}&after={stored[0]['seq']}"
         raw.sendall(peer.send(Request(host="localhost", target=target)))
         told = _messages(raw, peer)
-        assert [next(told) for _ in stored[1:]] == stored[1:]
+        assert [next(told) for _turn in stored[1:]] == stored[1:]
         server.client.terminate(made, discard=True)
         live = next(told)
         assert (live["type"], live["seq"] > stored[-1]["seq"]) == ("remote.terminate.start", True)

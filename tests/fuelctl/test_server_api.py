@@ -401,7 +401,7 @@ def test_the_key_is_handed_out_exactly_once(http: FlaskClient, core: Core) -> No
                 assert answer.json == {"private_key": "PRIVATE", "public_key": "PUBLIC"}
                 assert answer.headers["Cache-Control"] == "no-store"
 
-    threads = [threading.Thread(target=fetch) for _ in range(100)]
+    threads = [threading.Thread(target=fetch) for _turn in range(100)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -54,7 +54,7 @@ def options(host: str, config: Path | None = None) -> dict[str, str]:
     )
     found: dict[str, str] = {}
     for line in done.stdout.splitlines():
-        key, _, value = line.partition(" ")
+        key, _space, value = line.partition(" ")
         found.setdefault(key, value)
     return found
 

@@ -143,7 +143,7 @@ def test_parallel_creation_of_one_name_makes_one(core: Core) -> None:
         except ConflictError as error:
             outcomes.append(error.code)
 
-    threads = [threading.Thread(target=create) for _ in range(12)]
+    threads = [threading.Thread(target=create) for _turn in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -249,7 +249,7 @@ def test_a_hundred_requests_with_one_key_make_one_environment(core: Core) -> Non
         except InFlightError:
             outcomes.append("in flight")
 
-    threads = [threading.Thread(target=create) for _ in range(100)]
+    threads = [threading.Thread(target=create) for _turn in range(100)]
     for thread in threads:
         thread.start()
     for thread in threads:

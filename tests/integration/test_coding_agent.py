@@ -238,7 +238,7 @@ def test_two_fetches_at_once_pay_once_and_a_killed_one_leaves_nothing_half(
             folder = tmp_path / str(number)
             subprocess.run(["docker", "volume", "rm", "--force", volume], check=True, capture_output=True)
             with ThreadPoolExecutor(2) as pool:
-                stores = [Store(Docker(), Registry(open_url), str(folder)) for _ in range(2)]
+                stores = [Store(Docker(), Registry(open_url), str(folder)) for _turn in range(2)]
                 done = list(pool.map(lambda store: store.fetch(package, version, lambda _text: None), stores))
             assert sorted(done) == [False, True]
             assert len(fetched) == number + 1

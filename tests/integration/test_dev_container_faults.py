@@ -110,7 +110,7 @@ def test_killed_at_every_call_while_it_is_ended(environment: Environment) -> Non
 
 def test_two_at_once_make_one(environment: Environment) -> None:
     outcomes: list[Any] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(environment.up().environment)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: outcomes.append(environment.up().environment)) for _turn in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

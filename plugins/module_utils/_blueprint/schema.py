@@ -218,7 +218,7 @@ _CLOSED = {"extra": "forbid"}
 
 def _about(text: str, **more: Any) -> Any:
     """A field with its one-line description, which documentation and the JSON Schema repeat."""
-    return field(metadata={"description": text}, **more)
+    return field(metadata={"description": text}, **more)  # pylint: disable=invalid-field-call
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Signals:
                 from .around import dockerfile
 
                 for name in dockerfile.NAMES:
-                    if name.split("/")[0] in names and folder.has(name):
+                    if name.split("/", maxsplit=1)[0] in names and folder.has(name):
                         read = dockerfile.read(folder, name)
                         if read is not None:
                             known.append((name, read))

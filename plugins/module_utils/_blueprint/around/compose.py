@@ -65,7 +65,7 @@ def files_of(folder: Folder, more: Tuple[str, ...] = ()) -> List[str]:
     files += [name for name in OVERRIDES if folder.has(name)]
     files += sorted(name for name in folder.names if _DEVELOPMENT.fullmatch(name))
     if not files:
-        files += [name for name in _NESTED if name.split("/")[0] in folder.names and folder.has(name)][:1]
+        files += [name for name in _NESTED if name.split("/", maxsplit=1)[0] in folder.names and folder.has(name)][:1]
     if not files:
         files += sorted(name for name in folder.names if re.fullmatch(r"(?:docker-)?compose[\w.-]*\.ya?ml", name))[:1]
     return list(dict.fromkeys([*files, *more]))

@@ -73,7 +73,7 @@ def scan(folder: Folder) -> Optional[Finding]:
 
 def _sources(folder: Folder, finding: Finding) -> None:
     for entry in ("main.ts", "server.ts", "mod.ts", "app.ts", "index.ts", "src/main.ts", "main.tsx", "src/server.ts"):
-        if entry.split("/")[0] in folder.names and folder.has(entry):
+        if entry.split("/", maxsplit=1)[0] in folder.names and folder.has(entry):
             text = folder.text(entry) or ""
             match = _SERVE.search(text)
             port = valid(next(group for group in match.groups() if group)) if match else None

@@ -229,7 +229,7 @@ def _framework(folder: Folder, finding: Finding, texts: List[Tuple[str, str]]) -
     for base in ("src/main/resources", "app/src/main/resources"):
         for name, pattern in (*_SPRING_PORT, ("application.yml", _YAML_PORT), ("application.yaml", _YAML_PORT)):
             path = f"{base}/{name}"
-            if base.split("/")[0] in folder.names and folder.has(path):
+            if base.split("/", maxsplit=1)[0] in folder.names and folder.has(path):
                 text = folder.text(path) or ""
                 match = pattern.search(text)
                 port = valid(match.group(1)) if match else None

@@ -202,7 +202,7 @@ def _framework(project: Project) -> Tuple[Optional[Framework], str]:
 
 def _entry(folder: Folder) -> str:
     return folder.first(*_ENTRIES) or next(
-        (name for name in _NESTED_ENTRIES if name.split("/")[0] in folder.names and folder.has(name)), ""
+        (name for name in _NESTED_ENTRIES if name.split("/", maxsplit=1)[0] in folder.names and folder.has(name)), ""
     )
 
 
@@ -251,7 +251,7 @@ def _ports(project: Project, finding: Finding, framework: Optional[Framework], k
             )
     if framework is None or framework[0] != "django":
         for name in (*_ENTRIES, *_NESTED_ENTRIES):
-            if name.split("/")[0] not in folder.names or not folder.has(name) or name in checked:
+            if name.split("/", maxsplit=1)[0] not in folder.names or not folder.has(name) or name in checked:
                 continue
             checked.add(name)
             text = folder.text(name) or ""

@@ -112,7 +112,7 @@ def _framework(folder: Folder, finding: Finding, gems: "set[str]", text: str, ma
         ("app.rb", r"set\s+:port\s*,[^\n]*?(\d{2,5})"),
         ("config.ru", r"-p\s+(\d{4,5})"),
     ):
-        if name.split("/")[0] in folder.names and folder.has(name):
+        if name.split("/", maxsplit=1)[0] in folder.names and folder.has(name):
             body = folder.text(name) or ""
             match = re.search(pattern, body, re.MULTILINE)
             port = valid(match.group(1)) if match else None

@@ -18,7 +18,8 @@ from ..versions import candidate, image_for
 from .common import java_version, shared_versions
 
 _VERSION = re.compile(
-    r"\b(?:scalaVersion|scala3Version|scala2Version|scala213|scala3|ScalaVersion)\b(?:\s+in\s+\w+)?\s*(?::=|=|:\s*String\s*=)\s*(?:def\s+)?\"([\d.]+(?:-[\w.]+)?)\""
+    r"\b(?:scalaVersion|scala3Version|scala2Version|scala213|scala3|ScalaVersion)\b(?:\s+in\s+\w+)?"
+    r"\s*(?::=|=|:\s*String\s*=)\s*(?:def\s+)?\"([\d.]+(?:-[\w.]+)?)\""
 )
 
 

@@ -1,4 +1,3 @@
-#!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stands in for the coarse modules where a test is about the control plane: its container is a file in `world`."""
 
