@@ -24,6 +24,7 @@ from fuelctl import __version__, config, paths
 from fuelctl._shared._errors import FuelError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
+from fuelctl.serve_start import engine_of
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
@@ -139,6 +140,7 @@ class _Server(BaseApplication):
 
     def _on_ready(self, _arbiter: Any) -> None:
         document = {"pid": os.getpid(), "version": __version__, "bind": self._bind or str(paths.server_socket())}
+        document["engine"] = engine_of(os.environ)
         if self._bind is None:
             paths.private_file(paths.server_file(), json.dumps(document).encode("utf-8"))
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -43,6 +43,23 @@ def ensure_running() -> Path:
             stop_running(wait_seconds=0)
         _start(file)
     return file
+
+
+def engine_of(environment: Mapping[str, str]) -> str:
+    """The Docker engine that a process with these variables talks to, as far as variables say: empty for the usual."""
+    return environment.get("DOCKER_HOST") or environment.get("DOCKER_CONTEXT") or ""
+
+
+def check_engine() -> None:
+    """FuelError when the running server would use another Docker engine than this shell means."""
+    mine, its = engine_of(os.environ), str(_document().get("engine") or "")
+    if mine != its:
+        raise FuelError(
+            f"The control plane works with {its or 'the usual engine'}, your shell means {mine or 'the usual one'}",
+            hint="fuelctl server stop, then try again; environments on the other engine wait for it to come back",
+            where="DOCKER_HOST",
+            code="other_engine",
+        )
 
 
 def stop_running(wait_seconds: float = 600.0) -> bool:
@@ -120,11 +137,17 @@ def _failure(log: Path, begun: int) -> FuelError:
 
 
 def _version() -> str | None:
+    version = _document().get("version")
+    return version if isinstance(version, str) else None
+
+
+def _document() -> dict[str, object]:
+    """What the server wrote about itself when it began; empty when there is nothing to read."""
     try:
         document = json.loads(paths.server_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return document.get("version") if isinstance(document, dict) else None
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _answers(file: Path) -> bool:

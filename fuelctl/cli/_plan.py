@@ -147,7 +147,10 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("Ports", ", ".join(map(str, blueprint["ports"]))),
         ("Secrets", ", ".join(sorted(plan.secrets))),
         ("Cost", cost),
-        ("Lease", f"ends after {duration(plan.ttl_seconds)}, or {duration(plan.idle_seconds)} idle"),
+        (
+            "Lease",
+            f"ends after {duration(plan.ttl_seconds)}; idle limit {duration(plan.idle_seconds)} (not acted on yet)",
+        ),
     ]
 
 

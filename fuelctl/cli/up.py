@@ -66,7 +66,8 @@ def up(
         typer.Option("--ttl", metavar="DURATION", help="Time to live: 8h, 30m, 2d."),
     ] = None,
     idle: Annotated[
-        str | None, typer.Option("--idle", metavar="DURATION", help="End it when nothing happened for this long.")
+        str | None,
+        typer.Option("--idle", metavar="DURATION", help="Idle limit; kept with the environment, not acted on yet."),
     ] = None,
     secret: Annotated[
         list[str] | None,
@@ -128,6 +129,7 @@ def up(
     if not yes and not can_ask():
         raise _ask.nobody_to_ask()
     client = _context.connect()
+    _context.check_engine(plan.provider)
     _settle_name(client, plan)
     _show(plan, as_json=as_json, to_stdout=not as_json)
     if not yes:
