@@ -127,6 +127,8 @@ def _commented(yaml: Any, key: str, value: Any, sources: dict[str, str]) -> Any:
 
 def _merge(old: Any, new: Any, path: str, sources: dict[str, str]) -> Any:
     """`new` laid into `old` in place, so that the comments between its lines stay."""
+    from ruamel.yaml.scalarstring import ScalarString
+
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [key for key in old if key not in new]:
             del old[key]

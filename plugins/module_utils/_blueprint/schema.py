@@ -218,6 +218,7 @@ _CLOSED = {"extra": "forbid"}
 
 def _about(text: str, **more: Any) -> Any:
     """A field with its one-line description, which documentation and the JSON Schema repeat."""
+    # pylint: disable-next=invalid-field-call  # It is the default of a dataclass's field, said in fewer words.
     return field(metadata={"description": text}, **more)  # pylint: disable=invalid-field-call
 
 

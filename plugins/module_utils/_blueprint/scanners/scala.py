@@ -17,9 +17,9 @@ from ..tree import Folder
 from ..versions import candidate, image_for
 from .common import java_version, shared_versions
 
+_NAMES = "scalaVersion|scala3Version|scala2Version|scala213|scala3|ScalaVersion"
 _VERSION = re.compile(
-    r"\b(?:scalaVersion|scala3Version|scala2Version|scala213|scala3|ScalaVersion)\b(?:\s+in\s+\w+)?"
-    r"\s*(?::=|=|:\s*String\s*=)\s*(?:def\s+)?\"([\d.]+(?:-[\w.]+)?)\""
+    rf"\b(?:{_NAMES})\b(?:\s+in\s+\w+)?\s*(?::=|=|:\s*String\s*=)\s*(?:def\s+)?\"([\d.]+(?:-[\w.]+)?)\""
 )
 
 
