@@ -39,7 +39,7 @@ def pull(
     ssh = ("ssh", "-F", str(paths.ssh_config_file()))
     workspace = str(environment["connection"]["workspace"])
     with make_view(sys.stderr) as view:
-        pulled = git.pull(entry.host, workspace, str(into), entry.name, ssh=ssh, report=view.bar)
+        pulled = git.pull(entry.host, workspace, str(into), entry.name, ssh=ssh, report=view.show_bar)
     if as_json:
         emit({"id": entry.id, "name": entry.name, "refs": pulled.refs, "updated": pulled.updated})
         return

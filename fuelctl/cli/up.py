@@ -181,7 +181,7 @@ def _inspect(options: _Options) -> Repository:
     if not looks_like_url(options.location):
         return source.inspect(options.location, branch=options.branch, clean=options.clean)
     with make_view(sys.stderr) as view:
-        return source.inspect(options.location, branch=options.branch, clean=options.clean, report=view.bar)
+        return source.inspect(options.location, branch=options.branch, clean=options.clean, report=view.show_bar)
 
 
 def _settle_name(client: Client, plan: _plan.Plan) -> None:
@@ -211,7 +211,7 @@ def _pack_and_create(client: Client, plan: _plan.Plan, options: _Options, view: 
 
     target = _launch.new_upload_file()
     try:
-        packed = source.pack(plan.repository, target, report=view.bar)
+        packed = source.pack(plan.repository, target, report=view.show_bar)
         home = options.agent_home.expanduser().absolute() if options.agent_home else None
         environment = _launch.create(
             client, plan, packed, owner=getpass.getuser(), agent_home=home, keep_on_error=options.keep_on_error
