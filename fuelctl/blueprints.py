@@ -148,7 +148,8 @@ def _merge(old: Any, new: Any, path: str, sources: dict[str, str]) -> Any:
                 _retell(old, index, sources.get(inner, ""))
         del old[len(new) :]
         return old
-    quoted = isinstance(old, str) and isinstance(new, str) and old.__class__ is not str
+    # ruamel's own kinds of text remember their quotes.
+    quoted = isinstance(old, ScalarString) and isinstance(new, str)
     return type(old)(new) if quoted else new
 
 
