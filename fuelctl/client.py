@@ -115,7 +115,9 @@ class Client:
 
     def extend(self, ref: str, *, ttl_seconds: int) -> Json:
         """Give an environment a new time to live."""
-        return self.call("POST", _at(ref, "extend"), body={"ttl_seconds": ttl_seconds}, repeat=True)
+        body: Json = {"ttl_seconds": ttl_seconds}
+        # The machine is told first, and an engine that hangs is given its time to answer.
+        return self.call("POST", _at(ref, "extend"), body=body, repeat=True, timeout=self._timeout * 4)
 
     def events(self, ref: str, *, after: int, wait: int = 0) -> Json:
         """`{events, cursor}`; holds up to `wait` seconds (30 at most) until there is one."""

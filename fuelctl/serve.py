@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
@@ -68,6 +70,7 @@ class ControlPlane:
             core=self.core,
             start=self.engine.start,
             settings=self.settings,
+            move_deadline=partial(move_deadline, self.plant),
             embedded=embedded,
             token=token,
             stop=self._stop,

@@ -10,14 +10,22 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from fuelctl._shared._errors import FuelError
 from fuelctl.environments.clock import Clock, system_now
 from fuelctl.store.database import Database
 from fuelctl.store.events import Bell, NewEvent
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import Safe
 from fuelctl.store.ulids import new_ulid
 
 #: `start(operation, environment_id, operation_id)`: idempotent, returns at once.
 Start = Callable[[str, str, str], None]
+#: `move(row, expires_at)`: the environment's own watchdog waits until then; MachineError when it could not be told.
+MoveDeadline = Callable[[EnvironmentRow, float], None]
+
+
+class MachineError(FuelError):
+    """The environment's machine could not be asked or told; nothing was changed."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ class Lease:
         return self.ttl_seconds - self.seconds_left(now)
 
 
+def later(one: Lease, other: Lease, now: Now) -> Lease:
+    """Whichever of the two ends later; `one` when they end at the same time."""
+    return other if other.seconds_left(now) > one.seconds_left(now) else one
+
+
 def new_lease(ttl_seconds: int, idle_seconds: int | None, now: Now) -> Lease:
     """A lease that begins now."""
     return Lease(ttl_seconds, idle_seconds, now.wall + ttl_seconds, now.boot_id, now.boottime + ttl_seconds)

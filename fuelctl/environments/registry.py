@@ -16,10 +16,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from fuelctl import _crashpoints
 from fuelctl._shared._errors import FuelError
 from fuelctl._shared._identity import check_environment_name
-from fuelctl.environments.core import Core
-from fuelctl.environments.lease import Lease, extend, new_lease
+from fuelctl.environments.core import Core, MoveDeadline
+from fuelctl.environments.lease import Lease, extend, later, new_lease
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store import environments, events, idempotency, resources
 from fuelctl.store.models import EnvironmentRow, SettingRow
@@ -171,19 +172,49 @@ def renew_operation(core: Core, environment_id: str, operation_id: str) -> str |
         return renewed
 
 
-def extend_lease(core: Core, environment_id: str, ttl_seconds: int) -> EnvironmentRow:
-    """At least `ttl_seconds` from now on."""
+def extend_lease(core: Core, environment_id: str, ttl_seconds: int, move: MoveDeadline) -> EnvironmentRow:
+    """At least `ttl_seconds` from now on: first for the watchdog on the machine, by `move`, then in the lease.
+
+    Whoever dies between the two leaves a watchdog that is later than the lease, and the reaper ends it at the lease.
+    """
+    with core.database.read() as session:
+        row = _existing(session, environment_id)
+    armed = _has_watchdog(row)
+    planned = extend(lease_of(row), ttl_seconds, core.clock())
+    if armed:
+        move(row, planned.expires_at)
+    _crashpoints.reach("extend.moved")
     with core.write() as session:
         row = _existing(session, environment_id)
-        if row.ended_at is not None or row.status == Status.TERMINATING:
-            raise ConflictError(
-                f"{row.name} is {row.status}", hint="start a new one: fuelctl up", code="not_live", where=row.name
-            )
-        lease = extend(lease_of(row), ttl_seconds, core.clock())
+        if _has_watchdog(row) != armed:
+            raise _busy(row)
+        lease = later(lease_of(row), planned, core.clock())
         values = lease_values(lease)
         environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, lease.expires_at))
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
         return _existing(session, environment_id)
+
+
+def _has_watchdog(row: EnvironmentRow) -> bool:
+    """Whether its lease is kept on a machine too; ConflictError while its lease cannot be extended."""
+    if row.ended_at is not None or row.status == Status.TERMINATING:
+        raise ConflictError(
+            f"{row.name} is {row.status}", hint="start a new one: fuelctl up", code="not_live", where=row.name
+        )
+    if row.operation is not None:
+        raise _busy(row)
+    # One whose source is still on its way has no machine yet.
+    return row.status != Status.PROVISIONING
+
+
+def _busy(row: EnvironmentRow) -> ConflictError:
+    doing = "ended" if row.operation == Operation.TERMINATE else "provisioned"
+    return ConflictError(
+        f"{row.name} is being {doing}",
+        hint=f"extend it when that is over; see fuelctl status {row.name}",
+        code="busy",
+        where=row.name,
+    )
 
 
 def listing(

@@ -10,7 +10,7 @@ from typing import cast
 from flask import current_app
 
 from fuelctl.config import Settings
-from fuelctl.environments.core import Core, Start
+from fuelctl.environments.core import Core, MoveDeadline, Start
 
 EXTENSION = "fuelctl"
 
@@ -25,6 +25,7 @@ class Parts:
     core: Core
     start: Start
     settings: Settings
+    move_deadline: MoveDeadline = lambda _row, _expires_at: None
     embedded: bool = True
     token: str | None = None
     stop: Callable[[float], list[str]] = lambda _wait: []

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.environments.core import MachineError
 from fuelctl.environments.registry import ConflictError, NotFoundError
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.idempotency import InFlightError
@@ -25,6 +26,7 @@ _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (InFlightError, HTTPStatus.CONFLICT),
     (FencedOffError, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (MachineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _MOST_ERRORS = 20
 _LONGEST_VALUE = 64

@@ -77,10 +77,10 @@ def terminate(path: RefPath, body: TerminateIn) -> tuple[Response, int]:
 
 @api.post("/<ref>/extend", responses={200: EnvironmentOut}, summary="Extend the lease")
 def extend(path: RefPath, body: ExtendIn) -> Response:
-    """It lives at least `ttl_seconds` from now; a lease is never shortened."""
+    """It lives at least `ttl_seconds` from now; a lease is never shortened. 503 when its machine cannot be told."""
     given = parts()
     _check_ttl(given, body.ttl_seconds)
-    return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds))
+    return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds, given.move_deadline))
 
 
 def find(ref: str) -> EnvironmentRow:

@@ -23,6 +23,7 @@ _PLAYBOOKS = {
     "up": "fuel_code.remote.remote_up",
     "down": "fuel_code.remote.remote_down",
     "observe": "fuel_code.remote.remote_observe",
+    "extend": "fuel_code.remote.remote_extend",
 }
 
 
@@ -86,7 +87,7 @@ class Run:
 
         return run_playbook(
             self.plant.playbooks[verb],
-            variables={**_common(row), **variables},
+            variables={**common(row), **variables},
             secrets=secrets or {},
             files=files,
             record=paths.run_folder(row.id, self.journal.operation_id),
@@ -117,7 +118,8 @@ def callback(url: str) -> dict[str, Any]:
     return {"remote_callback": {"url": url, "token_file": FileOf("callback_token")}}
 
 
-def _common(row: EnvironmentRow) -> dict[str, Any]:
+def common(row: EnvironmentRow) -> dict[str, Any]:
+    """The variables that say which environment is meant."""
     return {
         "remote_name": row.name,
         "remote_owner": row.owner,

@@ -108,7 +108,7 @@ def test_a_laptop_that_slept_past_the_deadline_is_observed_first(
     clock.pass_(8 * 3600)
     reaper.cycle()
     assert engine.started == []
-    registry.extend_lease(core, extended, 3600)
+    registry.extend_lease(core, extended, 3600, lambda _row, _expires_at: None)
     clock.pass_(60)
     reaper.cycle()
     assert engine.started == [("terminate", made)]

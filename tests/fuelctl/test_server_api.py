@@ -17,11 +17,13 @@ from flask.testing import FlaskClient
 from fuelctl import paths
 from fuelctl.config import Settings
 from fuelctl.environments import registry
-from fuelctl.environments.core import Core
+from fuelctl.environments.clock import rfc3339
+from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.journal import Journal
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store import environments
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import CALLBACK_TOKEN
 from tests.fuelctl.control import HandClock
 
@@ -316,6 +318,47 @@ def test_extending(http: FlaskClient, clock: HandClock, core: Core) -> None:
     with core.write() as session:
         environments.change(session, made["id"], status="terminated", ended_at=1.0)
     problem(http.post(f"/api/remote/{made['id']}/extend", json={"ttl_seconds": 5}), 409, "not_live")
+
+
+def test_the_machine_is_told_before_the_lease_moves(core: Core, clock: HandClock, started: Started) -> None:
+    told: list[float] = []
+    trouble: list[MachineError] = []
+
+    def move(row: EnvironmentRow, expires_at: float) -> None:
+        # Telling a machine takes its time; meanwhile nothing has moved.
+        clock.pass_(3)
+        with core.database.read() as session:
+            assert session.get_one(EnvironmentRow, row.id).expires_at == row.expires_at
+        if trouble:
+            raise trouble[0]
+        told.append(expires_at)
+
+    http = create_app(Parts(core, started, SMALL, move)).test_client()
+    made = make(http)
+    path = f"/api/remote/{made['id']}"
+    problem(http.post(f"{path}/extend", json={"ttl_seconds": 7200}), 409, "busy")
+    assert told == []
+    ready(core, made["id"])
+    begun = clock.wall
+    extended = http.post(f"{path}/extend", json={"ttl_seconds": 7200}).json
+    assert told == [begun + 7200]
+    assert extended["lease"]["expires_at"] == rfc3339(told[0]), "the lease is never later than the watchdog"
+    trouble.append(MachineError("the engine does not answer", hint="start it", code="docker_unavailable"))
+    answer = problem(http.post(f"{path}/extend", json={"ttl_seconds": 9000}), 503, "docker_unavailable")
+    assert (answer["detail"], answer["hint"]) == ("the engine does not answer", "start it")
+    assert http.get(path).json["lease"] == extended["lease"]
+    http.post(f"{path}/terminate", json={})
+    problem(http.post(f"{path}/extend", json={"ttl_seconds": 9000}), 409, "busy")
+
+
+def test_what_waits_for_its_source_has_no_machine_to_tell(core: Core, started: Started) -> None:
+    def move(_row: EnvironmentRow, _expires_at: float) -> None:
+        raise AssertionError
+
+    http = create_app(Parts(core, started, SMALL, move)).test_client()
+    made = make(http, source={"sha256": "0" * 64, "size": 3})
+    extended = http.post(f"/api/remote/{made['id']}/extend", json={"ttl_seconds": 7200})
+    assert extended.json["lease"]["ttl_seconds"] == 7200
 
 
 def test_events_are_held_until_there_is_one(http: FlaskClient, core: Core) -> None:

@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: watchdog
+short_description: Move the time at which an environment ends by itself
+version_added: 0.1.0
+description:
+  - Moves the deadline of an environment's watchdog on this engine. Nothing else of the environment is touched, and
+    there is no moment without a watchdog.
+  - Fails when there is no watchdog, or when it does not run.
+requirements:
+  - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+options:
+  environment_id:
+    description: Id of the environment.
+    type: str
+    required: true
+  attempt:
+    description: Which attempt at it.
+    type: int
+    default: 1
+  expires_at:
+    description: When it ends by itself. Epoch seconds.
+    type: int
+    required: true
+  only_later:
+    description: Keep a deadline that is later already, so that of two who extend it at once the longer one holds.
+    type: bool
+    default: false
+author:
+  - fuel_code maintainers (@fuel-code)
+"""
+
+EXAMPLES = r"""
+- name: Let it live for two hours more
+  fuel_code.remote.watchdog:
+    environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
+    expires_at: "{{ now(utc=true).timestamp() | int + 7200 }}"
+    only_later: true
+"""
+
+RETURN = r"""
+expires_at:
+  description: The deadline that holds now. Epoch seconds.
+  returned: success
+  type: int
+  sample: 1764007200
+expires_at_before:
+  description: The deadline that held until now. Epoch seconds.
+  returned: success
+  type: int
+  sample: 1764000000
+error:
+  description: The failure as data.
+  returned: failure
+  type: dict
+  sample: {message: There is no watchdog, hint: bring it up again, code: no_watchdog, details: {}}
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fuel_code.remote.plugins.module_utils import _watchdog
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._lock import only_one
+from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._identity import container_names
+
+
+def _move(docker: Docker, params: Dict[str, Any], *, check: bool) -> Dict[str, Any]:
+    name = _watchdog.container_name(container_names(params["environment_id"], params["attempt"]).container)
+    wanted: int = params["expires_at"]
+    # Between reading the deadline and writing it nobody else may move it.
+    with only_one(name):
+        watchdog = _running(docker, name)
+        before = int(_watchdog.deadline(docker, watchdog))
+        after = max(before, wanted) if params["only_later"] else wanted
+        if after != before and not check:
+            _watchdog.deadline(docker, watchdog, after)
+    shown = {"before": f"{name} ends it at {before}\n", "after": f"{name} ends it at {after}\n"}
+    return {"changed": after != before, "expires_at": after, "expires_at_before": before, "diff": shown}
+
+
+def _running(docker: Docker, name: str) -> Dict[str, Any]:
+    found = docker.inspect([name], kind="container")
+    if not found:
+        raise FuelError(
+            "There is no watchdog, so nothing ends this environment by itself",
+            hint="bring the environment up again, or end it",
+            where=name,
+            code="no_watchdog",
+        )
+    if not _watchdog.is_running(found[0]):
+        raise FuelError(
+            "The watchdog does not run, so nothing ends this environment by itself",
+            hint=f"docker start {name}",
+            where=name,
+            code="watchdog_stopped",
+        )
+    return found[0]
+
+
+def main() -> None:
+    """Ansible's entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "environment_id": {"type": "str", "required": True},
+            "attempt": {"type": "int", "default": 1},
+            "expires_at": {"type": "int", "required": True},
+            "only_later": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = _move(Docker(), module.params, check=module.check_mode)
+    except FuelError as error:
+        module.fail_json(msg=str(error), error=error.as_dict())
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
