@@ -77,7 +77,6 @@ def environment(folder: Path, source: dict[str, str]) -> dict[str, str]:
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterable, List
+from typing import Any, Callable, Dict, Iterable, List, Mapping
+
+from ._errors import FuelError
 
 GONE = "gone"
 PRESENT = "present"
@@ -37,3 +39,35 @@ def receipt(resources: Iterable[Dict[str, str]], clock: Callable[[], float] = ti
 def left_over(value: Dict[str, Any]) -> List[str]:
     """`kind name` of what is not known to be gone."""
     return [f"{line['kind']} {line['name']}" for line in value["resources"] if line["state"] != GONE]
+
+
+#: Arguments of the module `provider_receipt`.
+ARGUMENTS: Dict[str, Any] = {
+    "resources": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "kind": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": [GONE, PRESENT, UNKNOWN], "required": True},
+            "detail": {"type": "str", "default": ""},
+        },
+    },
+}
+
+
+def proof(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
+    """The result of the module `provider_receipt` with `params` as in ARGUMENTS: failed when something is left."""
+    result = receipt(params["resources"])
+    left = left_over(result)
+    if not left or check:
+        return {"changed": False, "receipt": result}
+    error = FuelError(
+        f"Failed to end the environment: left is {', '.join(left[:5])}{' and more' if len(left) > 5 else ''}",
+        hint="run again; what is done already stays done",
+        where="destroy",
+        code="incomplete",
+        details={"left": left},
+    )
+    return {"failed": True, "msg": str(error), "error": error.as_dict(), "receipt": result}

@@ -14,10 +14,11 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Protocol, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
 
 from ._docker import Run, run_command
 from ._errors import FuelError, UsageError
+from ._receipt import GONE, PRESENT, entry
 
 
 @dataclass(frozen=True)
@@ -205,3 +206,38 @@ def _storage(error: OSError, path: str) -> FuelError:
         where=str(getattr(error, "filename", None) or path),
         code="key_storage",
     )
+
+
+#: Arguments of the module `ssh_keypair`.
+ARGUMENTS: Dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "backend": {"type": "str", "choices": ["file"], "default": "file"},
+    "path": {"type": "path", "required": True},
+    "comment": {"type": "str", "default": "fuel-code"},
+}
+
+
+def keypair(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
+    """The work and the result of the module `ssh_keypair` with `params` as in ARGUMENTS."""
+    path = os.path.abspath(params["path"])
+    halves = (path, f"{path}.pub")
+    if params["state"] == "absent":
+        changed, found = absent(path, check=check)
+        return {
+            "changed": changed,
+            "path": path,
+            "resources": [entry("local_key", half, PRESENT if os.path.lexists(half) else GONE) for half in halves],
+            "diff": {"before": "".join(f"{name}\n" for name in found), "after": "", "before_header": path},
+        }
+    maker = SshKeygen()
+    before = read(path, maker)
+    changed, pair = present(path, params["comment"], maker, check=check)
+    public = "" if pair is None else pair.public_key
+    after = public or ("a new key pair" if changed else "")
+    return {
+        "changed": changed,
+        "path": path,
+        "public_key": public,
+        "fingerprint": "" if pair is None else pair.fingerprint,
+        "diff": {"before": f"{before.public_key}\n" if before else "", "after": f"{after}\n", "after_header": path},
+    }

@@ -141,14 +141,22 @@ error:
   type: dict
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._present import Agent, Wanted
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._registry import Registry
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._store import Store
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._container import Container
+
+
+def _open_url(*args: Any, **kwargs: Any) -> Any:
+    """Loading it takes longer than a run that has nothing to fetch."""
+    from ansible.module_utils.urls import open_url
+
+    return open_url(*args, **kwargs)
 
 
 def main() -> None:
@@ -178,7 +186,7 @@ def main() -> None:
     agent = None
     try:
         docker = Docker()
-        store = Store(docker, Registry(open_url, params["registry"]), params["cache_path"])
+        store = Store(docker, Registry(_open_url, params["registry"]), params["cache_path"])
         agent = Agent(store, params["name"], params["version"], params["progress_path"])
         if params["state"] == "fetched":
             result = agent.fetched(check=module.check_mode)

@@ -70,40 +70,16 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._receipt import left_over, receipt
+from ansible_collections.fuel_code.remote.plugins.module_utils._receipt import ARGUMENTS, proof
 
 
 def main() -> None:
-    """Ansible's entry point."""
-    module = AnsibleModule(
-        argument_spec={
-            "resources": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "kind": {"type": "str", "required": True},
-                    "name": {"type": "str", "required": True},
-                    "state": {"type": "str", "choices": ["gone", "present", "unknown"], "required": True},
-                    "detail": {"type": "str", "default": ""},
-                },
-            },
-        },
-        supports_check_mode=True,
-    )
-    result = receipt(module.params["resources"])
-    left = left_over(result)
-    if left and not module.check_mode:
-        error = FuelError(
-            f"Failed to end the environment: left is {', '.join(left[:5])}{' and more' if len(left) > 5 else ''}",
-            hint="run again; what is done already stays done",
-            where="destroy",
-            code="incomplete",
-            details={"left": left},
-        )
-        module.fail_json(msg=str(error), error=error.as_dict(), receipt=result)
-    module.exit_json(changed=False, receipt=result)
+    """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    result = proof(module.params, check=module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

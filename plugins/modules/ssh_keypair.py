@@ -87,55 +87,16 @@ error:
   sample: {message: Failed to write the key pair, hint: null, where: /keys, code: key_storage, details: {}}
 """
 
-import os
-from typing import Any, Dict
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._receipt import GONE, PRESENT, entry
-from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import SshKeygen, absent, present, read
-
-
-def _present(module: AnsibleModule, path: str) -> Dict[str, Any]:
-    maker = SshKeygen()
-    before = read(path, maker)
-    changed, pair = present(path, module.params["comment"], maker, check=module.check_mode)
-    public = "" if pair is None else pair.public_key
-    after = public or ("a new key pair" if changed else "")
-    return {
-        "changed": changed,
-        "path": path,
-        "public_key": public,
-        "fingerprint": "" if pair is None else pair.fingerprint,
-        "diff": {"before": f"{before.public_key}\n" if before else "", "after": f"{after}\n", "after_header": path},
-    }
-
-
-def _absent(module: AnsibleModule, path: str) -> Dict[str, Any]:
-    changed, found = absent(path, check=module.check_mode)
-    halves = (path, f"{path}.pub")
-    return {
-        "changed": changed,
-        "path": path,
-        "resources": [entry("local_key", half, PRESENT if os.path.lexists(half) else GONE) for half in halves],
-        "diff": {"before": "".join(f"{name}\n" for name in found), "after": "", "before_header": path},
-    }
+from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, keypair
 
 
 def main() -> None:
-    """Ansible's entry point."""
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "backend": {"type": "str", "choices": ["file"], "default": "file"},
-            "path": {"type": "path", "required": True},
-            "comment": {"type": "str", "default": "fuel-code"},
-        },
-        supports_check_mode=True,
-    )
-    path = os.path.abspath(module.params["path"])
+    """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        result = (_present if module.params["state"] == "present" else _absent)(module, path)
+        result = keypair(module.params, check=module.check_mode)
     except FuelError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
     module.exit_json(**result)

@@ -43,6 +43,7 @@ class Store:
         self._registry = registry
         self._folder = folder or os.path.join(base, "fuel-code", "agents")
         self._volume: Optional[str] = None
+        self._asked = ""
 
     def architecture(self) -> str:
         """The engine's, as Docker names it."""
@@ -50,6 +51,7 @@ class Store:
 
     def resolve(self, package: Package, version: str, clock: Callable[[], float] = time.time) -> str:
         """The exact version; `latest` is asked for once and then believed for six hours."""
+        self._asked = version
         if version != "latest":
             return version
         digest = hashlib.sha256(self._registry.url.encode("utf-8")).hexdigest()[:12]
@@ -91,12 +93,12 @@ class Store:
 
     def fetch(self, package: Package, version: str, say: Say) -> bool:
         """Have the version in the volume; true when it had to be fetched. Two at once fetch it once."""
-        if self.has(package, version):
+        if self._seen(package, version):
             return False
         with self.lock(f"{package.name}-{version}"):
             # Whoever held the lock may have changed it.
             self._volume = None
-            if self.has(package, version):
+            if self._seen(package, version):
                 return False
             staged = os.path.join(self._private(), f"{package.name}-{version}")
             if not os.path.exists(staged):
@@ -106,7 +108,20 @@ class Store:
                 os.replace(temporary, staged)
             self.put(package, version, staged)
             os.unlink(staged)
+            self._seen(package, version)
         return True
+
+    def _seen(self, package: Package, version: str) -> bool:
+        """`has`, the answer left as files: where they are, fetching ahead would be in vain, most likely."""
+        found = self.has(package, version)
+        for name in {version, self._asked or version}:
+            hint = os.path.join(self._private(), f"{package.name}-{name}.seen")
+            if found:
+                with open(hint, "a", encoding="utf-8"):
+                    os.utime(hint)
+            elif os.path.exists(hint):
+                os.unlink(hint)
+        return found
 
     def put(self, package: Package, version: str, binary: str) -> None:
         """Copy a binary into the volume: there whole or not at all."""
