@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def openapi() -> dict[str, Any]:
     from fuelctl.server.parts import Parts
 
     # Nothing is served: what the views would work with is never touched.
-    nothing: Any = None
-    app = create_app(Parts(core=nothing, start=nothing, settings=Settings()))
+    nothing: dict[str, Any] = {field.name: None for field in fields(Parts) if field.default is MISSING}
+    app = create_app(Parts(**{**nothing, "settings": Settings()}))
     return dict(app.api_doc)
 
 
