@@ -50,7 +50,7 @@ class Repository:
     commit: str
     #: None for a detached HEAD.
     branch: str | None
-    #: A folder that holds the tree of the launch, for the blueprint: the caller's own, or a temporary one.
+    #: Where work begins in the tree of the launch, for the blueprint: the caller's own folder, or a temporary one.
     folder: Path
     #: Paths that differ from the commit and go along, untracked ones included.
     changed: list[str]
@@ -93,9 +93,10 @@ def inspect(
     described = _pack.describe(path, branch)
     changed = [] if clean else _pack.changed_files(described)
     notes = _notes(described, path, changed, clean)
-    folder = Path(described.worktree) if described.worktree and described.is_head else _export(described)
+    top = Path(described.worktree) if described.worktree and described.is_head else _export(described)
+    folder = top / described.folder
     return Repository(
-        name=described.name,
+        name=repository_name(described.folder) if described.folder else described.name,
         url=described.url,
         commit=described.commit,
         branch=described.branch,
@@ -202,8 +203,11 @@ def _inspect_url(text: str, branch: str | None, report: Report, resolve: Resolve
 
 def _notes(described: _pack.Repository, path: str, changed: list[str], clean: bool) -> list[str]:
     notes = []
-    if described.worktree and Path(path).resolve() != Path(described.worktree).resolve():
-        notes.append(f"{path} lies in the repository {described.worktree}, which goes along as a whole")
+    if described.folder:
+        notes.append(
+            f"{described.folder} is a folder of {described.worktree}: the whole repository goes along, "
+            "and set-up and logins begin in that folder"
+        )
     if described.worktree and not described.is_head and not clean and _pack.changed_files(_at_head(path)):
         notes.append(f"uncommitted work stays behind: it does not belong to branch {described.branch}")
     if len(changed) > 1000:

@@ -79,10 +79,14 @@ def own_words(command: Sequence[str] | None) -> list[str]:
     return words[1:] if words[:1] == ["--"] else words
 
 
+#: Of a launch from a folder within a repository, work begins in that folder.
+_ENTER_FOLDER = '{ [ ! -r .git/fuel-code/folder ] || cd -- "./$(cat .git/fuel-code/folder)"; }'
+
+
 def in_workspace(environment: dict[str, Any], command: str) -> str:
     """A command line for the shell at the other end, run in the workspace."""
     workspace = (environment.get("connection") or {}).get("workspace")
-    return f"cd {shlex.quote(workspace)} && {command}" if workspace else command
+    return f"cd {shlex.quote(workspace)} && {_ENTER_FOLDER} && {command}" if workspace else command
 
 
 def become_ssh(arguments: Sequence[str]) -> NoReturn:

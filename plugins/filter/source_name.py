@@ -10,7 +10,8 @@ name: source_name
 short_description: The repository's name of a source on the controller
 version_added: 0.1.0
 description:
-  - Reads C(name) from C(source.json) when the path is a source bundle, and takes the folder's own name otherwise.
+  - Reads C(name) from C(source.json) when the path is a source bundle. Otherwise takes the name of the folder, or of
+    the repository that it lies in.
 options:
   _input:
     description: Path of a repository or of a source bundle on the controller.
@@ -34,6 +35,7 @@ _value:
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -45,7 +47,11 @@ def source_name(path: Any) -> str:
         named = json.loads((folder / "source.json").read_text(encoding="utf-8")).get("name")
     except (OSError, ValueError, AttributeError):
         named = None
-    return str(named) if named else folder.absolute().name or "workspace"
+    if named:
+        return str(named)
+    here = Path(os.path.realpath(folder))
+    top = next((one for one in (here, *here.parents) if (one / ".git").exists()), here)
+    return top.name or "workspace"
 
 
 class FilterModule:

@@ -7,7 +7,8 @@
 
 It needs no server, no network and no credentials: only the engine's socket. The engine keeps it alive: it comes back
 after a restart of the engine or of the machine and then acts at once when the time has passed. Being a child of the
-engine it outlives whatever started it. It removes what carries its environment's label and nothing else, itself last.
+engine it outlives whatever started it. Within one boot it counts the time that passes and does not believe a wall clock
+that was set meanwhile. It removes what carries its environment's label and nothing else, itself last.
 """
 
 from __future__ import annotations
@@ -24,13 +25,47 @@ from ._identity import TAG_ENVIRONMENT
 #: A lease that nobody stated, in seconds.
 DEFAULT_LEASE = 8 * 3600
 
-_PROGRAM = r"""
+#: What it takes for the time. `wall`, `$proc` and `$anchor` are apart so that a test can stand in for the machine.
+CLOCK = r"""
+our ($proc, $anchor) = ('/proc', '/anchor');
+sub wall { return time }
+
+sub first_line {
+  open(my $file, '<', $_[0]) or return '';
+  my $line = <$file> // '';
+  chomp $line;
+  return $line;
+}
+
+# Seconds until the deadline: the wall clock as it was when this deadline was first seen, and what has really passed
+# since then, sleep included. So within one boot nobody who sets the wall clock ends anything early or keeps it alive.
+sub left {
+  my ($deadline) = @_;
+  my $boot = first_line("$proc/sys/kernel/random/boot_id");
+  my ($up) = first_line("$proc/uptime") =~ /^(\d+)/;
+  return $deadline - wall() unless defined $up && $boot ne '';
+  my ($for, $in, $at, $then) = first_line($anchor) =~ /^(\d+) (\S+) (\d+) (\d+)$/;
+  unless (defined $then && $for == $deadline && $in eq $boot && $at <= $up) {
+    ($at, $then) = ($up, wall());
+    if (open(my $file, '>', "$anchor.new")) {
+      print $file "$deadline $boot $at $then\n";
+      close($file) and rename("$anchor.new", $anchor);
+    }
+  }
+  return $deadline - $then - ($up - $at);
+}
+"""
+
+_PROGRAM = (
+    r"""
 use strict; use warnings;
 use IO::Socket::UNIX; use JSON::PP;
 my ($environment, $self, $armed_for) = @ARGV;
 $| = 1;
 $SIG{TERM} = $SIG{INT} = sub { exit 0 };
-
+"""
+    + CLOCK
+    + r"""
 sub deadline {
   open(my $file, '<', '/deadline') or return $armed_for;
   my $line = <$file>;
@@ -96,13 +131,14 @@ my ($ready) = ask('GET', '/_ping');
 if ($ready != 200) { print "the engine does not answer\n"; exit 1 }
 print "armed\n";
 while (1) {
-  my $left = deadline() - time;
+  my $left = left(deadline());
   if ($left > 0) { sleep($left < 5 ? $left : 5); next }
   print "time is up\n";
   if (purge()) { ask('DELETE', "/containers/$self?force=1&v=1") }
   sleep 3;
 }
 """
+)
 
 #: $1 the new deadline or nothing, $2 the one it was armed for. Prints the deadline that held until now.
 _MOVE = r"""

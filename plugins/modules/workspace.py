@@ -43,6 +43,8 @@ options:
   source:
     description:
       - Source bundle folder or its tar file as C(fuelctl) makes them, or the folder of a plain repository.
+      - Of a folder within a repository the whole repository goes along. Logins begin in that folder, and setup commands
+        run there.
       - On the machine the module runs on. Required with O(state=present).
     type: path
   setup:
@@ -95,6 +97,10 @@ workspace:
       description: Where it is.
       type: str
       sample: /workspaces/shop
+    folder:
+      description: Where in it a login begins and setup commands run, empty for its top.
+      type: str
+      sample: services/shop
     commit:
       description: The commit that it was launched from.
       type: str

@@ -253,8 +253,8 @@ def test_worktree_and_folder_within(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "topic" / "deep").mkdir()
     (tmp_path / "topic" / "deep" / "new").write_text("x")
     found = source.inspect(tmp_path / "topic" / "deep")
-    assert (found.name, found.branch, found.folder) == ("topic", "topic", tmp_path / "topic")
-    assert any("as a whole" in note for note in found.notes)
+    assert (found.name, found.branch, found.folder) == ("deep", "topic", tmp_path / "topic" / "deep")
+    assert any("the whole repository goes along" in note for note in found.notes)
     folder, description = unpacked(source.pack(found, tmp_path / "out.tar"), tmp_path)
     assert tree(rebuilt(folder, description, tmp_path / "again"))["deep/new"] == b"x"
 
@@ -464,3 +464,25 @@ class TestUrl:
             "metadata": False,
             "gone": False,
         }
+
+
+def test_of_a_folder_the_whole_repository_goes_along_and_work_begins_in_it(repository: Path, tmp_path: Path) -> None:
+    shop = repository / "services" / "shop"
+    shop.mkdir(parents=True)
+    (shop / "package.json").write_text("{}")
+    found = source.inspect(shop)
+    assert (found.name, found.folder) == ("shop", shop)
+    assert any("the whole repository goes along" in note for note in found.notes)
+    _folder, description = unpacked(source.pack(found, tmp_path / "source.tar"), tmp_path)
+    assert description["folder"] == "services/shop"
+    assert description["name"] == source.inspect(repository).name
+    assert source.inspect(repository).described.folder == ""
+
+
+def test_a_folder_that_the_branch_does_not_have_is_refused(repository: Path) -> None:
+    git(repository, "branch", "other")
+    (repository / "shop").mkdir()
+    with pytest.raises(UsageError) as caught:
+        source.inspect(repository / "shop", branch="other")
+    assert caught.value.code == "no_such_folder"
+    assert "'other' has no folder shop" in str(caught.value)

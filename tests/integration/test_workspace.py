@@ -95,11 +95,33 @@ def inside(box: Box, script: str) -> str:
 
 
 class TestPresent:
+    def test_of_a_folder_the_repository_goes_along_and_setup_runs_there(self, container: Box, tmp_path: Path) -> None:
+        repository = make(tmp_path / "mono")
+        folder = repository / "services" / "my shop"
+        folder.mkdir(parents=True)
+        (folder / "shop").write_text("not committed yet\n")
+        first = present(container, folder, "pwd > where", "cat shop")
+        assert first["workspace"]["folder"] == "services/my shop"
+        assert first["degraded"] is None
+        assert inside(container, "cat one 'services/my shop/where'") == f"one\n{PATH}/services/my shop"
+        assert [one["reused"] for one in present(container, folder, "pwd > where", "cat shop")["setup"]] == [True, True]
+        # A login begins there as well (`enter.sh` of dev_container).
+        assert inside(container, "cat .git/fuel-code/folder") == "services/my shop"
+
+    def test_a_folder_that_did_not_go_along_is_named(self, container: Box, tmp_path: Path) -> None:
+        repository = make(tmp_path / "mono")
+        (repository / ".gitignore").write_text("build/\n")
+        (repository / "build").mkdir()
+        (repository / "build" / "x").write_text("x")
+        failed = present(container, repository / "build", "true")["degraded"]
+        assert failed["tail"] == ["the repository has no folder build"]
+
     def test_the_tree_is_there_as_it_is_at_home(self, container: Box, repository: Path) -> None:
         result = present(container, repository)
         assert result["changed"] is True
         assert result["workspace"] == {
             "path": PATH,
+            "folder": "",
             "commit": git(repository, "rev-parse", "HEAD"),
             "branch": "main",
             "dirty": True,

@@ -58,6 +58,8 @@ if [ -n "${{SSH_CONNECTION:-}}" ] && [ "${{SHLVL:-1}}" -le 1 ]; then
   export PATH
   if [ "$PWD" = "$HOME" ]; then
     cd {workspace} 2>/dev/null || :
+    # Launched from a folder of a repository: work begins there.
+    [ ! -r .git/fuel-code/folder ] || cd -- "./$(cat .git/fuel-code/folder)" 2>/dev/null || :
   fi
 fi
 """

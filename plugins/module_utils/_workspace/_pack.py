@@ -49,6 +49,8 @@ class Repository:
     upstream: Optional[str] = None
     shallow: Tuple[str, ...] = ()
     object_format: str = "sha1"
+    #: Where in the repository work is to begin: a path with `/` between its parts, empty for its top.
+    folder: str = ""
 
     def git(self, **options: Any) -> Git:
         """A git that works in this repository."""
@@ -79,6 +81,7 @@ class Written:
             "upstream": source.upstream,
             "shallow": list(source.shallow),
             "object_format": source.object_format,
+            "folder": source.folder,
             "identity": {"name": identity[0], "email": identity[1]} if identity else None,
             "submodules": self.submodules,
             "lfs": self.lfs,
@@ -105,6 +108,9 @@ def describe(path: str, branch: Optional[str] = None, name: Optional[str] = None
     else:
         commit, chosen = _resolve_branch(git, path, branch), branch
     remote = _remote(git, chosen)
+    folder = Git(path).text("rev-parse", "--show-prefix").rstrip("/") if worktree else ""
+    if folder and branch is not None:
+        _check_folder(git, path, commit, folder, branch)
     shallow_file = git.text("rev-parse", "--git-path", "shallow")
     return Repository(
         git_dir=git_dir,
@@ -118,7 +124,18 @@ def describe(path: str, branch: Optional[str] = None, name: Optional[str] = None
         upstream=_upstream(git, remote, chosen, commit),
         shallow=_lines(os.path.join(worktree or git_dir, shallow_file)),
         object_format=git.text("rev-parse", "--show-object-format"),
+        folder=folder,
     )
+
+
+def _check_folder(git: Git, path: str, commit: str, folder: str, branch: str) -> None:
+    if git.text("cat-file", "-t", f"{commit}:{folder}", check=False) != "tree":
+        raise UsageError(
+            f"branch {branch!r} has no folder {folder}",
+            where=path,
+            hint="give another branch, or the repository's own folder",
+            code="no_such_folder",
+        )
 
 
 def changed_files(source: Repository) -> List[str]:

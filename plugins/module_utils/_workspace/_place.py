@@ -46,6 +46,7 @@ class Found:
         """The `workspace` of the module's result."""
         return {
             "path": path,
+            "folder": str(self.launch.get("folder") or ""),
             "commit": self.commit or self.launch.get("commit"),
             "branch": self.branch,
             "dirty": bool(self.launch.get("dirty")),
@@ -105,6 +106,7 @@ def read_description(folder: str) -> Dict[str, Any]:
         raise UsageError("is no source bundle: source.json names no commit", where=folder)
     if source.get("branch") is not None:
         check_branch(str(source["branch"]))
+    source["folder"] = _inside(str(source["folder"])) if source.get("folder") else ""
     source["name"] = repository_name(str(source.get("name") or ""))
     return source
 
@@ -189,6 +191,8 @@ def write_stream(pipe: IO[bytes], folder: str, source: Mapping[str, Any]) -> Non
                 archive.add(lfs, f"{number}/lfs", filter=_plain)
                 _add_text(archive, f"{number}/lfs-clean", LFS_CLEAN)
                 _add_text(archive, f"{number}/lfs-smudge", LFS_SMUDGE)
+        if source.get("folder"):
+            _add_text(archive, "folder", _inside(str(source["folder"])))
         _add_text(archive, "launch.json", json.dumps({**source, "identity": None}, sort_keys=True))
 
 

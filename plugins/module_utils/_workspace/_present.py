@@ -65,6 +65,7 @@ class Workspace:
         results = run_setup(
             self._container,
             path,
+            str(found.launch.get("folder") or ""),
             wanted.setup,
             identity=identity,
             done=found.done,

@@ -127,6 +127,8 @@ while [ -d "$incoming/$number" ]; do
   fi
   number=$((number + 1))
 done
+# A login begins there.
+[ ! -s "$incoming/folder" ] || mv "$incoming/folder" "$temporary/.git/fuel-code/folder"
 mv "$incoming/launch.json" "$temporary/.git/fuel-code/launch.json"
 rm -rf "$incoming"
 mv -T "$temporary" "$final"

@@ -24,7 +24,7 @@ _LOCKED = 75
 _RUN = (
     FIELD
     + r"""
-path=$(field) key=$(field) command=$(field)
+path=$(field) folder=$(field) key=$(field) command=$(field)
 begun=$(date +%s%3N)
 HOME=$(getent passwd "$(id -u)" | cut -d: -f6) USER=$(id -un) LOGNAME=$(id -un) SHELL=/bin/bash
 export HOME USER LOGNAME SHELL
@@ -40,6 +40,8 @@ if [ -r "$HOME/.ssh/environment" ]; then
     export "$pair"
   done < "$HOME/.ssh/environment"
 fi
+git_folder=$PWD/.git/fuel-code
+cd "./$folder" 2>/dev/null || { echo "the repository has no folder $folder"; exit 1; }
 exec 3<&0
 setsid bash -lc "$command" </dev/null 2>&1 3<&- 9<&- &
 child=$!
@@ -51,7 +53,7 @@ code=$?
 kill "$watcher" 2>/dev/null
 if [ "$code" = 0 ]; then
   took=$(($(date +%s%3N) - begun))
-  printf '{"key": "%s", "rc": 0, "milliseconds": %s}\n' "$key" "$took" >> .git/fuel-code/setup.done
+  printf '{"key": "%s", "rc": 0, "milliseconds": %s}\n' "$key" "$took" >> "$git_folder/setup.done"
 fi
 exit "$code"
 """
@@ -71,6 +73,7 @@ def keys(commit: str, tree: str, commands: Sequence[str]) -> List[str]:
 def run_setup(
     container: Container,
     path: str,
+    folder: str,
     commands: Sequence[str],
     *,
     identity: Sequence[str],
@@ -81,6 +84,7 @@ def run_setup(
 ) -> List[Dict[str, Any]]:
     """Run what is not done yet and stop at the first that fails: [{command, rc, seconds, tail, reused}].
 
+    :param folder: where in the workspace they run, empty for its top.
     :param identity: `keys` of these commands.
     """
     results: List[Dict[str, Any]] = []
@@ -92,7 +96,7 @@ def run_setup(
                 step.reuse("already done")
             results.append({"command": command, "rc": 0, "seconds": 0.0, "tail": [], "reused": True})
             continue
-        result = _run_one(container, path, key, command, progress=progress, timeout=timeout, clock=clock)
+        result = _run_one(container, path, folder, key, command, progress=progress, timeout=timeout, clock=clock)
         results.append(result)
         if result["rc"]:
             break
@@ -106,6 +110,7 @@ class _CommandFailedError(Exception):
 def _run_one(
     container: Container,
     path: str,
+    folder: str,
     key: str,
     command: str,
     *,
@@ -114,7 +119,7 @@ def _run_one(
     clock: Callable[[], float],
 ) -> Dict[str, Any]:
     def feed(pipe: IO[bytes]) -> None:
-        pipe.write(line(path) + line(key) + line(command))
+        pipe.write(line(path) + line(folder) + line(key) + line(command))
         pipe.flush()
 
     name = _title(command)

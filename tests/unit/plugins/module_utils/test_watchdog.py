@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils import _watchdog
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Completed, Docker
@@ -75,3 +77,58 @@ def test_a_watchdog_that_cannot_reach_the_engine_is_an_error():
 )
 def test_running_means_at_work(state, running):
     assert _watchdog.is_running({"State": state}) is running
+
+
+class Machine:
+    """Stands in for /proc and the wall clock of the machine that a watchdog runs on."""
+
+    def __init__(self, folder, wall, uptime=100, boot="one"):
+        self.folder, self.wall, self.uptime, self.boot = folder, wall, uptime, boot
+
+    def left(self, deadline):
+        """Seconds until `deadline`, asked by a program that was started just now, as after any restart."""
+        random = self.folder / "sys" / "kernel" / "random"
+        random.mkdir(parents=True, exist_ok=True)
+        (random / "boot_id").write_text(f"{self.boot}\n")
+        (self.folder / "uptime").write_text(f"{self.uptime}.42 7.00\n")
+        clock = _watchdog.CLOCK.replace("return time", "return $ARGV[1]")
+        ask = "($proc, $anchor) = ($ARGV[0], $ARGV[0] . '/anchor'); print left($ARGV[2]);"
+        argv = ["perl", "-Mstrict", "-e", clock + ask, str(self.folder), str(self.wall), str(deadline)]
+        return int(subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout)
+
+    def passes(self, seconds):
+        self.uptime += seconds
+        self.wall += seconds
+
+
+@pytest.mark.parametrize("jump", [7200, -7200])
+def test_a_wall_clock_that_is_set_moves_no_deadline(tmp_path, jump):
+    machine = Machine(tmp_path, wall=1_000_000)
+    assert machine.left(1_003_600) == 3600
+    machine.passes(600)
+    machine.wall += jump
+    assert machine.left(1_003_600) == 3000
+    machine.passes(3000)
+    assert machine.left(1_003_600) == 0
+
+
+def test_a_deadline_that_is_moved_counts_from_the_clock_of_that_moment(tmp_path):
+    machine = Machine(tmp_path, wall=1_000_000)
+    machine.left(1_003_600)
+    machine.wall += 7200
+    assert machine.left(machine.wall + 600) == 600
+
+
+def test_after_a_reboot_only_the_wall_clock_knows(tmp_path):
+    machine = Machine(tmp_path, wall=1_000_000)
+    machine.left(1_003_600)
+    machine.boot, machine.uptime = "two", 5
+    machine.wall += 900
+    assert machine.left(1_003_600) == 2700
+
+
+def test_where_the_time_since_boot_is_not_told_the_wall_clock_holds(tmp_path):
+    machine = Machine(tmp_path, wall=1_000_000, boot="")
+    assert machine.left(1_003_600) == 3600
+    machine.wall += 7200
+    assert machine.left(1_003_600) == -3600
