@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from fuelctl._shared._errors import FuelError
@@ -18,6 +19,11 @@ from fuelctl._shared._errors import FuelError
 _APPLICATION = "fuelctl"
 #: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included.
 _LONGEST_SOCKET_PATH = 100
+#: What a start of the control plane writes before it can say anything: two databases with their logs, and its own log.
+_SPACE_TO_START = 8 * 1024 * 1024
+#: With less than this left, a failed write of a database is the disk's fault.
+_SPACE_TO_WRITE = 256 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Shared by all users, so what is made in it is checked for its owner.
 _SHARED = Path("/", "tmp")
 
@@ -186,6 +192,45 @@ def private_file(path: Path, content: bytes) -> Path:
     return path
 
 
+def require_space() -> None:
+    """FuelError unless the state folder has room for what a start writes. It is taken for a moment, as quotas count."""
+    folder = private_folder(state_folder())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            _reserve(probe.fileno(), _SPACE_TO_START)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _disk_full(folder) from error
+        raise storage_error(error, folder) from error
+
+
+def disk_full() -> FuelError | None:
+    """The one line for a state folder in which nothing can be written any more; None while something can."""
+    folder = state_folder()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            _reserve(probe.fileno(), _SPACE_TO_WRITE)
+    except OSError as error:
+        return _disk_full(folder) if error.errno in _FULL else None
+    return None
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.write(descriptor, bytes(size))
+
+
+def _disk_full(folder: Path) -> FuelError:
+    return FuelError(
+        "the control plane's disk is full",
+        hint="free some space there and repeat, or set FUELCTL_HOME to a folder on another disk",
+        where=str(folder),
+        code="disk_full",
+    )
+
+
 def storage_error(error: OSError, path: Path) -> FuelError:
     """The one line for a folder or file that cannot be written."""
     hints = {
@@ -201,7 +246,7 @@ def storage_error(error: OSError, path: Path) -> FuelError:
         f"cannot write {path}: {reason}",
         hint=hints.get(error.errno or 0, "set FUELCTL_HOME to a folder that can be written"),
         where=str(path),
-        code="state_unwritable",
+        code="disk_full" if error.errno in _FULL else "state_unwritable",
     )
 
 

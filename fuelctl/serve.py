@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from fuelctl import __version__, config, paths
 from fuelctl._shared._errors import FuelError
@@ -109,6 +110,7 @@ class _Server(BaseApplication):
         self._bind = bind
         self._settings = settings
         self._plane: ControlPlane | None = None
+        self._booted = False
         super().__init__()
 
     def load_config(self) -> None:
@@ -136,9 +138,14 @@ class _Server(BaseApplication):
 
     def load(self) -> Any:
         """In the worker, after the fork: threads and connections do not survive one."""
-        self._plane = ControlPlane(self._settings)
-        app = create_app(self._plane.parts(embedded=self._bind is None, token=_token() if self._bind else None))
-        self._plane.start()
+        try:
+            self._plane = ControlPlane(self._settings)
+            app = create_app(self._plane.parts(embedded=self._bind is None, token=_token() if self._bind else None))
+            self._plane.start()
+        except Exception as error:
+            # gunicorn's parent process ends when a worker cannot begin; this line is what the caller gets to see.
+            _say(_why_not(error))
+            raise
         return app
 
     def _on_ready(self, _arbiter: Any) -> None:
@@ -148,6 +155,7 @@ class _Server(BaseApplication):
             paths.private_file(paths.server_file(), json.dumps(document).encode("utf-8"))
 
     def _on_worker(self, worker: Any) -> None:
+        self._booted = True
         original = worker.handle_exit
 
         def on_exit(*arguments: Any) -> None:
@@ -165,18 +173,22 @@ class _Server(BaseApplication):
             self._plane.park()
             # Children end with their life line; whoever would wait for threads here would wait for parked work.
             sys.stderr.flush()
-            os._exit(0)
+            os._exit(0 if self._booted else Arbiter.WORKER_BOOT_ERROR)
 
 
-def run(bind: str | None = None) -> None:
-    """Serve until told to stop. FuelError when it cannot begin: another one runs, or the state cannot be written."""
+def run(bind: str | None = None, *, patience: float = 0.0) -> None:
+    """Serve until told to stop. FuelError when it cannot begin: another one runs, or the state cannot be written.
+
+    :param patience: seconds to wait for a server that is just ending.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = config.load()
     paths.private_folder(paths.state_folder())
     paths.private_folder(paths.server_socket().parent)
-    with_lock = _only_one()
+    paths.require_space()
+    with_lock = _only_one(bind or str(paths.server_socket()), patience)
     # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
     Database(settings.database or sqlite_url(paths.database_file())).migrate()
     Safe(paths.secret_key_file())
@@ -187,25 +199,67 @@ def run(bind: str | None = None) -> None:
         os.close(with_lock)
 
 
-def _only_one() -> int:
+def _only_one(bind: str, patience: float) -> int:
     """The lock of this user's server: inherited by the worker, so it is held until that one has ended too."""
     file = paths.server_instance_lock()
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise paths.storage_error(error, file) from error
-    end = time.monotonic() + _LOCK_SECONDS
+    end = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            if time.monotonic() > end:
-                raise FuelError(
-                    "another server of this user is running", hint="fuelctl server stop", code="already_running"
-                ) from error
+            holder = _holder(descriptor)
+            # One that serves another address is not about to make way.
+            if time.monotonic() >= end or holder.get("bind") not in (None, bind):
+                os.close(descriptor)
+                raise _already_running(holder) from error
             time.sleep(_ASK_EVERY)
         else:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "bind": bind}).encode("utf-8"), 0)
             return descriptor
+
+
+def _holder(descriptor: int) -> dict[str, Any]:
+    """What the server that holds the lock wrote about itself."""
+    try:
+        found = json.loads(os.pread(descriptor, 4096, 0))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _already_running(holder: dict[str, Any]) -> FuelError:
+    pid, bind = holder.get("pid"), holder.get("bind")
+    where = f" (process {pid}, at {bind})" if pid and bind else ""
+    embedded = bind in (None, str(paths.server_socket()))
+    return FuelError(
+        f"another server of this user is running{where}",
+        hint="fuelctl server stop" if embedded else f"end it first: kill {pid}",
+        code="already_running",
+    )
+
+
+def _why_not(error: Exception) -> FuelError:
+    """The one line for a control plane that could not begin."""
+    if isinstance(error, FuelError):
+        return error
+    full = paths.disk_full()
+    if full is not None:
+        return full
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return FuelError(
+        f"the control plane cannot begin: {lines[0]}", hint=f"see {paths.server_log()}", code="server_start_failed"
+    )
+
+
+def _say(error: FuelError) -> None:
+    """The line that `serve_start` reads out of the log."""
+    sys.stderr.write(f"error: {json.dumps(error.as_dict())}\n")
+    sys.stderr.flush()
 
 
 def _token() -> str:
@@ -219,9 +273,9 @@ def _token() -> str:
 def main() -> int:
     """`python -m fuelctl.serve`: the embedded server; a failure to start is one line on stderr."""
     try:
-        run(None)
+        run(None, patience=_LOCK_SECONDS)
     except FuelError as error:
-        sys.stderr.write(f"error: {json.dumps(error.as_dict())}\n")
+        _say(error)
         return 1
     return 0
 

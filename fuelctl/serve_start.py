@@ -21,7 +21,8 @@ from fuelctl._shared._errors import FuelError
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _ASK_EVERY = 0.05
-_TAIL_BYTES = 8192
+#: A database that cannot be opened fills the log with tracebacks between the reason and the end.
+_TAIL_BYTES = 256 * 1024
 _LARGEST_LOG = 16 * 1024 * 1024
 
 
@@ -80,6 +81,8 @@ def stop_running(wait_seconds: float = 600.0) -> bool:
 
 
 def _start(file: Path) -> None:
+    # Said here: where the server could not even write its log, it could not say why it does not start.
+    paths.require_space()
     log = paths.server_log()
     try:
         if log.exists() and log.stat().st_size > _LARGEST_LOG:
@@ -132,6 +135,9 @@ def _failure(log: Path, begun: int) -> FuelError:
             with suppress(ValueError, TypeError):
                 facts = json.loads(line.removeprefix("error: "))
                 return FuelError(facts.pop("message"), **facts)
+    full = paths.disk_full()
+    if full is not None:
+        return full
     last = lines[-1] if lines else "it said nothing"
     return FuelError(f"the server did not start: {last}", hint=f"see {log}", code="server_start_failed")
 

@@ -9,11 +9,12 @@ import json
 import re
 import secrets as random_secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from fuelctl import _crashpoints
@@ -74,7 +75,8 @@ def create(core: Core, wanted: NewEnvironment, key: str | None = None) -> Enviro
         return _insert(core, wanted, key)
     except BaseException:
         if key is not None:
-            with core.write() as session:
+            # What went wrong is what is told, also when the same fault keeps the key from being let go of.
+            with suppress(SQLAlchemyError), core.write() as session:
                 idempotency.release(session, key)
         raise
 

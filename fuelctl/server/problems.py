@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from flask import Flask, Response, request
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
+from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.environments.core import MachineError
 from fuelctl.environments.registry import ConflictError, NotFoundError
@@ -87,6 +88,8 @@ def _on_fuel_error(error: FuelError) -> Response:
     status = getattr(error, "status", None)
     if status is None:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), None)
+    if status is None and error.code == "disk_full":
+        status = HTTPStatus.INSUFFICIENT_STORAGE
     if status is None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         _logger.error("%s %s: %s", request.method, request.path, error)
@@ -108,13 +111,10 @@ def _on_recursion(_error: RecursionError) -> Response:
 
 
 def _on_exception(error: Exception) -> Response:
-    if isinstance(error, OperationalError) and "full" in str(error.orig):
-        return problem(
-            HTTPStatus.INSUFFICIENT_STORAGE,
-            "the control plane's disk is full",
-            hint="free some space and repeat",
-            code="disk_full",
-        )
+    # A database that cannot grow says "full", "I/O error" or "unable to open", by the file that it was about.
+    full = paths.disk_full() if isinstance(error, (DBAPIError, OSError)) else None
+    if full is not None:
+        return _on_fuel_error(full)
     _logger.exception("%s %s", request.method, request.path)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -14,6 +14,8 @@ from fuelctl.store.models import IdempotencyRow
 
 #: A key is remembered for this long.
 LIFETIME = 24 * 3600.0
+#: Making a row takes moments. A claim that is older and names none was not let go of: the disk was full.
+_IN_FLIGHT = 120.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def claim(session: Session, key: str, fingerprint: str, instance: str, now: floa
     """Take the key for this request, or learn what was made with it.
 
     InFlightError while another thread of a living server works on it; UsageError when the body is another one. A claim
-    of a server process that is gone is taken over: it has made nothing, or the row would name it.
+    that is old, or of a server process that is gone, is taken over: it has made nothing, or the row would name it.
     """
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now - LIFETIME))
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
@@ -52,11 +54,11 @@ def claim(session: Session, key: str, fingerprint: str, instance: str, now: floa
         )
     if row.environment_id is not None:
         return Claim(row.environment_id)
-    if row.instance == instance:
+    if row.instance == instance and now - row.created_at < _IN_FLIGHT:
         raise InFlightError(
             "the same request is being worked on", hint="repeat it in a moment", code="idempotency_in_flight"
         )
-    row.instance = instance
+    row.instance, row.created_at = instance, now
     return Claim(None)
 
 

@@ -32,6 +32,9 @@ class Engine:
     def __init__(self, plant: Plant, database_url: str) -> None:
         self.plant = plant
         self._running: set[str] = set()
+        #: Those that an exception ended here: the engine's record may still say that they run, when it was that record
+        #: that could not be written.
+        self._fallen: set[str] = set()
         self._lock = threading.Lock()
         logging.getLogger("dbos").setLevel(logging.WARNING)
         config: DBOSConfig = {
@@ -67,9 +70,12 @@ class Engine:
             return
         operation_id: str | None = row.operation_id
         status = DBOS.get_workflow_status(row.operation_id)
-        if status is not None and status.status in _OVER:
-            _logger.warning("%s of %s ended as %s; starting it anew", row.operation, row.id, status.status)
+        fallen = row.operation_id in self._fallen
+        if fallen or (status is not None and status.status in _OVER):
+            ended = "broken off" if status is None or fallen else status.status
+            _logger.warning("%s of %s ended as %s; starting it anew", row.operation, row.id, ended)
             operation_id = renew_operation(self.plant.core, row.id, row.operation_id)
+            self._fallen.discard(row.operation_id)
         if operation_id is not None:
             self.start(row.operation, row.id, operation_id)
 
@@ -92,6 +98,9 @@ class Engine:
             self._running.add(operation_id)
         try:
             yield
+        except BaseException:
+            self._fallen.add(operation_id)
+            raise
         finally:
             with self._lock:
                 self._running.discard(operation_id)

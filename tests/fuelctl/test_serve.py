@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from fuelctl import _crashpoints, _supervise, paths, serve_start
 from fuelctl._shared._errors import FuelError
 from fuelctl.client import Client, ServerUnreachableError
 from fuelctl.serve_start import ensure_running, stop_running
+from tests.fuelctl.test_cli_start import run as run_cli
 from tests.fuelctl.test_supervise import alive, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -152,6 +155,35 @@ def test_another_version_is_replaced_and_a_dead_servers_leavings_do_not_matter(m
     assert paths.server_socket().exists()
     ensure_running()
     assert client.health()["instance"] != second["instance"]
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_second_server_in_the_foreground_is_refused_at_once() -> None:
+    ensure_running()
+    first = json.loads(paths.server_file().read_text())["pid"]
+    for bind in ([], ["--bind", "127.0.0.1:0"]):
+        begun = time.monotonic()
+        done = run_cli("server", "run", *bind)
+        # Nearly all of it is Python's loading of the server; waiting for the lock would take 30 s.
+        assert time.monotonic() - begun < 20
+        assert done.returncode == 1
+        error, hint = done.stderr.splitlines()
+        assert error.startswith(f"error: another server of this user is running (process {first}, at ")
+        assert hint == "  hint: fuelctl server stop"
+    assert Client(socket_path=str(paths.server_socket())).health()["status"] == "ok"
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_start_waits_for_one_that_is_just_ending() -> None:
+    paths.private_folder(paths.state_folder())
+    with paths.server_instance_lock().open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        timer = threading.Timer(8, lambda: fcntl.flock(held, fcntl.LOCK_UN))
+        timer.start()
+        begun = time.monotonic()
+        ensure_running()
+        assert time.monotonic() - begun > 8
+        timer.join()
 
 
 def test_why_it_did_not_start_is_said_in_one_line(home: Path) -> None:
