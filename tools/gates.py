@@ -221,6 +221,8 @@ def molecule(log: Log) -> None:
             cwd=root,
             NO_COLOR="1",
             MOLECULE_GLOB="tests/molecule/*/molecule.yml",
+            # What an interrupted run believed of its containers must not be believed by this one.
+            ANSIBLE_HOME=str(path / "home"),
             ANSIBLE_COLLECTIONS_PATH=str(path),
         )
 
