@@ -20,6 +20,8 @@ _SHAPES = (
     ("workspace", "work"),
     ("workspace", "workspace"),
 )
+#: A provider's entry points that change nothing: in `down`, only what comes after them takes anything away.
+_LOOKING = frozenset({"launch", "locate"})
 _TAIL_LINES = 20
 _LONGEST_TEXT = 8192
 _LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -67,7 +69,7 @@ class Story:
         """One event of Ansible's, as the child hands it on."""
         kind, at = event.get("event"), float(event.get("at") or 0.0)
         if kind == "playbook_on_task_start":
-            stage = self._stage_of_role(event.get("role"))
+            stage = self._stage_of_role(event.get("role"), event.get("file"))
             if stage is None:
                 return []
             self._stage = stage
@@ -110,6 +112,9 @@ class Story:
             stage = stage or (stages[-1] if stages else self._stage)
             if self.failure is None:
                 self.failure = self._failure(stage, result.get("error") or _plain_failure(event, result), result)
+            if self._refused():
+                # The survey itself went well, and has been told of: what it found is why the play ends here.
+                return []
             told += self._begin(stage, at) + self._close(stage, at, "failed")
             return told
         for stage in stages:
@@ -143,14 +148,17 @@ class Story:
         opened = self._open.pop(stage, None)
         if opened is None:
             return []
-        reused = bool(opened.states) and all(item == "reused" for item in opened.states)
+        ended = "reused" if opened.states and all(item == "reused" for item in opened.states) else "ok"
+        # A set-up command that fails does not fail its module (people mend it inside), but its stage has failed.
+        if opened.states and opened.states[-1] == "failed":
+            ended = "failed"
         seconds = round(max(0.0, at - opened.begun), 3)
         return [
             _event(
                 "remote.stage",
                 at,
                 stage=stage,
-                state=state or ("reused" if reused else "ok"),
+                state=state or ended,
                 seconds=seconds,
                 message="",
             )
@@ -165,16 +173,25 @@ class Story:
         pieces = [text[start : start + _LONGEST_TEXT] for start in range(0, len(text), _LONGEST_TEXT)]
         return [_event("remote.output", at, stage=stage, step=step, text=piece) for piece in pieces]
 
-    def _stage_of_role(self, role: Any) -> str | None:
+    def _refused(self) -> bool:
+        """Whether a survey found work that would be lost."""
+        return any(result.get("would_lose") for result in self.results.get(f"{_COLLECTION}workspace", []))
+
+    def _stage_of_role(self, role: Any, file: Any) -> str | None:
         name = str(role or "").removeprefix(_COLLECTION)
+        down = self._provider_stage == "destroy"
         if name.startswith("provider_"):
-            return self._provider_stage
+            return None if down and file in _LOOKING else self._provider_stage
+        return self._stage_named(name)
+
+    def _stage_named(self, name: str) -> str | None:
+        """The stage that a role's or module's work is: of the workspace, an ending sees only its survey."""
         if self._provider_stage == "destroy" and name == "workspace":
             return "survey"
         return _ROLE_STAGES.get(name)
 
     def _stages_of(self, module: str | None) -> list[str]:
-        stage = _ROLE_STAGES.get((module or "").removeprefix(_COLLECTION))
+        stage = self._stage_named((module or "").removeprefix(_COLLECTION))
         return [stage] if stage else []
 
 

@@ -304,6 +304,7 @@ def _picked(event: dict[str, Any]) -> dict[str, Any]:
         "at": time.time(),
         "task": data.get("task"),
         "role": data.get("resolved_role") or data.get("role"),
+        "file": Path(str(data.get("task_path") or "").rpartition(":")[0]).stem,
         "action": data.get("resolved_action") or data.get("task_action"),
         "ignored": data.get("ignore_errors"),
         "res": data.get("res"),

@@ -130,6 +130,7 @@ class Journal:
                 Status(row.resting_status or Status.READY),
                 ended_by=None,
                 ends_as=None,
+                stages=[stage for stage in row.stages if stage["stage"] not in _OF_AN_ENDING],
                 **_DONE,
                 check_at=self.core.clock().wall,
             )
@@ -197,6 +198,7 @@ class Journal:
         return row
 
 
+_OF_AN_ENDING = ("survey", "destroy")
 _DONE: dict[str, Any] = {"operation": None, "operation_id": None, "operation_options": {}}
 
 

@@ -100,6 +100,12 @@ def test_work_that_would_be_lost_refuses_the_end(lab: Lab) -> None:
     lab.down(made)
     row = lab.settled(made)
     assert (row.status, row.ended_by) == ("ready", None)
+    # How the ending went is in the log; the environment is what it was.
+    assert [stage["stage"] for stage in row.stages] == ["container"]
+    statuses = [event.data["status"] for event in lab.told(made) if event.type == "remote.update"]
+    assert statuses == ["provisioning", "ready"]
+    told = [event.data for event in lab.told(made) if event.type == "remote.stage"]
+    assert ("survey", "ok") in [(stage["stage"], stage["state"]) for stage in told]
     refused = [event for event in lab.told(made) if event.type == "remote.terminate.refused"]
     assert refused[0].data == {"work": {"uncommitted": ["a.txt"]}}
     lab.down(made, discard=True)

@@ -72,6 +72,7 @@ def main() -> None:
         )
     lives = json.loads(behaviour.read_text()) if behaviour.exists() else {}
     if given["act"] == "survey":
+        tell("survey", "look", "ok", seconds=0.1)
         work = lives.get("work") or {}
         module.exit_json(work=work, would_lose=bool(work) and not given["discard"])
     if given["act"] == "destroy":

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From Ansible's events to stages: what a person sees is what happens, no earlier and no later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fuelctl._run_events import Story
+
+PREFIX = "fuel_code.remote."
+
+
+def begin(role: str, file: str) -> dict[str, Any]:
+    return {"event": "playbook_on_task_start", "at": 1.0, "role": PREFIX + role, "file": file}
+
+
+def end(action: str, *, failed: bool = False, **result: Any) -> dict[str, Any]:
+    return {"event": "runner_on_failed" if failed else "runner_on_ok", "at": 2.0, "action": action, "res": result}
+
+
+def stages(story: Story, *given: dict[str, Any], ok: bool = True) -> list[tuple[str, str]]:
+    told = [event for item in given for event in story.ansible(item)] + story.end(3.0, ok=ok)
+    return [(event["data"]["stage"], event["data"]["state"]) for event in told if event["type"] == "remote.stage"]
+
+
+SURVEY = {"steps": [{"stage": "survey", "step": "look", "state": "ok"}]}
+
+
+def test_finding_the_machine_takes_nothing_away() -> None:
+    told = stages(
+        Story("down"),
+        begin("provider_local", "launch"),
+        end("ansible.builtin.add_host"),
+        begin("workspace", "main"),
+        end(PREFIX + "workspace", would_lose=False, **SURVEY),
+        begin("provider_local", "destroy"),
+        end(PREFIX + "dev_container", steps=[{"stage": "destroy", "step": "remove", "state": "ok"}]),
+    )
+    assert told == [("survey", "start"), ("survey", "ok"), ("destroy", "start"), ("destroy", "ok")]
+
+
+def test_a_refusal_is_no_failure_of_the_survey() -> None:
+    story = Story("down")
+    told = stages(
+        story,
+        begin("provider_local", "locate"),
+        begin("workspace", "main"),
+        end(PREFIX + "workspace", would_lose=True, **SURVEY),
+        end("ansible.builtin.fail", failed=True, msg="Work would be lost: 1 file"),
+        ok=False,
+    )
+    assert told == [("survey", "start"), ("survey", "ok")]
+    assert story.failure is not None
+    assert story.failure["message"] == "Work would be lost: 1 file"
+
+
+def test_a_survey_that_fails_has_failed() -> None:
+    told = stages(
+        Story("down"),
+        begin("workspace", "main"),
+        end(PREFIX + "workspace", failed=True, error={"message": "the engine does not answer"}),
+        ok=False,
+    )
+    assert told == [("survey", "start"), ("survey", "failed")]
+
+
+def test_getting_a_machine_is_a_stage_of_up() -> None:
+    told = stages(
+        Story("up"),
+        begin("provider_local", "launch"),
+        begin("dev_container", "main"),
+        end(PREFIX + "dev_container", environment={"container": "c"}),
+    )
+    assert told == [("provider", "start"), ("provider", "ok"), ("container", "start"), ("container", "ok")]
