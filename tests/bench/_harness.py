@@ -109,6 +109,12 @@ def fuelctl_home() -> Iterator[dict[str, str]]:
                 )
 
 
+def _quietly(env: Mapping[str, str], *arguments: str) -> bool:
+    """Whether fuelctl did it."""
+    argv = [FUELCTL, *arguments]
+    return subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; all columns but the first are numbers, to the right."""
     lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
