@@ -46,7 +46,8 @@ PLATFORMS: Dict[str, Platform] = {
                 "fly.toml parsed and valid",
                 0.7,
                 r"(?:^|/)fly(?:\.[\w-]+)?\.toml$",
-                r"^\s*(?:app|primary_region|kill_signal)\s*=|^\s*\[\[?(?:http_service|services|vm|mounts|processes|deploy|build)",
+                r"^[ \t]*(?:app|primary_region|kill_signal)\s*="
+                r"|^[ \t]*\[\[?(?:http_service|services|vm|mounts|processes|deploy|build)",
                 ("app", "http_service", "services", "primary_region", "vm"),
             ),
             Signal(

@@ -18,6 +18,7 @@ try:
 except ImportError:  # Python below 3.11: detection runs on the controller, which is newer.
     tomllib = None  # type: ignore[assignment]  # A missing module has no better value.
 
+_DOTTED = re.compile(r"(?:[\"']?[\w-]{1,60}[\"']?[ \t]{0,9}\.[ \t]{0,9}){64}")
 _COMMENTS = re.compile(r'("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*', re.DOTALL)
 _TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(\s*[}\]])', re.DOTALL)
 
@@ -86,6 +87,10 @@ def toml_table(folder: Folder, name: str) -> Dict[str, Any]:
         return {}
     if tomllib is None:
         folder.trouble(name, "skipped: reading TOML needs Python 3.11")
+        return {}
+    if _DOTTED.search(text):
+        # The reader's time grows with the square of a key's parts.
+        folder.trouble(name, "skipped: it is nested too deeply")
         return {}
     try:
         return tomllib.loads(text)

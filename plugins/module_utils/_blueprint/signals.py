@@ -106,7 +106,7 @@ class Signals:
             file = f"{folder}/{name}"
             text = self.root.text(file) or ""
             for key, runtime in SETUP_KEYS.items():
-                for match in re.finditer(rf"^[ \t]*-?[ \t]*{re.escape(key)}:[ \t]*(.+)$", text, re.MULTILINE):
+                for match in re.finditer(rf"^[ \t]*(?:-[ \t]+)?{re.escape(key)}:[ \t]*(.+)$", text, re.MULTILINE):
                     words = [
                         item
                         for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1)))

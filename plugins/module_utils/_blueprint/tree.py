@@ -15,7 +15,7 @@ import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 #: Bytes of one file; the manifests that matter are far smaller.
-MAX_FILE = 1024 * 1024
+MAX_FILE = 512 * 1024
 #: Bytes of all files of one detection.
 MAX_TOTAL = 16 * 1024 * 1024
 #: Entries of one folder; past it only known names are looked for.

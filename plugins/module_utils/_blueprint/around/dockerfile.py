@@ -111,7 +111,7 @@ def read(folder: Folder, name: str) -> Optional[Dockerfile]:
         keyword, _space, rest = line.partition(" ")
         keyword, rest = keyword.upper(), rest.strip()
         if keyword in ("ARG", "ENV"):
-            for key, value in re.findall(r"(\w+)\s*[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)", rest):
+            for key, value in re.findall(r"\b(\w{1,100})[ \t]*[= ][ \t]*(\"[^\"]*\"|'[^']*'|\S+)", rest):
                 variables[key] = _resolve(value.strip("\"'"), variables)
             if keyword == "ENV" and valid(variables.get("PORT", "")):
                 declared, declared_line = valid(variables["PORT"]), declared_line or number

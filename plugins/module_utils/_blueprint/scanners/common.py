@@ -59,7 +59,7 @@ def clean(runtime: str, text: str) -> str:
     if runtime == "java":
         return java_version(text)
     if runtime == "python" and text.startswith(("pypy", "graalpy")):
-        spoken = re.match(r"\D+?-?(\d+\.\d+)", text)
+        spoken = re.match(r"[a-z]{1,20}-?(\d{1,4}\.\d{1,4})", text)
         return spoken.group(1) if spoken else text
     if runtime == "python" and text.endswith("-dev"):
         return text[:-4]

@@ -18,9 +18,7 @@ from ..versions import candidate
 from .common import shared_versions
 from .node_workspaces import expand
 
-_SDK = re.compile(
-    r"^environment:\s*\n(?:[ \t]+.*\n|\s*\n)*?[ \t]+[\"']?sdk[\"']?:[ \t]*[\"']?([^\"'#\n]+)", re.MULTILINE
-)
+_SDK = re.compile(r"^[ \t]+[\"']?sdk[\"']?:[ \t]*[\"']?([^\"'#\n]+)", re.MULTILINE)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
@@ -31,7 +29,8 @@ def scan(folder: Folder) -> Optional[Finding]:
     text = folder.text("pubspec.yaml") or ""
     finding = Finding("dart", folder.path, 92, at(folder, "pubspec.yaml"), "pubspec.yaml")
     finding.versions = shared_versions(folder, "dart", ".dart-version")
-    match = _SDK.search(text)
+    environment = re.search(r"^environment:", text, re.MULTILINE)
+    match = _SDK.search(text, environment.end()) if environment else None
     if match:
         source = at(folder, "pubspec.yaml", line_at(text, match.start(1)))
         finding.versions += candidate(match.group(1).strip(), "dart", source, confidence=0.9, plain_is_range=True)

@@ -18,7 +18,7 @@ from .common import shared_versions
 from .node_workspaces import expand
 
 _SERVE = re.compile(
-    r"Deno\.serve\(\s*\{[^}]*?port:\s*(?:[^\d\n,}]*?)(\d{2,5})|\.listen\(\s*\{\s*port:\s*(\d{2,5})|serve\([^)]*?port:\s*(\d{2,5})",
+    r"Deno\.serve\(\s*\{[^}]{0,200}?port:[^\d\n,}]{0,80}(\d{2,5})|\.listen\(\s*\{\s*port:\s*(\d{2,5})|\bserve\([^)]{0,200}?port:\s{0,9}(\d{2,5})",
     re.DOTALL,
 )
 

@@ -20,7 +20,7 @@ from .common import shared_versions
 
 _ELIXIR = re.compile(r"\belixir:\s*\"([^\"]+)\"")
 _PORT = re.compile(
-    r"http:\s*\[[^\]]*?port:\s*(?:String\.to_integer\(\s*System\.get_env\([^)]*?\"(?:\w*PORT)\"\s*(?:\)\s*\|\|\s*\"|,\s*\"))?(\d{2,5})",
+    r"http:\s{0,9}\[[^\]]{0,200}?port:\s{0,9}(?:String\.to_integer\(\s*System\.get_env\([^)]{0,80}?\"(?:\w*PORT)\"\s*(?:\)\s*\|\|\s*\"|,\s*\"))?(\d{2,5})",
     re.DOTALL,
 )
 

@@ -94,7 +94,7 @@ def _versions(folder: Folder, cabal: List[str]) -> List[Candidate]:
     for name in cabal[:1]:
         text = folder.text(name) or ""
         tested = re.search(r"^tested-with:\s*((?:.*\n?(?:[ \t]+.*\n?)*))", text, re.MULTILINE | re.IGNORECASE)
-        versions = re.findall(r"(\d+\.\d+(?:\.\d+)?)", tested.group(1)) if tested else []
+        versions = re.findall(r"\b(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)", tested.group(1)) if tested else []
         if tested and versions:
             newest = max(versions, key=lambda item: tuple(map(int, item.split("."))))
             found += candidate(newest, "haskell", at(folder, name, line_at(text, tested.start())), confidence=0.7)

@@ -40,19 +40,38 @@ _GRADLE_VERSION = (
     (re.compile(r"\btargetCompatibility\s*=?\s*(?:JavaVersion\.VERSION_(?:1_)?|[\"']?(?:1\.)?)(\d+)"), 0.9),
     (re.compile(r"\bjvmTarget\s*(?:=|\.set\()\s*(?:JvmTarget\.JVM_|[\"'](?:1\.)?)(\d+)"), 0.88),
 )
-_SPRING_PORT = (
-    (
-        "application.properties",
-        re.compile(
-            r"^\s*(?:server\.port|quarkus\.http\.port|micronaut\.server\.port)\s*[=:]\s*(?:\$\{\w+:)?(\d{2,5})",
-            re.MULTILINE,
-        ),
-    ),
-)
-_YAML_PORT = re.compile(
-    r"^(?:server|\s+server|\s+http|quarkus):\s*\n(?:[ \t]+.*\n)*?[ \t]+port:\s*(?:\$\{\w+:)?[\"']?(\d{2,5})",
+_PROPERTIES_PORT = re.compile(
+    r"^[ \t]*(?:server\.port|quarkus\.http\.port|micronaut\.server\.port)\s*[=:]\s*(?:\$\{\w+:)?(\d{2,5})",
     re.MULTILINE,
 )
+
+
+_YAML_LINE = re.compile(r"([ ]{0,40})([\w.-]{1,60}):[ \t]*(?:\$\{\w{1,60}:)?[\"']?(\d{2,5})?")
+
+
+def _yaml_port(text: str) -> Optional[Tuple[int, int]]:
+    """(port, line) of `port:` below `server:` or `http:`, by indentation."""
+    inside = -1
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _YAML_LINE.match(line)
+        if match is None:
+            continue
+        indent, key = len(match.group(1)), match.group(2)
+        if indent <= inside:
+            inside = -1
+        if key in ("server", "http"):
+            inside = indent
+        port = valid(match.group(3) or "")
+        if port and (key == "server.port" or (key == "port" and inside >= 0)):
+            return port, number
+    return None
+
+
+def _properties_port(text: str) -> Optional[Tuple[int, int]]:
+    """(port, line) of a framework's port in a properties file."""
+    match = _PROPERTIES_PORT.search(text)
+    port = valid(match.group(1)) if match else None
+    return (port, line_at(text, match.start(1))) if match and port else None
 
 
 def scan(folder: Folder) -> Optional[Finding]:
@@ -95,10 +114,10 @@ def _versions(folder: Folder, texts: List[Tuple[str, str]], manager: str) -> Lis
     for place in upward(folder):
         found += tools_of(place).get("java", [])
         for name, pattern in (
-            (".sdkmanrc", r"^\s*java\s*=\s*(\S+)"),
-            (".java-version", r"^\s*(\S+)"),
-            ("system.properties", r"^\s*java\.runtime\.version\s*[=:]\s*(\S+)"),
-            (".jabbarc", r"jdk:\s*(\S+)|^\s*(\S+)"),
+            (".sdkmanrc", r"^[ \t]*java\s*=\s*(\S+)"),
+            (".java-version", r"^[ \t]*(\S+)"),
+            ("system.properties", r"^[ \t]*java\.runtime\.version\s*[=:]\s*(\S+)"),
+            (".jabbarc", r"jdk:\s*(\S+)|^[ \t]*(\S+)"),
         ):
             text = place.text(name) or "" if place.has(name) else ""
             match = re.search(pattern, text, re.MULTILINE)
@@ -127,8 +146,21 @@ def _versions(folder: Folder, texts: List[Tuple[str, str]], manager: str) -> Lis
     return found
 
 
+def _without_comments(text: str) -> str:
+    """XML without its comments, and with as many lines as before."""
+    parts: List[str] = []
+    position = 0
+    while True:
+        begin = text.find("<!--", position)
+        end = text.find("-->", begin) if begin >= 0 else -1
+        if end < 0:
+            return "".join(parts) + text[position:]
+        parts.append(text[position:begin] + "\n" * text.count("\n", begin, end))
+        position = end + 3
+
+
 def _maven(folder: Folder, name: str, text: str) -> List[Candidate]:
-    body = re.sub(r"<!--.*?-->", lambda match: "\n" * match.group(0).count("\n"), text, flags=re.DOTALL)
+    body = _without_comments(text)
     for key, confidence in _MAVEN_VERSION:
         match = re.search(rf"<{re.escape(key)}>\s*([^<\s]+)\s*</{re.escape(key)}>", body)
         value = match.group(1) if match else ""
@@ -144,14 +176,16 @@ def _maven(folder: Folder, name: str, text: str) -> List[Candidate]:
 
 
 def _gradle(folder: Folder, name: str, text: str) -> List[Candidate]:
-    body = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
+    body = re.sub(r"^[ \t]*//.*$", "", text, flags=re.MULTILINE)
     for pattern, confidence in _GRADLE_VERSION:
         match = pattern.search(body)
         if match:
             return candidate(
                 match.group(1), "java", at(folder, name, line_at(body, match.start())), confidence=confidence
             )
-    match = re.search(r"^\s*(?:java|jdk|jvm)(?:[-_]?(?:version|toolchain|target))?\s*=\s*\"(\d+)\"", body, re.MULTILINE)
+    match = re.search(
+        r"^[ \t]*(?:java|jdk|jvm)(?:[-_]?(?:version|toolchain|target))?\s*=\s*\"(\d+)\"", body, re.MULTILINE
+    )
     return (
         candidate(match.group(1), "java", at(folder, name, line_at(body, match.start(1))), confidence=0.85)
         if match
@@ -167,7 +201,7 @@ def _members(folder: Folder, texts: List[Tuple[str, str]]) -> List[str]:
     settings = folder.first(*_GRADLE_SETTINGS)
     if settings:
         for block in re.findall(
-            r"^\s*include\s*\(?((?:\s*[\"'][^\"']+[\"']\s*,?)+)", folder.text(settings) or "", re.MULTILINE
+            r"^[ \t]*include\s*\(?((?:\s*[\"'][^\"']+[\"']\s*,?)+)", folder.text(settings) or "", re.MULTILINE
         ):
             patterns += [path.strip(":").replace(":", "/") for path in re.findall(r"[\"']([^\"']+)[\"']", block)]
     return expand(folder, patterns)
@@ -227,14 +261,11 @@ def _framework(folder: Folder, finding: Finding, texts: List[Tuple[str, str]]) -
                 )
             break
     for base in ("src/main/resources", "app/src/main/resources"):
-        for name, pattern in (*_SPRING_PORT, ("application.yml", _YAML_PORT), ("application.yaml", _YAML_PORT)):
+        for name in ("application.properties", "application.yml", "application.yaml"):
             path = f"{base}/{name}"
-            if base.split("/", maxsplit=1)[0] in folder.names and folder.has(path):
+            if base.split("/", 1)[0] in folder.names and folder.has(path):
                 text = folder.text(path) or ""
-                match = pattern.search(text)
-                port = valid(match.group(1)) if match else None
-                if match and port:
-                    finding.ports.append(
-                        Candidate([port], at(folder, path, line_at(text, match.start(1))), confidence=0.9)
-                    )
+                stated = _properties_port(text) if name.endswith("properties") else _yaml_port(text)
+                if stated:
+                    finding.ports.append(Candidate([stated[0]], at(folder, path, stated[1]), confidence=0.9))
                     return

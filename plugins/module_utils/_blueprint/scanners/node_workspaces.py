@@ -113,5 +113,5 @@ def _match(folder: Folder, parts: List[str]) -> List[str]:
 
 
 def _braces(part: str) -> List[str]:
-    match = re.fullmatch(r"(.*)\{([^{}]*)\}(.*)", part)
+    match = re.fullmatch(r"([^{}]*)\{([^{}]*)\}([^{}]*)", part[:300])
     return [match.group(1) + option + match.group(3) for option in match.group(2).split(",")] if match else [part]

@@ -53,7 +53,7 @@ _LISTEN = (
     ),
     re.compile(r"\.listen\(\s*(\d{2,5})\b|add_insecure_port\(\s*f?[\"'][^\"']*:(\d{2,5})[\"']"),
     re.compile(
-        r"(?:environ\.get|getenv)\(\s*[\"'](?:\w+_)?PORT[\"']\s*,\s*[\"']?(\d{2,5})\b|^\s*PORT\s*=\s*(\d{2,5})\b",
+        r"(?:environ\.get|getenv)\(\s*[\"'](?:\w+_)?PORT[\"']\s*,\s*[\"']?(\d{2,5})\b|^[ \t]*PORT\s*=\s*(\d{2,5})\b",
         re.MULTILINE,
     ),
     re.compile(rf"\bport\s*=\s*{_FALLBACK}"),

@@ -68,7 +68,7 @@ class Project:
         for name in ("setup.py", "setup.cfg"):
             if self.folder.has(name) and not self.dependencies:
                 for requirement in re.findall(
-                    r"^\s*[\"']?([A-Za-z][\w.-]+)(?:\[[\w,]+\])?\s*(?:[=<>!~]=|>|<)",
+                    r"^[ \t]*[\"']?([A-Za-z][\w.-]+)(?:\[[\w,]+\])?\s*(?:[=<>!~]=|>|<)",
                     self.folder.text(name) or "",
                     re.MULTILINE,
                 ):

@@ -19,9 +19,9 @@ from ..tree import Folder
 from ..versions import candidate
 from .common import clean, shared_versions, version_file
 
-_GEM = re.compile(r"^\s*gem[\s(]+[\"']([\w.-]+)[\"']", re.MULTILINE)
-_RUBY = re.compile(r"^\s*ruby[\s(]+([\"'][^#\n]*)", re.MULTILINE)
-_RUBY_FILE = re.compile(r"^\s*ruby[\s(]+file:\s*[\"']([^\"']+)[\"']", re.MULTILINE)
+_GEM = re.compile(r"^[ \t]*gem[\s(]+[\"']([\w.-]+)[\"']", re.MULTILINE)
+_RUBY = re.compile(r"^[ \t]*ruby[\s(]+([\"'][^#\n]*)", re.MULTILINE)
+_RUBY_FILE = re.compile(r"^[ \t]*ruby[\s(]+file:\s*[\"']([^\"']+)[\"']", re.MULTILINE)
 _LOCK_RUBY = re.compile(r"^RUBY VERSION\s+ruby (\d+\.\d+\.\d+)", re.MULTILINE)
 _LOCK_BUNDLER = re.compile(r"^BUNDLED WITH\s+(\d[\d.]*)", re.MULTILINE)
 _REQUIRED = re.compile(r"required_ruby_version\s*=\s*(?:Gem::Requirement\.new\()?\[?\s*([\"'][^)\]\n]*)")
@@ -108,7 +108,7 @@ def _framework(folder: Folder, finding: Finding, gems: "set[str]", text: str, ma
             finding.default_ports.append(Candidate([9292], "default", DEFAULT, 0.5, note="port of rackup"))
     del text
     for name, pattern in (
-        ("config/puma.rb", r"^\s*port\b[^\n]*?(\d{4,5})"),
+        ("config/puma.rb", r"^[ \t]*port\b[^\n]*?(\d{4,5})"),
         ("app.rb", r"set\s+:port\s*,[^\n]*?(\d{2,5})"),
         ("config.ru", r"-p\s+(\d{4,5})"),
     ):

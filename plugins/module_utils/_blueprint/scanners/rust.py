@@ -131,7 +131,7 @@ def _versions(folder: Folder, data: Dict[str, Any], text: str) -> List[Candidate
 
 def _toolchain(place: Folder, name: str) -> List[Candidate]:
     text = place.text(name) or ""
-    match = re.search(r"^\s*channel\s*=\s*[\"']([^\"']+)[\"']", text, re.MULTILINE)
+    match = re.search(r"^[ \t]*channel\s*=\s*[\"']([^\"']+)[\"']", text, re.MULTILINE)
     channel = match.group(1) if match else "" if "[" in text else text.strip().split("\n")[0].strip()
     line = line_at(text, match.start(1)) if match else 1
     # A channel may name its host: `1.75.0-x86_64-unknown-linux-gnu`.
@@ -151,7 +151,7 @@ def _frameworks(folder: Folder, finding: Finding, dependencies: Dict[str, Any]) 
             )
             break
     if folder.has("Rocket.toml"):
-        match = re.search(r"^\s*port\s*=\s*(\d{2,5})", folder.text("Rocket.toml") or "", re.MULTILINE)
+        match = re.search(r"^[ \t]*port\s*=\s*(\d{2,5})", folder.text("Rocket.toml") or "", re.MULTILINE)
         port = valid(match.group(1)) if match else None
         if match and port:
             finding.ports.append(

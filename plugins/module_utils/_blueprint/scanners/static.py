@@ -18,8 +18,8 @@ from ..tree import Folder
 _GENERATORS = (
     ("hugo.toml", "", "hugo", 1313, "hugo"),
     ("hugo.yaml", "", "hugo", 1313, "hugo"),
-    ("config.toml", r"^\s*(?:baseURL|languageCode|theme)\s*=", "hugo", 1313, "hugo"),
-    ("config.toml", r"^\s*base_url\s*=", "zola", 1111, ""),
+    ("config.toml", r"^[ \t]*(?:baseURL|languageCode|theme)\s*=", "hugo", 1313, "hugo"),
+    ("config.toml", r"^[ \t]*base_url\s*=", "zola", 1111, ""),
     ("book.toml", r"^\[book\]", "mdbook", 3000, ""),
 )
 

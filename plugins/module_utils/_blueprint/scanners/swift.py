@@ -35,7 +35,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     text = folder.text("Package.swift") or ""
     finding = Finding("swift", folder.path, 92, at(folder, "Package.swift"), "Package.swift")
     finding.versions = shared_versions(folder, "swift", ".swift-version")
-    match = re.match(r"\s*//\s*swift-tools-version\s*:\s*(\d+(?:\.\d+)*)", text)
+    match = re.match(r"[ \t\n]{0,99}//[ \t]*swift-tools-version\s*:\s*(\d+(?:\.\d+)*)", text)
     for item in candidate(match.group(1), "swift", at(folder, "Package.swift"), confidence=0.88) if match else ():
         finding.versions.append(
             Candidate(

@@ -7,6 +7,7 @@ import json
 import os
 import string
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,40 @@ def test_special_files_do_not_hang(tmp_path):
     os.mkfifo(tmp_path / "compose.yml")
     (tmp_path / "requirements.txt").write_text("flask\n", "utf-8")
     assert _blueprint.detect(tmp_path).blueprint["runtimes"][0]["name"] == "python"
+
+
+@pytest.mark.parametrize(
+    "atom",
+    [
+        "\n",
+        " ",
+        " \n",
+        "\t",
+        "a",
+        "0",
+        "a.",
+        "(",
+        "{",
+        "[",
+        '"',
+        "port: ",
+        "<!--",
+        "server:\n",
+        "run(",
+        "gem 'a'\n",
+        "- a\n",
+        "x: y\n",
+        "FROM ",
+    ],
+)
+def test_no_text_takes_long(atom, tmp_path):
+    for name in KNOWN:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(atom * (200_000 // len(atom)), "utf-8")
+    begun = time.process_time()
+    _blueprint.detect(tmp_path)
+    assert time.process_time() - begun < 5
 
 
 def test_huge_lockfile_is_not_read(tmp_path):
