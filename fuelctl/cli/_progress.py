@@ -138,7 +138,8 @@ def event_line(event: Event, stream: TextIO) -> str | None:
         if state == "start":
             return None
         words = "  ".join(word for word in (clean(data.get("step") or ""), seconds, message) if word)
-        return f"    {clean(data.get('stage') or '')}: {words}" + (" (reused)" if state == "reused" else "")
+        ended = {"reused": " (reused)", "failed": " (failed)"}.get(str(state), "")
+        return f"    {clean(data.get('stage') or '')}: {words}{ended}"
     return None
 
 

@@ -168,7 +168,11 @@ def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
                 lines.append(f"    and {len(items) - 20} more")
     if not any(work.get(key) for key in titles) and refused.get("message"):
         lines.append(f"  {clean(refused['message'])}")
-    return [*lines, f"Bring it home: fuelctl pull {name}. Throw it away: fuelctl down {name} --discard"]
+    home = f"Bring it home: fuelctl pull {name}"
+    if work.get("uncommitted") or work.get("stashes"):
+        # `pull` brings commits only.
+        home = f"Commit it inside (fuelctl ssh {name}), then bring it home: fuelctl pull {name}"
+    return [*lines, f"{home}. Throw it away: fuelctl down {name} --discard"]
 
 
 def stalled_lines(environment: dict[str, Any]) -> list[str]:

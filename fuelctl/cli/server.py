@@ -117,10 +117,14 @@ def _status_lines(facts: dict[str, Any]) -> list[str]:
         ("Version", version + other),
         ("PID", str(facts["pid"] or "")),
         ("Reaper", cycle),
-        ("Live", f"{facts['environments']} environments"),
+        ("Live", _counted(facts["environments"])),
         ("Log", clean(facts.get("log") or "")),
     ]
     return [f"{label + ':':<9} {value}" for label, value in rows if value]
+
+
+def _counted(environments: int) -> str:
+    return f"{environments} environment" + ("" if environments == 1 else "s")
 
 
 @app.command()
@@ -134,5 +138,6 @@ def run(
     # The only place where CLI and control plane meet in one process: this command is the control plane.
     import importlib
 
+    note(f"Starting the control plane at {bind or f'unix:{paths.server_socket()}'}; Ctrl-C ends it.")
     serve: Any = importlib.import_module("fuelctl.serve")
     raise typer.Exit(int(serve.run(bind) or 0))

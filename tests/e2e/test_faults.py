@@ -171,6 +171,7 @@ def test_failing_setup_leaves_a_degraded_environment_to_enter(user: Fuelctl, rep
     document = user.run("up", str(repository), "--name", "broken", "--yes", "--json").json
     assert document["status"] == "ready"
     assert [condition["type"] for condition in document["conditions"]] == ["degraded"]
+    assert {stage["stage"]: stage["state"] for stage in document["stages"]}["setup"] == "failed"
     shown = user.run("status", "broken").text
     assert "echo the reason; exit 3" in shown
     assert "the reason" in shown

@@ -351,7 +351,13 @@ class TestDown:
         fuelctl("up", str(repo), "--yes")
         done = fuelctl("down", "my-shop", "--yes")
         assert done.code == 1
-        for words in ("draft.txt", "agent/work", "fuelctl pull my-shop", "--discard"):
+        for words in (
+            "draft.txt",
+            "agent/work",
+            "Commit it inside (fuelctl ssh my-shop)",
+            "fuelctl pull my-shop",
+            "--discard",
+        ):
             assert words in done.err
         assert fuelctl("ls", "--json").json["environments"][0]["status"] == "ready"
         document = fuelctl("down", "my-shop", "--yes", "--json")

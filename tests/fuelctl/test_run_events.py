@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fuelctl._run_events import Story
 
 PREFIX = "fuel_code.remote."
@@ -72,3 +74,24 @@ def test_getting_a_machine_is_a_stage_of_up() -> None:
         end(PREFIX + "dev_container", environment={"container": "c"}),
     )
     assert told == [("provider", "start"), ("provider", "ok"), ("container", "start"), ("container", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("states", "ended"),
+    [
+        (["ok", "ok"], "ok"),
+        (["reused", "reused"], "reused"),
+        (["reused", "ok"], "ok"),
+        (["ok", "failed"], "failed"),
+        (["failed", "ok"], "ok"),
+    ],
+)
+def test_a_stage_ends_as_its_last_step_did(states: list[str], ended: str) -> None:
+    """Also when the module itself succeeds: a set-up command that failed leaves an environment to enter."""
+    story = Story("up")
+    for number, state in enumerate(states):
+        for told in ("start", state):
+            story.progress({"stage": "setup", "step": f"command {number}", "state": told, "at": 1.0, "message": ""})
+    steps = [{"stage": "setup", "step": f"command {number}", "state": state} for number, state in enumerate(states)]
+    assert stages(story, end(PREFIX + "workspace", steps=steps)) == [("setup", ended)]
+    assert story.failure is None

@@ -167,7 +167,7 @@ def test_a_second_server_in_the_foreground_is_refused_at_once() -> None:
         # Nearly all of it is Python's loading of the server; waiting for the lock would take 30 s.
         assert time.monotonic() - begun < 20
         assert done.returncode == 1
-        error, hint = done.stderr.splitlines()
+        _starting, error, hint = done.stderr.splitlines()
         assert error.startswith(f"error: another server of this user is running (process {first}, at ")
         assert hint == "  hint: fuelctl server stop"
     assert Client(socket_path=str(paths.server_socket())).health()["status"] == "ok"
