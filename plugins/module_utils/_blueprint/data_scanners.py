@@ -82,3 +82,19 @@ PLACE: Dict[str, int] = {
         ).split()
     )
 }
+
+#: Names that are looked for one by one in a folder of too many entries.
+WELL_KNOWN = (
+    *TRIGGERS,
+    *(
+        ".nvmrc .node-version .bun-version .python-version .ruby-version .php-version .java-version .sdkmanrc "
+        ".go-version "
+        ".tool-versions mise.toml .mise.toml rust-toolchain rust-toolchain.toml runtime.txt system.properties "
+        "fly.toml Procfile "
+        "Dockerfile Containerfile compose.yaml compose.yml docker-compose.yaml docker-compose.yml package-lock.json "
+        "npm-shrinkwrap.json pnpm-lock.yaml pnpm-workspace.yaml yarn.lock .yarnrc.yml bun.lock bun.lockb go.sum "
+        "Cargo.lock "
+        "Gemfile.lock mix.lock main.py app.py main.go server.js index.js src cmd bin config apps packages services "
+        ".devcontainer .devcontainer.json .github .env.example"
+    ).split(),
+)

@@ -14,6 +14,8 @@ import os
 import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from .data_scanners import WELL_KNOWN
+
 #: Bytes of one file; the manifests that matter are far smaller.
 MAX_FILE = 512 * 1024
 #: Bytes of all files of one detection.
@@ -84,9 +86,10 @@ class Tree:
 
     def names(self, folder: str) -> Dict[str, bool]:
         """Name -> whether it is a folder, for every entry of `folder`; empty when there is no such folder."""
-        return self._listing(folder)[0]
+        return self.listing(folder)[0]
 
-    def _listing(self, folder: str) -> Tuple[Dict[str, bool], bool]:
+    def listing(self, folder: str) -> Tuple[Dict[str, bool], bool]:
+        """(names, whether there are more than could be listed) of a folder."""
         known = self._folders.get(folder)
         if known is None:
             known = self._folders[folder] = self._list(folder)
@@ -105,7 +108,7 @@ class Tree:
             with os.scandir(path) as entries:
                 for entry in entries:
                     if len(names) >= MAX_ENTRIES:
-                        return names, True
+                        return self._known(folder), True
                     if entry.is_symlink() and not self._inside(entry.path):
                         self.trouble(_join(folder, entry.name), "not followed: it leads out of the directory")
                         continue
@@ -118,6 +121,19 @@ class Tree:
                 self.trouble(folder or ".", f"cannot be listed: {error.strerror}")
         return names, False
 
+    def _known(self, folder: str) -> Dict[str, bool]:
+        """The well-known names of a folder that has too many to list: what is there must not depend on their order."""
+        names: Dict[str, bool] = {}
+        for name in WELL_KNOWN:
+            path = self._path(_join(folder, name))
+            try:
+                mode = os.stat(path).st_mode
+            except OSError:
+                continue
+            if self._inside(path):
+                names[name] = stat.S_ISDIR(mode)
+        return names
+
     def is_file(self, relative: str) -> bool:
         """Whether `relative` is a file of the tree (or a link to one inside it)."""
         return self._kind(relative) is False
@@ -128,7 +144,7 @@ class Tree:
 
     def _kind(self, relative: str) -> Optional[bool]:
         folder, _slash, name = relative.rpartition("/")
-        names, partial = self._listing(folder)
+        names, partial = self.listing(folder)
         kind = names.get(name)
         if kind is None and partial:
             path = self._path(relative)
@@ -233,12 +249,12 @@ def _join(folder: str, name: str) -> str:
 class Folder:
     """One folder of the tree, as a scanner sees it."""
 
-    __slots__ = ("chain", "names", "owner", "path", "tree")
+    __slots__ = ("chain", "names", "owner", "partial", "path", "tree")
 
     def __init__(self, tree: Tree, path: str) -> None:
         self.tree = tree
         self.path = path
-        self.names = tree.names(path)
+        self.names, self.partial = tree.listing(path)
         #: Runtime of the workspace that installs for this folder, when one does.
         self.owner = ""
         #: This folder and those above it, once somebody has asked (`scanners.common.upward`).
@@ -252,7 +268,7 @@ class Folder:
         """Whether a file of that name is here."""
         kind = self.names.get(name)
         if kind is None:
-            return self.tree.is_file(self.at(name)) if "/" in name or len(self.names) >= MAX_ENTRIES else False
+            return self.tree.is_file(self.at(name)) if "/" in name or self.partial else False
         if kind:
             return False
         return True
@@ -260,7 +276,7 @@ class Folder:
     def has_folder(self, name: str) -> bool:
         """Whether a folder of that name is here."""
         kind = self.names.get(name)
-        if kind is None and ("/" in name or len(self.names) >= MAX_ENTRIES):
+        if kind is None and ("/" in name or self.partial):
             return self.tree.is_folder(self.at(name))
         return bool(kind)
 

@@ -216,8 +216,13 @@ def test_huge_lockfile_is_not_read(tmp_path):
 def test_a_folder_of_very_many_files_finds_its_manifest(tmp_path):
     for number in range(tree_module.MAX_ENTRIES + 200):
         (tmp_path / f"{number}.dat").touch()
+    # The listing is made in no order: the manifest is neither first nor last on purpose.
     (tmp_path / "package.json").write_text('{"dependencies": {"a": "1"}, "engines": {"node": "20.x"}}', "utf-8")
-    assert _blueprint.detect(tmp_path).blueprint["runtimes"][0]["version"] == "20"
+    (tmp_path / "yarn.lock").write_text("# yarn lockfile v1", "utf-8")
+    for number in range(200):
+        (tmp_path / f"z{number}.py").touch()
+    found = _blueprint.detect(tmp_path).blueprint["runtimes"]
+    assert found == [{"name": "node", "version": "20", "package_manager": "yarn"}]
 
 
 @settings(max_examples=300, deadline=None)
