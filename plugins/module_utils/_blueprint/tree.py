@@ -33,7 +33,7 @@ IGNORED = frozenset(
     "__tests__ e2e "
     "benchmarks bench coverage tmp temp log logs .git .hg .svn .github .gitlab .circleci .devcontainer .vscode .idea "
     ".cache .next .nuxt .turbo .gradle .mvn .yarn .pnpm-store .terraform __pycache__ third_party third-party external "
-    "templates template tools scripts hack ci .fuel-code Pods obj".split()
+    "templates template tools scripts hack ci supabase .fuel-code Pods obj".split()
 )
 
 
