@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuelctl._shared._docker import run_command
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._workspace._git import Git, Report, silent
 from fuelctl._shared._workspace._names import Address, Resolve, parse_url
@@ -160,17 +161,20 @@ def _refs(git: Git, namespace: str) -> dict[str, str]:
 
 def _remote(ssh: Sequence[str], host: str, words: Sequence[str], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
     """Run one command over ssh; its words are quoted for the shell on the other side."""
-    import subprocess
-
     argv = [*ssh, "-o", "BatchMode=yes", "--", host, shlex.join(words)]
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, check=False, timeout=120, env=dict(os.environ))
+        # What answers is not trusted, not even to be brief.
+        done = run_command(argv, stdin, 120)
     except FileNotFoundError as error:
         raise FuelError(
             "ssh is not installed", hint="install it: apt-get install openssh-client", code="ssh_missing"
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise FuelError(f"{host} did not answer within 120 s", code="ssh_timeout") from error
+    except FuelError as error:
+        if error.code != "timeout":
+            raise
+        raise FuelError(
+            f"{host} did not answer within 120 s", hint="look with: fuelctl status", code="ssh_timeout"
+        ) from error
     return done.returncode, done.stdout, done.stderr
 
 

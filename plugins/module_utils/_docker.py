@@ -16,8 +16,10 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
+import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, List, Optional, Sequence, Tuple, cast
 
 from ._errors import FuelError
 
@@ -46,24 +48,78 @@ class Completed:
 Run = Callable[[List[str], Optional[bytes], Optional[float]], Completed]
 
 
+#: More than this of one stream ends the command: whoever is inside a container decides what it answers.
+OUTPUT_LIMIT = 64 * 1024 * 1024
+
+
 def run_command(args: List[str], stdin: Optional[bytes], timeout: Optional[float]) -> Completed:
-    """The real runner: no shell, stdin closed unless given; raises FuelError code `timeout` when it takes too long."""
+    """The real runner: no shell, stdin closed unless given; FuelError code `timeout` or `output_limit` ends it."""
+    process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    streams = (cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr))
+    readers = [_Reader(stream, process.kill) for stream in streams[1:]]
+    feeder = threading.Thread(target=_feed, args=(streams[0], stdin or b""), daemon=True)
+    feeder.start()
+    deadline = None if timeout is None else time.monotonic() + timeout
+    late = False
     try:
-        done = subprocess.run(
-            args,
-            input=b"" if stdin is None else stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        for reader in readers:
+            reader.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        late = any(reader.is_alive() for reader in readers)
+    finally:
+        if any(reader.is_alive() for reader in readers):
+            process.kill()
+        returncode = process.wait()
+        for thread in (*readers, feeder):
+            # What the command itself started may still hold a pipe.
+            thread.join(1)
+        for reader, stream in zip(readers, streams[1:]):
+            if not reader.is_alive():
+                stream.close()
+    if late:
         raise FuelError(
             f"Failed to run {' '.join(args[:3])}: no answer within {timeout:.0f} s",
             hint="look at the machine's load and at the engine's log",
             code="timeout",
-        ) from error
-    return Completed(list(args), done.returncode, done.stdout, done.stderr)
+        )
+    if any(reader.cut for reader in readers):
+        raise FuelError(
+            f"Failed to run {' '.join(args[:3])}: it answered with more than {OUTPUT_LIMIT >> 20} MiB",
+            hint="something inside the container does not behave; end the environment if you do not know it",
+            code="output_limit",
+        )
+    return Completed(list(args), returncode, *(bytes(reader.content) for reader in readers))
+
+
+class _Reader(threading.Thread):
+    """Reads one stream to its end or to the limit, at which it calls `give_up`."""
+
+    def __init__(self, stream: IO[bytes], give_up: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.content = bytearray()
+        self.cut = False
+        self._stream = stream
+        self._too_much = give_up
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            piece = os.read(self._stream.fileno(), 1 << 16)
+            if not piece:
+                return
+            self.content += piece
+            if len(self.content) > OUTPUT_LIMIT:
+                self.cut = True
+                self._too_much()
+                return
+
+
+def _feed(pipe: IO[bytes], data: bytes) -> None:
+    try:
+        with pipe:
+            pipe.write(data)
+    except OSError:
+        # The command ended without reading everything; its exit code says whether that is bad.
+        return
 
 
 #: (argv, stdin, called with each line of stdout and stderr) -> Completed, both streams merged into both fields.
@@ -86,8 +142,10 @@ def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]
         with subprocess.Popen(
             args, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
         ) as process:
-            if process.stdout is not None:
-                for raw in process.stdout:
+            stream = process.stdout
+            if stream is not None:
+                # A line without an end comes in pieces.
+                for raw in iter(lambda: stream.readline(1 << 16), b""):
                     kept += raw
                     del kept[: -64 * 1024]
                     on_line(_ADDED.sub("", raw.decode("utf-8", "replace")).rstrip())

@@ -190,7 +190,7 @@ class Agent:
             settings=_decoded(values.get("settings", ""), "settings.json"),
             state=_decoded(values.get("state", ""), ".claude.json"),
             record=_decoded(values.get("record", ""), "agent.json", broken={}),
-            key_tail=base64.b64decode(values.get("tail", "")).decode("utf-8", "replace"),
+            key_tail=_tail(values.get("tail", "")),
         )
 
     def _fields(self, container: Container, version: str) -> bytes:
@@ -227,6 +227,13 @@ class _Found:
     state: Dict[str, Any]
     record: Dict[str, Any]
     key_tail: str
+
+
+def _tail(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")[-_KEY_TAIL:]
+    except ValueError:
+        return ""
 
 
 def _decoded(text: str, name: str, broken: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:

@@ -183,9 +183,9 @@ def prepare(
         word, _space, rest = line.partition(" ")
         if word == "changed":
             changed.append(rest)
-        elif word == "uid":
+        elif word == "uid" and rest.isdigit():
             uid = int(rest)
-        elif word == "host_key":
+        elif word == "host_key" and re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/=]{40,200}( .*)?", rest):
             host_key = " ".join(rest.split()[:2])
     if host_key is None and not check:
         raise _failed(done)

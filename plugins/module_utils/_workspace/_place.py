@@ -70,9 +70,11 @@ def probe(container: Container, path: str) -> Found:
         for entry in base64.b64decode(values.get("done", "")).decode("utf-8", "replace").splitlines():
             record = json.loads(entry)
             found.done[str(record["key"])] = record
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         # The user can write there; what cannot be read counts as not done.
-        found.launch = found.launch if isinstance(found.launch, dict) else {}
+        pass
+    if not isinstance(found.launch, dict):
+        found.launch = {}
     found.commit, found.tree = values.get("commit", ""), values.get("tree", "")
     found.branch = values.get("branch") or None
     return found

@@ -141,3 +141,25 @@ def test_follower_hands_on_lines_and_takes_large_input():
     done = follow_command(["sh", "-c", "echo first; wc -c; echo last >&2"], b"x" * 300_000, lines.append)
     assert [line.strip() for line in lines] == ["first", "300000", "last"]
     assert done.returncode == 0
+
+
+def test_who_does_not_stop_answering_is_stopped():
+    with pytest.raises(FuelError) as caught:
+        run_command(["yes"], None, 60)
+    assert caught.value.code == "output_limit"
+    assert caught.value.hint
+
+
+def test_who_does_not_answer_is_stopped_and_what_he_does_not_read_is_no_error():
+    with pytest.raises(FuelError) as caught:
+        run_command(["sleep", "60"], b"x" * (1 << 20), 0.2)
+    assert caught.value.code == "timeout"
+    done = run_command(["sh", "-c", "echo out; echo err >&2; exit 3"], b"x" * (1 << 20), 60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
+
+
+def test_input_goes_in_and_a_line_without_end_comes_in_pieces():
+    assert run_command(["cat"], b"y" * (1 << 20), 60).stdout == b"y" * (1 << 20)
+    lines = []
+    follow_command(["head", "-c", "200000", "/dev/zero"], b"", lines.append)
+    assert len(lines) == 4
