@@ -43,9 +43,16 @@ def load(file: Path | None = None) -> Settings:
         try:
             table = tomllib.loads(file.read_text(encoding="utf-8")).get(_TABLE, {})
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"Cannot read the settings: {error}", where=str(file), code="bad_settings") from error
+            raise UsageError(
+                f"Cannot read the settings: {error}",
+                where=str(file),
+                hint="correct that line, or move the file away",
+                code="bad_settings",
+            ) from error
         if not isinstance(table, dict):
-            raise UsageError(f"{_TABLE} must be a table", where=str(file), code="bad_settings")
+            raise UsageError(
+                f"{_TABLE} must be a table", where=str(file), hint=f"write [{_TABLE}]", code="bad_settings"
+            )
         given |= table
     known = {setting.name: setting for setting in fields(Settings)}
     for name in known:
@@ -68,7 +75,15 @@ def _typed(name: str, value: Any, kind: type) -> Any:
     try:
         converted = kind(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{_TABLE}.{name} must be a {kind.__name__}", code="bad_settings") from error
+        raise UsageError(
+            f"{_TABLE}.{name} must be a {kind.__name__}",
+            hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",
+            code="bad_settings",
+        ) from error
     if kind in (int, float) and converted <= 0:
-        raise UsageError(f"{_TABLE}.{name} must be more than 0", code="bad_settings")
+        raise UsageError(
+            f"{_TABLE}.{name} must be more than 0",
+            hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",
+            code="bad_settings",
+        )
     return converted

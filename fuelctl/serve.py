@@ -52,7 +52,7 @@ class ControlPlane:
         self.database = Database(settings.database or sqlite_url(paths.database_file()))
         self.database.migrate()
         self.core = Core(self.database, Safe(paths.secret_key_file()))
-        self.plant = Plant(self.core, settings.callback_url, settings.max_source_bytes)
+        self.plant = Plant(self.core, settings.callback_url, settings.max_source_bytes, engine_of(os.environ))
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
         self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds)
         self.observer = Observer(self.plant, self.engine, settings.observe_seconds)
@@ -76,6 +76,7 @@ class ControlPlane:
             token=token,
             stop=self._stop,
             stopping=self._closing.is_set,
+            engine=self.plant.engine,
             draining=self._draining.is_set,
             operations=self.engine.running,
         )

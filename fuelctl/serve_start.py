@@ -23,6 +23,7 @@ _STOP_SECONDS = 30.0
 _ASK_EVERY = 0.05
 #: A database that cannot be opened fills the log with tracebacks between the reason and the end.
 _TAIL_BYTES = 256 * 1024
+_USUAL_ENGINE = ("default", "unix:///var/run/docker.sock", "unix:///run/docker.sock")
 _LARGEST_LOG = 16 * 1024 * 1024
 
 
@@ -48,7 +49,8 @@ def ensure_running() -> Path:
 
 def engine_of(environment: Mapping[str, str]) -> str:
     """The Docker engine that a process with these variables talks to, as far as variables say: empty for the usual."""
-    return environment.get("DOCKER_HOST") or environment.get("DOCKER_CONTEXT") or ""
+    named = environment.get("DOCKER_HOST") or environment.get("DOCKER_CONTEXT") or ""
+    return "" if named in _USUAL_ENGINE else named
 
 
 def check_engine() -> None:

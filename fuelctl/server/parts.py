@@ -19,6 +19,7 @@ EXTENSION = "fuelctl"
 class Parts:
     """What the views work with.
 
+    `engine`: which Docker engine provider `local` means here.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise `token` is asked for.
     """
 
@@ -30,6 +31,7 @@ class Parts:
     token: str | None = None
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False
+    engine: str = ""
     draining: Callable[[], bool] = lambda: False
     operations: Callable[[], list[str]] = list
 

@@ -117,7 +117,7 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
     check_keys(body.provider.options, "provider.options")
     check_keys(body.blueprint, "blueprint")
     return NewEnvironment(
-        provider={"name": body.provider.name, "options": body.provider.options},
+        provider={"name": body.provider.name, "options": body.provider.options, "engine": given.engine},
         # Complete, so that what was launched can be read off it when defaults have changed.
         blueprint=to_dict(from_dict(body.blueprint, "blueprint")),
         repository=_repository(body),

@@ -15,6 +15,10 @@ from fuelctl.workflows.run import Plant, common
 
 def move_deadline(plant: Plant, row: EnvironmentRow, expires_at: float) -> None:
     """Return once the watchdog lets the environment live until `expires_at`; MachineError when it was not reached."""
+    elsewhere = plant.out_of_reach(row)
+    if elsewhere is not None:
+        message = f"{row.name} was not extended: {elsewhere['message']}"
+        raise MachineError(message, hint=elsewhere["hint"], code=elsewhere["code"])
     result = run_playbook(
         plant.playbooks["extend"],
         # Rounded up: whatever the fraction, the watchdog is never earlier than the lease.

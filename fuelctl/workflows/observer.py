@@ -51,12 +51,20 @@ class Observer:
     def round(self) -> int:
         """Ask every provider once about its environments; how many were observed."""
         with self._one_at_a_time:
-            by_provider: dict[str, list[EnvironmentRow]] = defaultdict(list)
+            status = [str(one) for one in ENTERABLE]
             with self._core.database.read() as session:
-                for row in environments.list_all(session, include_ended=False, status=[str(s) for s in ENTERABLE]):
-                    if row.operation_id is None:
-                        by_provider[row.provider["name"]].append(row)
+                live = environments.list_all(session, include_ended=False, status=status)
+            by_provider: dict[str, list[EnvironmentRow]] = defaultdict(list)
+            for row in live:
+                if row.operation_id is None and not self._is_out_of_reach(row):
+                    by_provider[row.provider["name"]].append(row)
             return sum(self._ask(provider, rows) for provider, rows in by_provider.items())
+
+    def _is_out_of_reach(self, row: EnvironmentRow) -> bool:
+        why = self._plant.out_of_reach(row)
+        if why is not None:
+            self._condition(row, _UNREACHABLE, f"{why['message']}; {why['hint']}")
+        return why is not None
 
     def _ask(self, provider: str, rows: list[EnvironmentRow]) -> int:
         record = paths.run_folder("observe", provider)

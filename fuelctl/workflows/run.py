@@ -29,13 +29,38 @@ _PLAYBOOKS = {
 
 @dataclass(frozen=True)
 class Plant:
-    """What every run needs. `parking`: set when the server goes down; work stops where it is, to be resumed."""
+    """What every run needs.
+
+    `engine`: which Docker engine provider `local` means to this process, as far as variables say; empty for the usual.
+    `parking`: set when the server goes down; work stops where it is, to be resumed.
+    """
 
     core: Core
     callback_url: str = ""
     max_source_bytes: int = 4 * 1024**3
+    engine: str = ""
     playbooks: dict[str, str] = field(default_factory=lambda: dict(_PLAYBOOKS))
     parking: threading.Event = field(default_factory=threading.Event)
+
+    def out_of_reach(self, row: EnvironmentRow) -> dict[str, Any] | None:
+        """Why nothing can be said of this environment: it is on another Docker engine than ours; None when it is not.
+
+        Asked all the same, our engine would say that it is gone, and be believed.
+        """
+        its = row.provider.get("engine", self.engine)
+        if row.provider["name"] != "local" or its == self.engine:
+            return None
+        return {
+            "message": f"it is on {its or 'the usual Docker engine'}, and the control plane works with "
+            f"{self.engine or 'the usual one'}",
+            "hint": f"fuelctl server stop, then repeat it with DOCKER_HOST={its}"
+            if its
+            else "the same without DOCKER_HOST",
+            "where": row.name,
+            "code": "other_engine",
+            "stage": None,
+            "tail": [],
+        }
 
 
 class Run:
@@ -77,6 +102,9 @@ class Run:
     ) -> RunResult:
         """Call the verb's playbook and log what it tells."""
         row = self.journal.row()
+        elsewhere = self.plant.out_of_reach(row)
+        if elsewhere is not None:
+            return RunResult("failed", 1, failure=elsewhere)
 
         def told(items: list[dict[str, Any]]) -> None:
             self.journal.log([NewEvent(item["type"], item["data"], item["at"]) for item in items])

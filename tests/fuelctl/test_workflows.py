@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from fuelctl import paths
 from fuelctl.environments import registry
-from fuelctl.environments.core import Core
+from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.store import environments, resources
 from fuelctl.store.database import Database
 from fuelctl.store.models import SecretRow
 from fuelctl.store.secrets import Safe
+from fuelctl.workflows.extend import move_deadline
+from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from tests.fuelctl.control import CANARY, Lab, wanted
 
@@ -110,6 +113,28 @@ def test_work_that_would_be_lost_refuses_the_end(lab: Lab) -> None:
     assert refused[0].data == {"work": {"uncommitted": ["a.txt"]}}
     lab.down(made, discard=True)
     assert lab.settled(made).status == "terminated"
+
+
+def test_another_engine_is_not_believed_about_what_is_not_on_it(lab: Lab) -> None:
+    made = lab.up(provider={"name": "local", "options": {}, "engine": ""})
+    assert lab.settled(made).status == "ready"
+    away = replace(lab.plant, engine="tcp://192.0.2.1:2375")
+    lab.engine.plant = away
+    row = lab.row(made)
+    Observer(away, lab.engine, 60).round()
+    unreachable = lab.row(made)
+    assert (unreachable.status, [item["type"] for item in unreachable.conditions]) == ("ready", ["unreachable"])
+    with pytest.raises(MachineError, match="the control plane works with tcp://192"):
+        move_deadline(away, row, row.expires_at + 60)
+    lab.down(made)
+    row = lab.settled(made)
+    assert (row.status, row.ended_at, row.receipt) == ("terminating", None, None)
+    assert row.conditions[-1]["details"]["code"] == "other_engine"
+    assert len(lab.containers()) == 1
+    lab.engine.plant = lab.plant
+    lab.down(made)
+    assert lab.settled(made).status == "terminated"
+    assert lab.containers() == []
 
 
 def test_down_while_provisioning_cancels(lab: Lab) -> None:
