@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -100,6 +101,8 @@ def machine() -> str:
 
 
 def main() -> int:
+    # Ended from outside, it still puts away what it made.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     wanted = sys.argv[1:] or names()
     facts = machine()
     sections, results = [], {}
