@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -125,6 +126,14 @@ def test_the_whole_life(team: Team) -> None:
     workspace = made["environment"]["workspace"]
     assert inside(team, f"cat {workspace}/prepared.txt") == "prepared"
     assert inside(team, "claude --version")
+
+    # The play's last words let one in.
+    said = first["results"]["Say how to enter"]["msg"]
+    assert said[0] == f"{team.name} is ready."
+    enter = shlex.split(next(line for line in said if line.startswith("enter: ")).removeprefix("enter: "))
+    new = ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={team.home}/known_hosts"]
+    shown = subprocess.run([enter[0], *new, *enter[1:], "pwd"], check=True, capture_output=True, text=True)
+    assert shown.stdout == f"{workspace}\n"
 
     # It is seen.
     audit = team.play("remote_audit")["results"]["Report it"]["msg"]
