@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A repository of two gigabytes reaches a container whole, and no process here or there holds it in memory."""
+"""A repository of two gigabytes reaches a container whole, and our own process does not hold it in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -20,16 +19,18 @@ pytestmark = [pytest.mark.docker, pytest.mark.soak]
 SIZE = 2 << 30
 #: One file above git's own limit of what it reads into memory, the rest below it.
 FILES = (1 << 30, *([64 << 20] * 16))
-MEMORY = 1 << 30
+#: Bytes of our own process; what git maps of its packs is the kernel's to drop.
+MEMORY = 128 << 20
 SECONDS = 900
 
 _PRESENT = """
-import sys
+import resource, sys
 from fuelctl._shared._workspace._container import Container
 from fuelctl._shared._workspace._present import Wanted, Workspace
 name, user, source = sys.argv[1:]
 result = Workspace(Container(name, user), "/workspaces/large").present(Wanted(source))
 assert result["changed"]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
@@ -64,11 +65,10 @@ def test_two_gigabytes_travel_in_bounded_memory(container: Box, tmp_path: Path) 
 
     begun = time.monotonic()
     argv = [sys.executable, "-c", _PRESENT, container.name, USER, str(repository)]
-    subprocess.run(argv, cwd=CHECKOUT, check=True, timeout=SECONDS)
+    done = subprocess.run(argv, cwd=CHECKOUT, check=True, timeout=SECONDS, stdout=subprocess.PIPE, text=True)
     took = time.monotonic() - begun
-    # The largest of everything that this process has waited for, the git of the commit above included; in KiB.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    print(f"{took:.0f} s, at most {peak >> 20} MiB in one process")
+    peak = int(done.stdout)
+    print(f"{took:.0f} s, at most {peak >> 20} MiB")
     assert peak < MEMORY
     sums = container.sh("cd /workspaces/large && sha256sum *.bin")
     assert dict(reversed(line.split()) for line in sums.splitlines()) == digests
