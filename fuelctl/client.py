@@ -248,6 +248,9 @@ class Client:
                     raise
             reply = connection.getresponse()
             content = reply.read(_MAX_REPLY + 1)
+            if reply.length:
+                # A bounded read takes what a dying server got out for the whole, and nothing for an empty answer.
+                raise http.client.IncompleteRead(content, reply.length)
         except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
             raise ServerUnreachableError(

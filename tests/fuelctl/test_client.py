@@ -120,6 +120,20 @@ def test_a_reply_lost_after_create_is_repeated_with_the_same_key(path: Path) -> 
     assert keys == ["same", "same"]
 
 
+@pytest.mark.parametrize("sent", [b"", b'{"id": "E", "sta'])
+def test_an_answer_that_breaks_off_is_asked_for_again(path: Path, sent: bytes) -> None:
+    def route(request: Request) -> Answer:
+        if len(seen) == 1:
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"
+            request.handler.wfile.write(head + sent)
+            raise HangUpError
+        return 200, {"id": "E", "status": "ready"}
+
+    with serving(path, route) as seen:
+        assert Client(socket_path=str(path)).environment("E") == {"id": "E", "status": "ready"}
+    assert len(seen) == 2
+
+
 def test_the_key_is_asked_for_once_even_when_the_reply_is_lost(path: Path) -> None:
     def route(request: Request) -> Answer:
         raise HangUpError
