@@ -97,6 +97,11 @@ def server_instance_lock() -> Path:
     return state_folder() / "server.instance.lock"
 
 
+def server_token_file() -> Path:
+    """The token (0600) that a server on TCP asks for."""
+    return state_folder() / "server.token"
+
+
 def source_folder(environment_id: str) -> Path:
     """The uploaded source of one environment and what was unpacked from it."""
     return state_folder() / "sources" / environment_id

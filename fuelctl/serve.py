@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -265,7 +264,7 @@ def _say(error: FuelError) -> None:
 
 def _token() -> str:
     """The token (0600) that a server on TCP asks for; made at its first start."""
-    file: Path = paths.state_folder() / "server.token"
+    file = paths.server_token_file()
     if not file.exists():
         paths.private_file(file, secrets.token_urlsafe(32).encode("ascii"))
     return file.read_text(encoding="ascii").strip()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from fuelctl import paths
+from fuelctl import _crashpoints, paths
 from fuelctl.config import Settings
 from fuelctl.environments import registry
 from fuelctl.environments.clock import rfc3339
@@ -349,6 +349,31 @@ def test_the_machine_is_told_before_the_lease_moves(core: Core, clock: HandClock
     assert http.get(path).json["lease"] == extended["lease"]
     http.post(f"{path}/terminate", json={})
     problem(http.post(f"{path}/extend", json={"ttl_seconds": 9000}), 409, "busy")
+
+
+def test_a_death_between_the_watchdog_and_the_lease_leaves_the_lease(
+    core: Core, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        """No handler of ours sees a SIGKILL either."""
+
+    def die(point: str) -> None:
+        if point == "extend.moved":
+            raise KilledError
+
+    told: list[float] = []
+    http = create_app(Parts(core, started, SMALL, lambda _row, expires_at: told.append(expires_at))).test_client()
+    made = make(http)
+    ready(core, made["id"])
+    path = f"/api/remote/{made['id']}"
+    before = http.get(path).json["lease"]
+    with monkeypatch.context() as patched:
+        patched.setattr(_crashpoints, "reach", die)
+        with pytest.raises(KilledError):
+            http.post(f"{path}/extend", json={"ttl_seconds": 7200})
+    assert http.get(path).json["lease"] == before
+    assert rfc3339(told[0]) > before["expires_at"], "the watchdog is the later one: the reaper ends it at the lease"
+    assert http.post(f"{path}/extend", json={"ttl_seconds": 7200}).json["lease"]["expires_at"] == rfc3339(told[1])
 
 
 def test_what_waits_for_its_source_has_no_machine_to_tell(core: Core, started: Started) -> None:

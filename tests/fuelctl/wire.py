@@ -71,7 +71,7 @@ def serving(path: Path, route: Route) -> Iterator[list[Request]]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = _any  # noqa: N815
+        do_GET = do_POST = do_PUT = _any  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: Any) -> None:
             """Quiet."""
