@@ -51,7 +51,7 @@ def repository(tmp_path: Path) -> Path:
 def unpacked(packed: Packed, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path / f"unpacked-{packed.sha256[:8]}"
     with tarfile.open(packed.path) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     return folder, json.loads((folder / "source.json").read_text())
 
 
