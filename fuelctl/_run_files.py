@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,39 @@ _SHORTEST_SECRET = 6
 _HIDDEN = "********"
 _LARGEST_RECORD = 4 * 1024 * 1024
 _RUNS_KEPT = 10
+_PREFIX = "fuelctl-run-"
+_YOUNG_SECONDS = 300
 
 
 @contextmanager
 def private_data(fallback: Path) -> Iterator[Path]:
     """A new folder (0700), in memory when there is a file system for that, else under `fallback`; gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="fuelctl-run-", dir=_memory() or paths.private_folder(fallback)))
+    parent = _memory() or paths.private_folder(fallback)
+    _sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what runs left whose process was killed: nobody holds their lock, and there may be secrets in it."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            facts = folder.lstat()
+            # A young one may be between its making and its lock.
+            if facts.st_uid != os.getuid() or time.time() - facts.st_mtime < _YOUNG_SECONDS:
+                continue
+            held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def variables_file(variables: dict[str, Any]) -> str:
