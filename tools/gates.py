@@ -167,7 +167,9 @@ def reference_pages(log: Log) -> None:
 
 def ansible_lint(log: Log) -> None:
     with collection() as (path, root):
-        log.run(BIN / "ansible-lint", "--offline", cwd=root, ANSIBLE_COLLECTIONS_PATH=str(path))
+        # An older copy of the collection in the user's own folder would be found before the tree.
+        own = {"ANSIBLE_COLLECTIONS_PATH": str(path), "ANSIBLE_HOME": str(path / "home")}
+        log.run(BIN / "ansible-lint", "--offline", cwd=root, **own)
 
 
 def sanity(log: Log) -> None:
