@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fuelctl._shared._errors import FuelError
@@ -16,6 +17,8 @@ from fuelctl.workflows import source
 from fuelctl.workflows.run import Plant, Run, callback
 
 _logger = logging.getLogger(__name__)
+#: A mistake of ours is made again by every repeat: what it interrupts is undone at once, and not tried for hours.
+_MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
@@ -24,7 +27,7 @@ def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
         run = Run(plant, Operation.PROVISION, environment_id, operation_id)
         outcome = _prepared(run, environment_id)
         if "failure" not in outcome:
-            outcome = run.step("up", lambda: _up(run, outcome["source"]))
+            outcome = run.step("up", lambda: _unmistaken(lambda: _up(run, outcome["source"]), "provider"))
         if outcome.get("stopped"):
             return "superseded"
         if "failure" not in outcome:
@@ -56,7 +59,18 @@ def _prepared(run: Run, environment_id: str) -> dict[str, Any]:
         except FuelError as error:
             return {"failure": {**error.as_dict(), "stage": "source", "tail": []}}
 
-    return dict(run.step("unpack", unpack))
+    return dict(run.step("unpack", lambda: _unmistaken(unpack, "source")))
+
+
+def _unmistaken(work: Callable[[], dict[str, Any]], stage: str) -> dict[str, Any]:
+    """What `work` returns; a failure when there is a mistake in it. A full disk and the like are left to the reaper."""
+    try:
+        return work()
+    except _MISTAKES as error:
+        _logger.exception("provisioning failed in a way it did not foresee")
+        message = f"the control plane made a mistake ({type(error).__name__})"
+        told = {"message": message, "hint": "server.log in the state folder says more", "where": None}
+        return {"failure": {**told, "code": "internal", "stage": stage, "tail": []}}
 
 
 def _up(run: Run, source_path: str | None) -> dict[str, Any]:

@@ -199,5 +199,19 @@ def test_a_source_that_is_no_tar_fails_with_its_reason(lab: Lab) -> None:
     assert (failed.error["code"], failed.error["stage"]) == ("source_invalid", "source")
 
 
+def test_a_mistake_of_ours_ends_as_error_with_everything_undone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_arguments: object) -> object:
+        raise TypeError("unexpected keyword argument")
+
+    monkeypatch.setattr("fuelctl.workflows.provision._published", mistaken)
+    row = lab.settled(lab.up())
+    assert row.status == "error"
+    assert row.error is not None
+    assert (row.error["code"], row.error["message"]) == ("internal", "the control plane made a mistake (TypeError)")
+    assert row.receipt is not None
+    assert row.receipt["complete"]
+    assert lab.containers() == []
+
+
 def test_request_type_is_checked() -> None:
     assert isinstance(wanted(), NewEnvironment)
