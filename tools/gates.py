@@ -241,6 +241,9 @@ def galaxy(log: Log) -> None:
         if not (importer / ".complete").exists():
             log.run(sys.executable, "-m", "venv", "--clear", importer)
             log.run(importer / "bin" / "python", "-m", "pip", "install", "-qq", "galaxy-importer>=0.4.31")
+            # The doc fragments that ec2_machine extends, where ansible-doc looks by itself.
+            site = next((importer / "lib").glob("python*/site-packages"))
+            (site / "ansible_collections").symlink_to(ANSIBLE_COLLECTIONS)
             (importer / ".complete").touch()
         search = os.pathsep.join([str(importer / "bin"), base_environment()["PATH"]])
         log.run(importer / "bin" / "python", "-m", "galaxy_importer.main", archive, cwd=path, PATH=search)

@@ -75,8 +75,12 @@ class View(Protocol):
 
     board: Board
 
-    def __enter__(self) -> View: ...
-    def __exit__(self, *exception: object) -> None: ...
+    def __enter__(self) -> View:
+        """Begin to show."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the terminal as it was found."""
+
     def event(self, event: Event) -> None:
         """Show what an event says."""
 

@@ -31,7 +31,7 @@ def test_a_killed_runs_folder_goes_with_the_next_run_and_a_living_ones_stays(
 ) -> None:
     monkeypatch.setattr(_run_files, "_memory", lambda: tmp_path)
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _which in range(2)]
     try:
         killed, living = (Path(run.stdout.readline().strip()) for run in runs if run.stdout)
         runs[0].send_signal(signal.SIGKILL)

@@ -55,7 +55,7 @@ def test_two_gigabytes_travel_in_bounded_memory(container: Box, tmp_path: Path) 
     for number, size in enumerate(FILES):
         digest = hashlib.sha256()
         with (repository / f"{number}.bin").open("wb") as stream:
-            for _ in range(size >> 20):
+            for _block in range(size >> 20):
                 block = os.urandom(1 << 20)
                 digest.update(block)
                 stream.write(block)

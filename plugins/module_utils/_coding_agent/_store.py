@@ -114,7 +114,7 @@ class Store:
     def _seen(self, package: Package, version: str) -> bool:
         """`has`, the answer left as files: where they are, fetching ahead would be in vain, most likely."""
         found = self.has(package, version)
-        for name in {version, self._asked or version}:
+        for name in sorted({version, self._asked or version}):
             hint = os.path.join(self._private(), f"{package.name}-{name}.seen")
             if found:
                 with open(hint, "a", encoding="utf-8"):
