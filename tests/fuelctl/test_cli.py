@@ -79,7 +79,7 @@ class TestUp:
             "fuelctl down my-shop",
             "0.00 USD",
             "debian:bookworm",
-            "ends after 8h, or 30m idle",
+            "ends after 8h; idle limit 30m (not acted on yet)",
         ):
             assert words in done.out, words
         assert "container" in done.err

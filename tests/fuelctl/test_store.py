@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,29 +36,29 @@ INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a cluster of this session's own, on a Unix socket."""
     found = shutil.which("initdb") or next((str(path) for path in reversed(INITDB)), None)
     if found is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no Postgres server is installed")
     tools = Path(found).parent
-    folder = tmp_path_factory.mktemp("pg")
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(0o755)
-    # Postgres refuses to run as root.
-    become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
-    if become:
-        shutil.chown(folder, "postgres", "postgres")
-    data = folder / "data"
+    # Not below pytest's folders, which nobody but root may enter: Postgres refuses to run as root.
+    with tempfile.TemporaryDirectory(prefix="fuel-pg-") as name:
+        folder = Path(name)
+        become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
+        if become:
+            shutil.chown(folder, "postgres", "postgres")
+        data = folder / "data"
 
-    def run(*command: str) -> None:
-        subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder)
+        def run(*command: str) -> None:
+            done = subprocess.run([*become, *command], check=False, capture_output=True, text=True, cwd=folder)
+            assert done.returncode == 0, done.stderr
 
-    run(str(tools / "initdb"), "-D", str(data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    run(str(tools / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-    yield f"postgresql+psycopg://fuel@/postgres?host={folder}"
-    run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        run(str(tools / "initdb"), "-D", str(data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        run(str(tools / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+        yield f"postgresql+psycopg://fuel@/postgres?host={folder}"
+        run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
 
 
 def _is_root() -> bool:
