@@ -12,15 +12,14 @@ import io
 import os
 import shutil
 import tarfile
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from fuelctl import paths
+from fuelctl._shared import _scratch
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._workspace import _pack
 from fuelctl._shared._workspace._git import Git, Report, silent
@@ -36,8 +35,7 @@ from fuelctl._shared._workspace._submodules import declared
 
 __all__ = ["Packed", "Repository", "inspect", "pack"]
 
-#: Clones and exports that a killed run left behind are removed after this many seconds.
-_FORGET = 86400
+_PREFIXES = _PACK, _TREE, _CLONE = "pack-", "tree-", "clone-"
 
 
 @dataclass
@@ -115,7 +113,7 @@ def pack(repository: Repository, target: str | os.PathLike[str], *, report: Repo
     """
     path = Path(target)
     temporary = path.with_name(path.name + ".part")
-    with _scratch("pack-") as folder:
+    with _brief_scratch(_PACK) as folder:
         _pack.write_bundle(repository.described, str(folder), clean=repository.clean, report=report)
         try:
             with temporary.open("wb") as stream:
@@ -174,7 +172,7 @@ def _inspect_url(text: str, branch: str | None, report: Report, resolve: Resolve
     from fuelctl.git import clone
 
     address = parse_url(text, resolve)
-    folder = _kept_scratch("clone-") / repository_name(address.shown or address.url)
+    folder = _kept_scratch(_CLONE) / repository_name(address.shown or address.url)
     notes = clone(address, folder, branch, report=report)
     try:
         described = _pack.describe(str(folder), name=folder.name)
@@ -224,36 +222,36 @@ def _at_head(path: str) -> _pack.Repository:
 
 def _export(described: _pack.Repository) -> Path:
     """The tree of the launch commit in a temporary folder."""
-    folder = _kept_scratch("tree-")
-    index = folder.with_name(folder.name + ".index")
-    private = {"GIT_INDEX_FILE": str(index)}
+    kept = _kept_scratch(_TREE)
+    folder = paths.private_folder(kept / "tree")
+    private = {"GIT_INDEX_FILE": str(kept / "index")}
     git = Git(None, options=["--git-dir", described.git_dir, "--work-tree", str(folder)], extra=private)
-    try:
-        git.run("read-tree", described.commit)
-        git.run("checkout-index", "--all", "--force", "--quiet")
-    finally:
-        with suppress(OSError):
-            index.unlink()
+    git.run("read-tree", described.commit)
+    git.run("checkout-index", "--all", "--force", "--quiet")
     return folder
+
+
+def sweep() -> int:
+    """Remove the clones, exports and half-made packages of processes that were killed; how many those were."""
+    return _scratch.sweep(str(_parent()), _PREFIXES)
 
 
 def _kept_scratch(prefix: str) -> Path:
     """A temporary folder that lives as long as this process; what killed ones left is removed by the way."""
-    parent = paths.private_folder(paths.cache_folder() / "sources")
-    for old in parent.iterdir():
-        with suppress(OSError):
-            if time.time() - old.stat().st_mtime > _FORGET:
-                shutil.rmtree(old)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    sweep()
+    folder, _lock = _scratch.hold(prefix, str(_parent()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return Path(folder)
+
+
+def _parent() -> Path:
+    return paths.private_folder(paths.cache_folder() / "sources")
 
 
 @contextmanager
-def _scratch(prefix: str) -> Iterator[Path]:
+def _brief_scratch(prefix: str) -> Iterator[Path]:
     try:
-        parent = paths.private_folder(paths.cache_folder() / "sources")
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
+        with _scratch.scratch(prefix, str(_parent())) as name:
             yield Path(name)
     except FuelError:
         raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError
+from fuelctl._shared._scratch import scratch
 from fuelctl.cli._plan import Plan, free_name
 from fuelctl.client import ApiError, Client
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 #: An upload that nobody took up again is forgotten after this many seconds.
 _FORGET = 7 * 86400
+_NEW = "new-"
 _NAME_ATTEMPTS = 20
 
 
@@ -34,14 +37,20 @@ def upload_file(environment_id: str) -> Path:
     return uploads_folder() / f"{environment_id}.tar"
 
 
-def new_upload_file() -> Path:
-    """A file to pack into, before there is an environment; forgets what is old."""
+@contextmanager
+def new_upload_file() -> Iterator[Path]:
+    """A file to pack into, before there is an environment. Forgets what is old, and what killed processes left."""
     folder = paths.private_folder(uploads_folder())
-    for old in folder.iterdir():
+    for old in folder.glob("*.tar"):
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > _FORGET:
                 old.unlink()
-    return folder / f"new-{secrets.token_hex(8)}.tar"
+    with ExitStack() as stack:
+        try:
+            mine = stack.enter_context(scratch(_NEW, str(folder)))
+        except OSError as error:
+            raise paths.storage_error(error, folder) from error
+        yield Path(mine, "source.tar")
 
 
 def create(

@@ -209,16 +209,13 @@ def _pack_and_create(client: Client, plan: _plan.Plan, options: _Options, view: 
     """Pack the source, have the environment made, keep the packed source for the upload."""
     from fuelctl import source
 
-    target = _launch.new_upload_file()
-    try:
+    with _launch.new_upload_file() as target:
         packed = source.pack(plan.repository, target, report=view.show_bar)
         home = options.agent_home.expanduser().absolute() if options.agent_home else None
         environment = _launch.create(
             client, plan, packed, owner=getpass.getuser(), agent_home=home, keep_on_error=options.keep_on_error
         )
         _launch.keep_for_upload(packed, environment["id"])
-    finally:
-        target.unlink(missing_ok=True)
     return environment
 
 

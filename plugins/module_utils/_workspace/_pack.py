@@ -16,10 +16,10 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+from .. import _scratch
 from .._errors import FuelError, UsageError
 from ._git import Git, Report, silent
 from ._names import check_branch, repository_name, without_credentials
@@ -179,7 +179,7 @@ def write_refs_bundle(source: Repository, path: str, report: Report = silent) ->
     git = source.git()
     objects = git.text("rev-parse", "--path-format=absolute", "--git-path", "objects")
     tags = git.run("for-each-ref", f"--merged={source.commit}", "--format=%(objectname) %(refname)", "refs/tags")
-    with tempfile.TemporaryDirectory(prefix="fuel-bundle-") as scratch:
+    with _scratch.scratch(_scratch.BUNDLE) as scratch:
         private = Git(None, options=["--git-dir", scratch])
         private.run("init", "-q", "--bare", "--template=", f"--object-format={source.object_format}")
         with open(os.path.join(scratch, "objects", "info", "alternates"), "w", encoding="utf-8") as stream:
@@ -203,7 +203,7 @@ def write_patch(source: Repository, path: str) -> Tuple[bool, List[str]]:
     git = source.git()
     index = git.text("rev-parse", "--path-format=absolute", "--git-path", "index")
     objects = git.text("rev-parse", "--path-format=absolute", "--git-path", "objects")
-    with tempfile.TemporaryDirectory(prefix="fuel-index-") as scratch:
+    with _scratch.scratch(_scratch.INDEX) as scratch:
         private = {
             "GIT_INDEX_FILE": os.path.join(scratch, "index"),
             "GIT_OBJECT_DIRECTORY": os.path.join(scratch, "objects"),

@@ -14,11 +14,11 @@ import os
 import posixpath
 import re
 import tarfile
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+from .. import _scratch
 from .._errors import FuelError, UsageError
 from ._container import Container, last_lines, line
 from ._names import check_branch, repository_name, without_credentials
@@ -86,11 +86,11 @@ def open_source(place: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
     if os.path.isfile(os.path.join(place, DESCRIPTION)) and os.path.isfile(os.path.join(place, BUNDLE)):
         yield place, read_description(place)
     elif os.path.isfile(place):
-        with tempfile.TemporaryDirectory(prefix="fuel-source-") as scratch:
+        with _scratch.scratch(_scratch.SOURCE) as scratch:
             unpack(place, scratch)
             yield scratch, read_description(scratch)
     else:
-        with tempfile.TemporaryDirectory(prefix="fuel-source-") as scratch:
+        with _scratch.scratch(_scratch.SOURCE) as scratch:
             yield scratch, write_bundle(describe(place), scratch).as_json()
 
 
