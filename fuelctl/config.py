@@ -23,6 +23,8 @@ class Settings:
     empty when they cannot. reaper_seconds: between two cycles. observe_seconds: between asking the
     machines twice. max_source_bytes, max_body_bytes: upload limits.
     max_ttl_seconds: nothing lives longer. threads: requests served at a time, followers included.
+    keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
+    max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     """
 
     database: str = ""
@@ -33,6 +35,8 @@ class Settings:
     max_body_bytes: int = 8 * 1024**2
     max_ttl_seconds: int = 30 * 24 * 3600
     threads: int = 64
+    keep_days: float = 30.0
+    max_log_bytes: int = 8 * 1024**2
 
 
 def load(file: Path | None = None) -> Settings:

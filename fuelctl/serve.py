@@ -21,7 +21,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from fuelctl import __version__, config, paths
+from fuelctl import __version__, _server_log, config, paths
 from fuelctl._shared._errors import FuelError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
@@ -32,6 +32,7 @@ from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.extend import move_deadline
+from fuelctl.workflows.housekeeping import Housekeeper
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
@@ -53,7 +54,8 @@ class ControlPlane:
         self.core = Core(self.database, Safe(paths.secret_key_file()))
         self.plant = Plant(self.core, settings.callback_url, settings.max_source_bytes, engine_of(os.environ))
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
-        self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds)
+        housekeeper = Housekeeper(self.core, self.engine, settings.keep_days)
+        self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds, housekeeper.daily)
         self.observer = Observer(self.plant, self.engine, settings.observe_seconds)
         self._closing = threading.Event()
         self._draining = threading.Event()
@@ -111,6 +113,7 @@ class _Server(BaseApplication):
         self._settings = settings
         self._plane: ControlPlane | None = None
         self._booted = False
+        self._logs_to_file = False
         super().__init__()
 
     def load_config(self) -> None:
@@ -138,10 +141,13 @@ class _Server(BaseApplication):
 
     def load(self) -> Any:
         """In the worker, after the fork: threads and connections do not survive one."""
+        if self._logs_to_file:
+            _server_log.rotate(self._settings.max_log_bytes)
         try:
             self._plane = ControlPlane(self._settings)
             app = create_app(self._plane.parts(embedded=self._bind is None, token=_token() if self._bind else None))
             self._plane.start()
+            _logger.info("fuelctl %s serves %s", __version__, self._bind or paths.server_socket())
         except Exception as error:
             # gunicorn's parent process ends when a worker cannot begin; this line is what the caller gets to see.
             _say(_why_not(error))
@@ -149,6 +155,7 @@ class _Server(BaseApplication):
         return app
 
     def _on_ready(self, _arbiter: Any) -> None:
+        self._logs_to_file = _server_log.follow()
         document = {"pid": os.getpid(), "version": __version__, "bind": self._bind or str(paths.server_socket())}
         document["engine"] = engine_of(os.environ)
         if self._bind is None:

@@ -24,7 +24,6 @@ _ASK_EVERY = 0.05
 #: A database that cannot be opened fills the log with tracebacks between the reason and the end.
 _TAIL_BYTES = 256 * 1024
 _USUAL_ENGINE = ("default", "unix:///var/run/docker.sock", "unix:///run/docker.sock")
-_LARGEST_LOG = 16 * 1024 * 1024
 
 
 def ensure_running() -> Path:
@@ -87,8 +86,6 @@ def _start(file: Path) -> None:
     paths.require_space()
     log = paths.server_log()
     try:
-        if log.exists() and log.stat().st_size > _LARGEST_LOG:
-            log.replace(log.with_suffix(".log.1"))
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise paths.storage_error(error, log) from error

@@ -42,6 +42,9 @@ def logs(
         return
     for event in events:
         _show(event)
+    if not events and environment["status"] in ENDED:
+        name, id_ = clean(environment["name"]), clean(environment["id"])
+        note(f"{name} ended so long ago that its log is not kept any more. Its receipt is: fuelctl status {id_}")
     if follow and environment["status"] not in ENDED:
         try:
             ended = _progress.follow(

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
-from fuelctl.store.models import EventRow
+from fuelctl.store.models import EnvironmentRow, EventRow
 from fuelctl.store.ulids import new_ulid
 
 _SEQUENCE_LOCK = 0x66_75_65_6D
@@ -64,6 +64,19 @@ def after(session: Session, cursor: int, *, environment_id: str | None = None, l
     if environment_id is not None:
         query = query.where(EventRow.environment_id == environment_id)
     return list(session.scalars(query))
+
+
+def logs_of_ended(session: Session, before: float) -> list[str]:
+    """Ids of the environments that ended before `before` (epoch seconds) and whose log is still there."""
+    logged = exists().where(EventRow.environment_id == EnvironmentRow.id)
+    return list(session.scalars(select(EnvironmentRow.id).where(EnvironmentRow.ended_at < before, logged)))
+
+
+def forget(session: Session, environment_id: str, limit: int = 5000) -> int:
+    """Remove the oldest `limit` events of one environment; how many there were."""
+    oldest = select(EventRow.seq).where(EventRow.environment_id == environment_id).order_by(EventRow.seq).limit(limit)
+    removed = session.execute(delete(EventRow).where(EventRow.seq.in_(oldest)).returning(EventRow.seq))
+    return len(removed.all())
 
 
 def last_cursor(session: Session) -> int:

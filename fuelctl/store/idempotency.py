@@ -35,7 +35,7 @@ def claim(session: Session, key: str, fingerprint: str, instance: str, now: floa
     InFlightError while another thread of a living server works on it; UsageError when the body is another one. A claim
     that is old, or of a server process that is gone, is taken over: it has made nothing, or the row would name it.
     """
-    session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now - LIFETIME))
+    forget(session, now)
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     taken = session.execute(
         insert(IdempotencyRow)
@@ -70,3 +70,8 @@ def complete(session: Session, key: str, environment_id: str) -> None:
 def release(session: Session, key: str) -> None:
     """Nothing was made: the key is free again."""
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.key == key, IdempotencyRow.environment_id.is_(None)))
+
+
+def forget(session: Session, now: float) -> None:
+    """Remove the keys that are past their lifetime."""
+    session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now - LIFETIME))

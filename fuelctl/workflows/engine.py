@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
@@ -22,6 +23,7 @@ _logger = logging.getLogger(__name__)
 #: Fixed: a newer fuelctl takes up what an older one began. Raised only with a migration of work in flight.
 WORKFLOW_VERSION = "1"
 _EXECUTOR = "embedded"
+_BATCH = 500
 #: DBOS will do nothing more with a workflow in one of these.
 _OVER = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
@@ -78,6 +80,20 @@ class Engine:
             self._fallen.discard(row.operation_id)
         if operation_id is not None:
             self.start(row.operation, row.id, operation_id)
+
+    def forget(self, before: float, keep: Set[str]) -> int:
+        """Remove the records of workflows that began before `before` (epoch seconds) and are over; how many."""
+        end_time = datetime.fromtimestamp(before, UTC).isoformat()
+        count = 0
+        while True:
+            found = DBOS.list_workflows(
+                status=sorted(_OVER), end_time=end_time, limit=_BATCH + len(keep), load_input=False, load_output=False
+            )
+            over = [one.workflow_id for one in found if one.workflow_id not in keep]
+            if not over:
+                return count
+            DBOS.delete_workflows(over)
+            count += len(over)
 
     def running(self) -> list[str]:
         """Ids of the operations under way in this process."""

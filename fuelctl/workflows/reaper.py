@@ -6,8 +6,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -40,10 +41,11 @@ class Cycle:
 
 
 class Reaper:
-    """One round by `cycle()`, or one every `seconds` after `start()`."""
+    """One round by `cycle()`, or one every `seconds` after `start()`, which calls `daily` from time to time too."""
 
-    def __init__(self, core: Core, engine: Engine, seconds: float) -> None:
+    def __init__(self, core: Core, engine: Engine, seconds: float, daily: Callable[[], object] = lambda: None) -> None:
         self._core = core
+        self._daily = daily
         self._engine = engine
         self._seconds = seconds
         self._last: Now | None = None
@@ -60,6 +62,11 @@ class Reaper:
             id=_JOB,
             next_run_time=datetime.now(UTC),
             misfire_grace_time=None,
+        )
+        # Asked every hour: it knows by itself when a day has gone by.
+        soon = datetime.now(UTC) + timedelta(seconds=min(self._seconds, 60.0))
+        self._scheduler.add_job(
+            self._guarded_daily, "interval", hours=1, id="daily", next_run_time=soon, misfire_grace_time=None
         )
         self._scheduler.start()
         threading.Thread(target=self._watch, name="reaper-watch", daemon=True).start()
@@ -146,6 +153,13 @@ class Reaper:
         except Exception:
             # The database may be away for a while; the next round tries again.
             _logger.exception("the reaper's cycle failed")
+
+    def _guarded_daily(self) -> None:
+        try:
+            self._daily()
+        except Exception:
+            # What was not forgotten today is forgotten tomorrow.
+            _logger.exception("housekeeping failed")
 
     def _watch(self) -> None:
         """The scheduler waits for a time of day; when that was set back, this brings the next round forward."""

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is forgotten, and when: the records of environments that ended long ago. Their rows and receipts stay."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fuelctl import paths
+from fuelctl._shared import _scratch
+from fuelctl.environments.clock import rfc3339
+from fuelctl.environments.core import Core
+from fuelctl.store import environments, events, idempotency
+from fuelctl.store.models import SettingRow
+from fuelctl.workflows.engine import Engine
+
+_logger = logging.getLogger(__name__)
+_DAY = 86400.0
+_SETTING = "housekeeping"
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How much of each was removed."""
+
+    events: int
+    folders: int
+    workflows: int
+    temporary: int
+
+
+class Housekeeper:
+    """`round()` forgets what is older than `keep_days`; `daily()` does so when the last round was a day ago."""
+
+    def __init__(self, core: Core, engine: Engine, keep_days: float) -> None:
+        self._core = core
+        self._engine = engine
+        self._keep_seconds = keep_days * _DAY
+
+    def daily(self) -> Forgotten | None:
+        """A round, unless there was one within a day, by an earlier server too: a laptop's lives for hours only."""
+        now = self._core.clock().wall
+        with self._core.database.read() as session:
+            row = session.get(SettingRow, _SETTING)
+        last = float(row.value.get("at", 0.0)) if row else 0.0
+        # A last one in the future was told by a clock that has been set back.
+        if 0 <= now - last < _DAY:
+            return None
+        done = self.round()
+        value: dict[str, Any] = {"at": now, "last_round_at": rfc3339(now), **asdict(done)}
+        with self._core.database.write(durable=False) as session:
+            session.merge(SettingRow(name=_SETTING, value=value))
+        return done
+
+    def round(self) -> Forgotten:
+        """Forget. Killed half-way, the next round finds the rest."""
+        now = self._core.clock().wall
+        before = max(0.0, now - self._keep_seconds)
+        with self._core.database.write(durable=False) as session:
+            idempotency.forget(session, now)
+            at_work = {row.operation_id for row in environments.with_operation(session) if row.operation_id}
+        done = Forgotten(
+            events=self._events(before),
+            folders=sum(self._folder(folder, before) for folder in _folders()),
+            workflows=self._engine.forget(before, at_work),
+            temporary=sum(_scratch.sweep(str(place), prefixes) for place, prefixes in _temporary()),
+        )
+        if any(asdict(done).values()):
+            _logger.info("forgotten: %s", ", ".join(f"{count} {kind}" for kind, count in asdict(done).items()))
+        return done
+
+    def _events(self, before: float) -> int:
+        count = 0
+        with self._core.database.read() as session:
+            ended = events.logs_of_ended(session, before)
+        for environment_id in ended:
+            # Piece by piece: whoever else writes must not wait for a long log.
+            while True:
+                with self._core.database.write(durable=False) as session:
+                    removed = events.forget(session, environment_id)
+                if not removed:
+                    break
+                count += removed
+        return count
+
+    def _folder(self, folder: Path, before: float) -> int:
+        with self._core.database.read() as session:
+            row = environments.get(session, folder.name)
+        try:
+            old = folder.stat().st_mtime < before if row is None else row.ended_at is not None and row.ended_at < before
+        except OSError:
+            return 0
+        if not old:
+            return 0
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            paths.environment_lock(folder.name).unlink()
+        return 1
+
+
+def _folders() -> Iterator[Path]:
+    """The folders of single environments."""
+    some = "0" * 26
+    for parent in (paths.runs_folder(some).parent, paths.source_folder(some).parent, paths.keys_folder()):
+        with suppress(OSError):
+            yield from [entry for entry in parent.iterdir() if len(entry.name) == len(some) and entry.is_dir()]
+
+
+def _temporary() -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Where killed processes leave temporary folders: (place, how their names begin)."""
+    yield Path(tempfile.gettempdir()), _scratch.PREFIXES
+    for name in ("sources", "uploads"):
+        yield paths.cache_folder() / name, ("",)
