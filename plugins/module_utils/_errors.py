@@ -50,6 +50,10 @@ class FuelError(Exception):
             "details": self.details,
         }
 
+    def as_result(self, **more: Any) -> Dict[str, Any]:
+        """A failed module's result; `more` goes along."""
+        return {"failed": True, "msg": str(self), "error": self.as_dict(), **more}
+
 
 class UsageError(FuelError):
     """The caller's input is wrong: the CLI exits with 2, the API answers 400 or 422."""

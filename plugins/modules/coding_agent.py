@@ -144,66 +144,22 @@ error:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._present import Agent, Wanted
-from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._registry import Registry
-from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._store import Store
-from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._container import Container
+from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._task import ARGUMENTS, RULES, coding_agent
 
 
 def _open_url(*args: Any, **kwargs: Any) -> Any:
-    """Loading it takes longer than a run that has nothing to fetch."""
+    """Ansible's, loaded when it is needed: that takes longer than a run that has nothing to fetch."""
     from ansible.module_utils.urls import open_url
 
     return open_url(*args, **kwargs)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "choices": ["claude-code"], "default": "claude-code"},
-            "version": {"type": "str", "default": "latest"},
-            "registry": {"type": "str"},
-            "cache_path": {"type": "path"},
-            "container": {"type": "str"},
-            "user": {"type": "str"},
-            "workspace": {"type": "str"},
-            "settings": {"type": "dict", "default": {}},
-            "hooks": {"type": "dict", "default": {}},
-            "mcp_servers": {"type": "dict", "default": {}},
-            "home": {"type": "path"},
-            "events_url": {"type": "str"},
-            "events_token_file": {"type": "path", "no_log": False},
-            "progress_path": {"type": "path"},
-            "state": {"type": "str", "choices": ["fetched", "present"], "default": "present"},
-        },
-        required_if=[("state", "present", ["container", "user", "workspace"])],
-        required_together=[("events_url", "events_token_file")],
-        supports_check_mode=True,
-    )
-    params = module.params
-    agent = None
-    try:
-        docker = Docker()
-        store = Store(docker, Registry(_open_url, params["registry"]), params["cache_path"])
-        agent = Agent(store, params["name"], params["version"], params["progress_path"])
-        if params["state"] == "fetched":
-            result = agent.fetched(check=module.check_mode)
-        else:
-            wanted = Wanted(
-                workspace=params["workspace"],
-                settings=params["settings"],
-                hooks=params["hooks"],
-                mcp_servers=params["mcp_servers"],
-                home=params["home"],
-                events_url=params["events_url"],
-                events_token_file=params["events_token_file"],
-            )
-            container = Container(params["container"], params["user"], docker)
-            result = agent.present(container, wanted, check=module.check_mode)
-    except FuelError as error:
-        module.fail_json(msg=str(error), error=error.as_dict(), steps=agent.steps if agent else [])
+    """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
+    result = coding_agent(module.params, _open_url, check=module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

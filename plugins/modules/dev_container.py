@@ -217,86 +217,21 @@ error:
     details: {}
 """
 
-from typing import Any, Dict
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._absent import absent
-from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._present import present
-from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._spec import Spec
-from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
-from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
-
-_SPEC = {
-    "environment_id": {"type": "str", "required": True},
-    "attempt": {"type": "int", "default": 1},
-    "name": {"type": "str"},
-    "owner": {"type": "str"},
-    "image": {"type": "str"},
-    "system_packages": {"type": "list", "elements": "str", "default": []},
-    "ca_certificates": {"type": "list", "elements": "str", "default": []},
-    "workspace": {"type": "str"},
-    "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
-    "env": {"type": "dict", "default": {}},
-    "secrets_json": {"type": "str", "no_log": True},
-    "ports": {"type": "list", "elements": "int", "default": []},
-    "services": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "image": {"type": "str", "required": True},
-            "env": {"type": "dict", "default": {}},
-            "ports": {"type": "list", "elements": "int", "default": []},
-            "command": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "memory": {"type": "str"},
-    "cpus": {"type": "float"},
-    "caches": {"type": "list", "elements": "str", "default": ["npm", "pip"]},
-    "user": {"type": "str"},
-    "expires_at": {"type": "float"},
-}
-
-
-def _present(module: AnsibleModule, docker: Docker, progress: Progress) -> Dict[str, Any]:
-    params = {name: module.params[name] for name in _SPEC}
-    params["workspace"] = params["workspace"] or params["name"]
-    outcome = present(docker, Spec.build(**params), progress, check=module.check_mode)
-    result: Dict[str, Any] = {"changed": outcome.changed, "diff": {"before": outcome.before, "after": outcome.after}}
-    if outcome.environment:
-        result.update(environment=outcome.environment, resources=outcome.resources)
-    return result
-
-
-def _absent(module: AnsibleModule, docker: Docker, progress: Progress) -> Dict[str, Any]:
-    environment_id = check_environment_id(module.params["environment_id"])
-    changed, receipt, before = absent(
-        docker, environment_id, progress, attempt=module.params["attempt"], check=module.check_mode
-    )
-    return {"changed": changed, "receipt": receipt, "diff": {"before": before, "after": {"resources": []}}}
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._task import (
+    ARGUMENTS,
+    RULES,
+    dev_container,
+)
 
 
 def main() -> None:
-    """Ansible's entry point."""
-    module = AnsibleModule(
-        argument_spec=dict(
-            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
-            progress_path={"type": "path"},
-            **_SPEC,
-        ),
-        required_if=[("state", "present", ("name", "owner", "image"))],
-        supports_check_mode=True,
-    )
-    state = module.params["state"]
-    progress = Progress("container" if state == "present" else "destroy", module.params["progress_path"])
-    try:
-        result = (_present if state == "present" else _absent)(module, Docker(), progress)
-    except FuelError as error:
-        module.fail_json(msg=str(error), error=error.as_dict(), steps=progress.steps)
-    module.exit_json(steps=progress.steps, **result)
+    """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
+    result = dev_container(module.params, check=module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

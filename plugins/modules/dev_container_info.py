@@ -78,26 +78,16 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._audit import audit
-from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._observe import observe
-from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._info import ARGUMENTS, info
 
 
 def main() -> None:
-    """Ansible's entry point."""
-    module = AnsibleModule(
-        argument_spec={"environment_id": {"type": "str"}, "cursors": {"type": "dict"}}, supports_check_mode=True
-    )
-    try:
-        wanted = module.params["environment_id"]
-        environments = audit(Docker(), check_environment_id(wanted) if wanted else None)
-        cursors = module.params["cursors"]
-        observed = {} if cursors is None else {"observed": observe(Docker(), cursors)}
-    except FuelError as error:
-        module.fail_json(msg=str(error), error=error.as_dict())
-    module.exit_json(changed=False, environments=environments, **observed)
+    """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    result = info(module.params)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -196,36 +196,15 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._container import Container
-from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._present import Wanted, Workspace
+from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._task import ARGUMENTS, RULES, workspace
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "container": {"type": "str", "required": True},
-            "user": {"type": "str", "required": True},
-            "path": {"type": "str", "required": True},
-            "source": {"type": "path"},
-            "setup": {"type": "list", "elements": "str", "default": []},
-            "setup_timeout": {"type": "int", "default": 3600},
-            "progress_path": {"type": "path"},
-            "state": {"type": "str", "choices": ["present", "surveyed"], "default": "present"},
-        },
-        required_if=[("state", "present", ["source"])],
-        supports_check_mode=True,
-    )
-    params = module.params
-    workspace = Workspace(Container(params["container"], params["user"]), params["path"], params["progress_path"])
-    try:
-        if params["state"] == "surveyed":
-            result = workspace.survey()
-        else:
-            wanted = Wanted(params["source"], params["setup"], params["setup_timeout"])
-            result = workspace.present(wanted, check=module.check_mode)
-    except FuelError as error:
-        module.fail_json(msg=str(error), error=error.as_dict(), steps=workspace.steps)
+    """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
+    result = workspace(module.params, check=module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Action plugins for modules whose work is a few milliseconds on the controller.
+"""Action plugins for modules whose host is most often the controller itself.
 
-Packing a module, starting Python and unpacking it there costs half a second of a processor. Where the host is this very
-machine and user, the same function does the same work in Ansible's own process; everywhere else the module runs.
+Packing a module, starting Python and unpacking it there costs more than half a second of a processor, each time. Where
+the host is this very machine and user, the same function does the same work in the process that Ansible forked for the
+task; everywhere else the module runs.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._errors import Fu
 
 
 class InProcess(ActionBase):
-    """Give `arguments`, the module's argument spec, and `work`, which is what its `main` calls."""
+    """Give `arguments` and `rules`, the module's argument spec, and `work`, which is what its `main` calls."""
 
     _supports_check_mode = True
-    _supports_async = False
+    _supports_async = True
 
     arguments: ClassVar[Dict[str, Any]] = {}
+    #: `required_if` and the like.
+    rules: ClassVar[Dict[str, Any]] = {}
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """The module's result; FuelError becomes a failed one."""
@@ -31,16 +34,28 @@ class InProcess(ActionBase):
         """Ansible's entry point."""
         result: Dict[str, Any] = super().run(tmp, task_vars)
         if not self._here():
-            result.update(self._execute_module(task_vars=task_vars))
+            result.update(self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val)))
             return result
-        _checked, params = self.validate_argument_spec(argument_spec=self.arguments)
+        _checked, params = self.validate_argument_spec(argument_spec=self.arguments, **self.rules)
         try:
-            result.update(self.work(params, check=bool(self._task.check_mode)))
+            result.update(self.work(_plain(params), check=bool(self._task.check_mode)))
         except FuelError as error:
-            result.update(failed=True, msg=str(error), error=error.as_dict())
+            result.update(error.as_result())
         return result
 
     def _here(self) -> bool:
-        """Whether the task's host is this machine and its user this one, with nothing added to the environment."""
-        plain = not self._play_context.become and not any(self._task.environment or ())
-        return bool(plain and self._connection.transport in ("local", "ansible.builtin.local"))
+        """Whether the task's host is this machine and its user this one, to be waited for, with nothing added."""
+        local = self._connection.transport in ("local", "ansible.builtin.local")
+        added = self._play_context.become or any(self._task.environment or ()) or self._task.async_val
+        return bool(local and not added)
+
+
+def _plain(value: Any) -> Any:
+    """As a module would get it: without what Ansible notes on its strings, lists and dicts."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(value)

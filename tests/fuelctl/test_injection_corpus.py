@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Template code from elsewhere, in every place where text comes in: no piece of it is run, every letter arrives.
 
-The runner, the playbooks, roles, filters and action plugins are the product's own. Only the modules that would work on
-a machine are replaced, by one that writes down what it was given and answers with more of the same.
+The runner, the playbooks, roles, filters and action plugins are the product's own. Only what would be done on a machine
+is replaced: it writes down what it was given and answers with more of the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,29 @@ from fuelctl.runner import RunResult, run_playbook
 
 ROOT = Path(__file__).parents[2]
 ID = "01JD3Z5Q8W6S9X4V7T2R1P0N8M"
-RECORDED = ("dev_container", "dev_container_info", "workspace", "coding_agent")
+#: Modules that work on a machine, and where the arguments of each are.
+RECORDED = {
+    "dev_container": "_dev_container._task",
+    "dev_container_info": "_dev_container._info",
+    "workspace": "_workspace._task",
+    "coding_agent": "_coding_agent._task",
+}
+#: An action plugin that takes what the product's own takes, in the same way.
+RECORDER = """
+import json, os
+from {task} import ARGUMENTS
+from ansible_collections.fuel_code.remote.plugins.plugin_utils.in_process import InProcess
+
+class ActionModule(InProcess):
+    arguments = ARGUMENTS
+
+    def work(self, params, *, check):
+        with open(self.seen + ".jsonl", "a") as seen:
+            seen.write(json.dumps(params) + "\\n")
+        answer = self.seen + ".answer"
+        return json.load(open(answer)) if os.path.exists(answer) else {{}}
+
+"""
 
 #: Expressions that run `touch MARKER` where they are taken for a template's.
 EXPRESSIONS = (
@@ -68,29 +90,20 @@ def corpus(marker: Path) -> list[str]:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the collection, by links, whose machine modules record; what they recorded is in `world`."""
+    """A copy of the collection, by links, where the machine's work is recording; what was recorded is in `world`."""
     world = tmp_path / "world"
     world.mkdir()
     root = tmp_path / "tree" / "ansible_collections" / "fuel_code" / "remote"
-    (root / "plugins" / "modules").mkdir(parents=True)
+    (root / "plugins" / "action").mkdir(parents=True)
     for name in ("playbooks", "roles", "meta", "galaxy.yml"):
         (root / name).symlink_to(ROOT / name)
-    for entry in (ROOT / "plugins").iterdir():
-        if entry.name != "modules":
-            (root / "plugins" / entry.name).symlink_to(entry)
-    for module in (ROOT / "plugins" / "modules").glob("*.py"):
-        if module.stem not in RECORDED:
-            (root / "plugins" / "modules" / module.name).symlink_to(module)
-    for name in RECORDED:
-        # WANT_JSON: Ansible hands the arguments over in a file, as they are.
-        (root / "plugins" / "modules" / f"{name}.py").write_text(
-            "#!/usr/bin/python\n# WANT_JSON\nimport json, os, sys\n"
-            f"world, name = {str(world)!r}, {name!r}\n"
-            "given = json.load(open(sys.argv[1]))\n"
-            "with open(os.path.join(world, name + '.jsonl'), 'a') as seen:\n"
-            "    seen.write(json.dumps(given) + '\\n')\n"
-            "answer = os.path.join(world, name + '.answer')\n"
-            "print(open(answer).read() if os.path.exists(answer) else '{}')\n"
+    for entry in (*(ROOT / "plugins").iterdir(), *(ROOT / "plugins" / "action").glob("*.py")):
+        if entry.stem not in ("action", *RECORDED):
+            (root / entry.relative_to(ROOT)).symlink_to(entry)
+    for name, task in RECORDED.items():
+        (root / "plugins" / "action" / f"{name}.py").write_text(
+            RECORDER.format(task=f"ansible_collections.fuel_code.remote.plugins.module_utils.{task}", name=name)
+            + f"    seen = {str(world / name)!r}\n"
         )
     monkeypatch.setattr(_run_files, "collections", lambda _folder: tmp_path / "tree")
     return world

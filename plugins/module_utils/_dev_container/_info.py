@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""What the module dev_container_info takes and tells, wherever it runs: as a module, or in Ansible's own process."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+from .._docker import Docker
+from .._errors import FuelError
+from .._identity import check_environment_id
+from ._audit import audit
+from ._observe import observe
+
+ARGUMENTS: Dict[str, Any] = {"environment_id": {"type": "str"}, "cursors": {"type": "dict"}}
+
+
+def info(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """The module's result."""
+    try:
+        wanted, cursors = params["environment_id"], params["cursors"]
+        result = {"changed": False, "environments": audit(Docker(), check_environment_id(wanted) if wanted else None)}
+        return result if cursors is None else {**result, "observed": observe(Docker(), cursors)}
+    except FuelError as error:
+        return error.as_result()

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""What the module dev_container takes and does, wherever it runs: as a module, or in Ansible's own process."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+from .._docker import Docker
+from .._errors import FuelError
+from .._identity import check_environment_id
+from .._progress import Progress
+from ._absent import absent
+from ._present import present
+from ._spec import Spec
+
+_SPEC: Dict[str, Any] = {
+    "environment_id": {"type": "str", "required": True},
+    "attempt": {"type": "int", "default": 1},
+    "name": {"type": "str"},
+    "owner": {"type": "str"},
+    "image": {"type": "str"},
+    "system_packages": {"type": "list", "elements": "str", "default": []},
+    "ca_certificates": {"type": "list", "elements": "str", "default": []},
+    "workspace": {"type": "str"},
+    "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "env": {"type": "dict", "default": {}},
+    "secrets_json": {"type": "str", "no_log": True},
+    "ports": {"type": "list", "elements": "int", "default": []},
+    "services": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "image": {"type": "str", "required": True},
+            "env": {"type": "dict", "default": {}},
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "command": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "memory": {"type": "str"},
+    "cpus": {"type": "float"},
+    "caches": {"type": "list", "elements": "str", "default": ["npm", "pip"]},
+    "user": {"type": "str"},
+    "expires_at": {"type": "float"},
+}
+ARGUMENTS: Dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "progress_path": {"type": "path"},
+    **_SPEC,
+}
+RULES: Dict[str, Any] = {"required_if": [("state", "present", ("name", "owner", "image"))]}
+
+
+def dev_container(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
+    """The module's result."""
+    state = params["state"]
+    progress = Progress("container" if state == "present" else "destroy", params["progress_path"])
+    try:
+        result = (_present if state == "present" else _absent)(params, Docker(), progress, check=check)
+    except FuelError as error:
+        return error.as_result(steps=progress.steps)
+    return {**result, "steps": progress.steps}
+
+
+def _present(params: Mapping[str, Any], docker: Docker, progress: Progress, *, check: bool) -> Dict[str, Any]:
+    given = {name: params[name] for name in _SPEC}
+    given["workspace"] = given["workspace"] or given["name"]
+    outcome = present(docker, Spec.build(**given), progress, check=check)
+    result: Dict[str, Any] = {"changed": outcome.changed, "diff": {"before": outcome.before, "after": outcome.after}}
+    if outcome.environment:
+        result.update(environment=outcome.environment, resources=outcome.resources)
+    return result
+
+
+def _absent(params: Mapping[str, Any], docker: Docker, progress: Progress, *, check: bool) -> Dict[str, Any]:
+    environment_id = check_environment_id(params["environment_id"])
+    changed, receipt, before = absent(docker, environment_id, progress, attempt=params["attempt"], check=check)
+    return {"changed": changed, "receipt": receipt, "diff": {"before": before, "after": {"resources": []}}}
