@@ -21,11 +21,10 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from fuelctl import __version__, _server_log, config, paths
+from fuelctl import __version__, _docker_engine, _server_log, config, paths
 from fuelctl._shared._errors import FuelError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
-from fuelctl.serve_start import engine_of
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
@@ -52,7 +51,9 @@ class ControlPlane:
         self.database = Database(settings.database or sqlite_url(paths.database_file()))
         self.database.migrate()
         self.core = Core(self.database, Safe(paths.secret_key_file()))
-        self.plant = Plant(self.core, settings.callback_url, settings.max_source_bytes, engine_of(os.environ))
+        self.plant = Plant(
+            self.core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ)
+        )
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
         housekeeper = Housekeeper(self.core, self.engine, settings.keep_days)
         self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds, housekeeper.daily)
@@ -157,7 +158,7 @@ class _Server(BaseApplication):
     def _on_ready(self, _arbiter: Any) -> None:
         self._logs_to_file = _server_log.follow()
         document = {"pid": os.getpid(), "version": __version__, "bind": self._bind or str(paths.server_socket())}
-        document["engine"] = engine_of(os.environ)
+        document["engine"] = _docker_engine.engine_of(os.environ)
         if self._bind is None:
             paths.private_file(paths.server_file(), json.dumps(document).encode("utf-8"))
 
@@ -200,6 +201,7 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
     Database(settings.database or sqlite_url(paths.database_file())).migrate()
     Safe(paths.secret_key_file())
     os.umask(0o077)
+    _docker_engine.pin(os.environ)
     try:
         _Server(bind, settings).run()
     finally:

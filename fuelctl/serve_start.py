@@ -11,11 +11,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fuelctl import __version__, _environ, paths
+from fuelctl._docker_engine import engine_of, words
 from fuelctl._shared._errors import FuelError
 
 _START_SECONDS = 60.0
@@ -23,7 +24,6 @@ _STOP_SECONDS = 30.0
 _ASK_EVERY = 0.05
 #: A database that cannot be opened fills the log with tracebacks between the reason and the end.
 _TAIL_BYTES = 256 * 1024
-_USUAL_ENGINE = ("default", "unix:///var/run/docker.sock", "unix:///run/docker.sock")
 
 
 def ensure_running() -> Path:
@@ -46,20 +46,14 @@ def ensure_running() -> Path:
     return file
 
 
-def engine_of(environment: Mapping[str, str]) -> str:
-    """The Docker engine that a process with these variables talks to, as far as variables say: empty for the usual."""
-    named = environment.get("DOCKER_HOST") or environment.get("DOCKER_CONTEXT") or ""
-    return "" if named in _USUAL_ENGINE else named
-
-
 def check_engine() -> None:
     """FuelError when the running server would use another Docker engine than this shell means."""
     mine, its = engine_of(os.environ), str(_document().get("engine") or "")
     if mine != its:
         raise FuelError(
-            f"The control plane works with {its or 'the usual engine'}, your shell means {mine or 'the usual one'}",
+            f"The control plane works with {words(its)}, your shell means {words(mine)}",
             hint="fuelctl server stop, then try again; environments on the other engine wait for it to come back",
-            where="DOCKER_HOST",
+            where="docker context",
             code="other_engine",
         )
 

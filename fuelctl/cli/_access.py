@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from fuelctl import paths, ssh_config
+from fuelctl import _docker_engine, paths, ssh_config
 from fuelctl._shared._errors import FuelError
 from fuelctl.cli import _environment
 from fuelctl.client import ApiError, Client
@@ -21,6 +21,7 @@ def let_in(client: Client, environment: dict[str, Any]) -> ssh_config.Entry:
     reason = _environment.not_enterable(environment)
     if reason:
         raise FuelError(reason[0], hint=reason[1], code=f"environment_{environment['status']}")
+    _check_engine(client, environment)
     entry = ssh_config.entry_for(environment, client.endpoint)
     if entry is None:
         raise FuelError(
@@ -31,6 +32,20 @@ def let_in(client: Client, environment: dict[str, Any]) -> ssh_config.Entry:
         if not ssh_config.has_key(entry.id):
             _fetch_key(client, entry)
     return entry
+
+
+def _check_engine(client: Client, environment: dict[str, Any]) -> None:
+    """FuelError when ssh's `docker exec` would look for the container on another engine than it is on."""
+    its = (environment.get("provider") or {}).get("engine")
+    mine = _docker_engine.engine_of(os.environ)
+    if client.embedded and its is not None and its != mine:
+        name, back = _environment.clean(environment["name"]), _environment.clean(_docker_engine.way_back(its))
+        raise FuelError(
+            f"{name} is on {_docker_engine.words(its)}, your shell means {_docker_engine.words(mine)}",
+            hint=f"put {back} before the command, or switch back: docker context use",
+            where="docker context",
+            code="other_engine",
+        )
 
 
 def _fetch_key(client: Client, entry: ssh_config.Entry) -> None:

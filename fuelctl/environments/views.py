@@ -29,6 +29,8 @@ class Provider:
     region: str | None
     address: str | None
 
+    #: Of `local`: the Docker engine that it is on; empty for the usual one.
+    engine: str | None = None
 
 @dataclass(frozen=True)
 class LeaseView:
@@ -104,6 +106,7 @@ def environment_view(row: EnvironmentRow) -> Environment:
     return Environment(
         id=row.id,
         name=row.name,
+            engine=provider.get("engine") if provider["name"] == "local" else None,
         owner=row.owner,
         status=row.status,
         conditions=[Condition(**condition) for condition in row.conditions],

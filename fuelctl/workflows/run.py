@@ -12,6 +12,7 @@ from typing import Any
 from dbos import DBOS
 
 from fuelctl import _crashpoints, paths
+from fuelctl._docker_engine import way_back, words
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.runner import FileOf, RunResult, run_playbook
@@ -51,11 +52,8 @@ class Plant:
         if row.provider["name"] != "local" or its == self.engine:
             return None
         return {
-            "message": f"it is on {its or 'the usual Docker engine'}, and the control plane works with "
-            f"{self.engine or 'the usual one'}",
-            "hint": f"fuelctl server stop, then repeat it with DOCKER_HOST={its}"
-            if its
-            else "the same without DOCKER_HOST",
+            "message": f"it is on {words(its)}, and the control plane works with {words(self.engine)}",
+            "hint": f"fuelctl server stop, then repeat it with {way_back(its)} before it",
             "where": row.name,
             "code": "other_engine",
             "stage": None,

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fuelctl"
 
-#: What everybody may import: the shared domain, folders, the version, and three small tables.
-EVERYBODYS = {"_shared", "paths", "_reserved", "_environ", "_crashpoints"}
+#: What everybody may import: the shared domain, folders, the version, and a few small tables.
+EVERYBODYS = {"_shared", "paths", "_reserved", "_environ", "_crashpoints", "_docker_engine"}
 #: For each part, the other parts of fuelctl that it imports; all of them, and no more. (`fuelctl server run` is the
 #: control plane: it alone leaves the CLI, by the module's name.)
 ALLOWED: dict[str, set[str]] = {
@@ -30,8 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "paths": set(),
     "config": set(),
     "serve_start": set(),
-    "serve": {"serve_start", "server", "workflows", "environments", "store", "config"},
-    "server": {"environments", "store", "config"},
+    "serve": {"_server_log", "server", "workflows", "environments", "store", "config"},
+    "server": {"environments", "store", "config", "prices"},
     "workflows": {"environments", "store", "runner"},
     "environments": {"store"},
     "store": set(),
@@ -41,7 +41,9 @@ ALLOWED: dict[str, set[str]] = {
     "_supervise": set(),
     "_crashpoints": set(),
     "_environ": set(),
+    "_docker_engine": set(),
     "_reserved": set(),
+    "_server_log": set(),
     "_shared": set(),
 }
 #: Libraries that belong to one part alone.
