@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass, fields
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Settings:
     empty when they cannot. reaper_seconds: between two cycles. observe_seconds: between asking the
     machines twice. max_source_bytes, max_body_bytes: upload limits.
     max_ttl_seconds: nothing lives longer. threads: requests served at a time, followers included.
+    month_limit_usd: what one owner's machines may cost in a calendar month, live leases counted to their ends.
     keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     """
@@ -35,6 +37,7 @@ class Settings:
     max_body_bytes: int = 8 * 1024**2
     max_ttl_seconds: int = 30 * 24 * 3600
     threads: int = 64
+    month_limit_usd: float = inf
     keep_days: float = 30.0
     max_log_bytes: int = 8 * 1024**2
 
@@ -84,7 +87,7 @@ def _typed(name: str, value: Any, kind: type) -> Any:
             hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",
             code="bad_settings",
         ) from error
-    if kind in (int, float) and converted <= 0:
+    if kind in (int, float) and (isnan(converted) or converted <= 0):
         raise UsageError(
             f"{_TABLE}.{name} must be more than 0",
             hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",

@@ -71,6 +71,11 @@ class RunResult:
             merged.update(result)
         return merged
 
+    def machines(self) -> list[dict[str, Any]]:
+        """Every `machine` that a module of ours showed: what a provider that bills has running, in order."""
+        shown = (result.get("machine") for results in self.results.values() for result in results)
+        return [machine for machine in shown if isinstance(machine, dict)]
+
 
 def run_playbook(
     playbook: str,

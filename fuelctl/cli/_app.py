@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("down", "End environments and prove that nothing of them is left."),
     "blueprint": ("blueprint", "Detect, show and validate what an environment is made of."),
     "server": ("server", "Start, stop and inspect the control plane."),
+    "prices": ("prices", "Show what machines cost, and refresh it from AWS."),
     "doctor": ("doctor", "Check everything that fuelctl needs on this machine."),
     "version": ("version", "Show the version."),
 }

@@ -62,14 +62,6 @@ def status_words(environment: Environment) -> str:
     return f"{environment['status']} ({', '.join(conditions)})" if conditions else str(environment["status"])
 
 
-def cost_words(environment: Environment) -> str:
-    """What it has cost so far: `0.00 USD`, `-` when unknown."""
-    cost = environment.get("cost") or {}
-    if cost.get("total") is None:
-        return "-"
-    return f"{float(cost['total']):.2f} {clean(cost.get('currency') or '')}".strip()
-
-
 def address(environment: Environment) -> str:
     """Where it is: the machine's address as the provider reports it; without one, it is reached on this machine."""
     reported = (environment.get("provider") or {}).get("address")

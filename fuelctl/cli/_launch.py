@@ -69,6 +69,9 @@ def create(
         "keep_on_error": keep_on_error,
         "source": {"sha256": packed.sha256, "size": packed.size},
     }
+    if plan.max_price_hour is not None:
+        # The server has prices of its own, and the last word.
+        body["max_price_hour"] = plan.max_price_hour
     if agent_home is not None:
         body["agent_home"] = str(agent_home)
     taken: set[str] = set()

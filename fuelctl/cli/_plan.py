@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fuelctl import prices
 from fuelctl._shared import _blueprint
 from fuelctl._shared._errors import UsageError
+from fuelctl._shared._prices._offer import Offer, check_ceiling, money
+from fuelctl.cli import _prices
 from fuelctl.cli._durations import seconds
 from fuelctl.cli._output import clean, duration, fit, paint, table
 
@@ -33,6 +36,8 @@ class Plan:
     origin: str
     ttl_seconds: int
     idle_seconds: int
+    offer: Offer
+    max_price_hour: float | None
     secrets: dict[str, str]
     evidence: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
@@ -56,7 +61,7 @@ class Plan:
             "ttl_seconds": self.ttl_seconds,
             "idle_seconds": self.idle_seconds,
             "secrets": sorted(self.secrets),
-            "cost": {"currency": "USD", "hourly": 0.0} if self.provider == "local" else None,
+            "cost": self.offer.as_dict(),
         }
 
     def repository_facts(self) -> dict[str, Any]:
@@ -87,6 +92,13 @@ def lease(blueprint: Any, ttl: str | None, idle: str | None) -> tuple[int, int]:
     ttl_seconds = seconds("--ttl", ttl) if ttl is not None else blueprint.ttl_seconds
     idle_seconds = seconds("--idle", idle) if idle is not None else blueprint.idle_seconds
     return ttl_seconds, idle_seconds
+
+
+def offer(blueprint: dict[str, Any], max_price_hour: float | None) -> Offer:
+    """What its machine would cost; UsageError when that may be more than `max_price_hour`."""
+    found = prices.offer(prices.load().book, str(blueprint["provider"]["name"]), blueprint)
+    check_ceiling(found, max_price_hour)
+    return found
 
 
 def slug(name: str) -> str:
@@ -133,7 +145,6 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     at = " ".join(clean(word) for word in (repository.branch, repository.commit[:12]) if word)
     provider = blueprint["provider"]
     where = "this machine's Docker engine" if plan.provider == "local" else clean(provider.get("region") or "")
-    cost = "0.00 USD/h (your own machine)" if plan.provider == "local" else "as the provider bills it"
     services = ", ".join(f"{clean(service['name'])} ({clean(service['image'])})" for service in blueprint["services"])
     agent = blueprint["agent"]
     return [
@@ -146,12 +157,20 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("Agent", f"{clean(agent['name'])} {clean(agent['version'])}"),
         ("Ports", ", ".join(map(str, blueprint["ports"]))),
         ("Secrets", ", ".join(sorted(plan.secrets))),
-        ("Cost", cost),
+        ("Cost", _cost(plan)),
         (
             "Lease",
             f"ends after {duration(plan.ttl_seconds)}; idle limit {duration(plan.idle_seconds)} (not acted on yet)",
         ),
     ]
+
+
+def _cost(plan: Plan) -> str:
+    """The rate, and what it comes to if nobody ends it before its time."""
+    rate = _prices.words(plan.offer)
+    if not plan.offer.ceiling:
+        return rate
+    return f"{rate}; at most {money(plan.offer.ceiling * plan.ttl_seconds / 3600)} until its lease ends"
 
 
 def _evidence_lines(evidence: list[dict[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fuelctl._shared._errors import UsageError
-from fuelctl.cli import _ask, _progress, _receipt
+from fuelctl.cli import _ask, _prices, _progress, _receipt
 from fuelctl.cli._context import AsJson, Refs, Yes, connect, find
 from fuelctl.cli._environment import ENDED, address, now, stalled, status_words, uptime
 from fuelctl.cli._output import clean, duration, emit, note, say, table
@@ -129,6 +129,7 @@ def _see_off(client: Client, ending: _Ending, *, as_json: bool) -> None:
         say(f"{ending.name} ({ending.environment['id']}): {status_words(ending.environment)}")
         for line in _receipt.receipt_lines(ending.receipt):
             say(line)
+        say(f"Cost: {_prices.spent_at_rate(ending.environment)}.")
 
 
 def _follow(client: Client, ending: _Ending, *, as_json: bool) -> None:

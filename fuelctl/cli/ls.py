@@ -15,7 +15,6 @@ from fuelctl.cli._environment import (
     ENDED,
     LIVE,
     address,
-    cost_words,
     idle,
     moment,
     now,
@@ -24,6 +23,7 @@ from fuelctl.cli._environment import (
     uptime,
 )
 from fuelctl.cli._output import clean, duration, emit, note, paint, say, table
+from fuelctl.cli._prices import spent
 
 app = typer.Typer()
 
@@ -81,7 +81,7 @@ def row(item: dict[str, Any], at: datetime) -> list[str]:
         duration(uptime(item, at)),
         duration(ttl_left(item, at)),
         duration(idle(item, at)),
-        cost_words(item),
+        spent(item),
     ]
 
 

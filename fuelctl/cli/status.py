@@ -16,7 +16,6 @@ from fuelctl.cli._environment import (
     ENDED,
     ENTERABLE,
     address,
-    cost_words,
     degraded,
     idle,
     now,
@@ -26,6 +25,7 @@ from fuelctl.cli._environment import (
     uptime,
 )
 from fuelctl.cli._output import clean, clean_lines, duration, emit, mark, paint, say
+from fuelctl.cli._prices import spent_at_rate
 
 app = typer.Typer()
 
@@ -87,7 +87,7 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
         ("Uptime", duration(uptime(environment, at))),
         ("TTL left", duration(left) if left is not None else ""),
         ("Idle", f"{duration(since)}{_of_limit(environment)}" if since is not None else ""),
-        ("Cost", cost_words(environment)),
+        ("Cost", spent_at_rate(environment)),
         ("Workspace", clean(connection.get("workspace") or "")),
         ("Ports", ", ".join(ports_words(environment))),
         ("Blueprint", clean(environment.get("blueprint_sha256") or "")[:12]),

@@ -43,6 +43,7 @@ class _Options:
     agent_home: Path | None
     clean: bool
     keep_on_error: bool
+    max_price_hour: float | None
     yes: bool
     as_json: bool
 
@@ -92,6 +93,10 @@ def up(
         bool,
         typer.Option("--keep-on-error", help="Do not undo a failed provisioning; hold it for a look until its TTL."),
     ] = False,
+    max_price_hour: Annotated[
+        float | None,
+        typer.Option("--max-price-hour", metavar="USD", help="Make nothing whose machine may cost more per hour."),
+    ] = None,
     yes: _context.Yes = False,
     ssh: Annotated[bool, typer.Option("--ssh", help="Enter the environment as soon as it is ready.")] = False,
     attach: Annotated[
@@ -120,7 +125,7 @@ def up(
         return
     options = _Options(
         location, name, provider, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
-        clean_, keep_on_error, yes, as_json,
+        clean_, keep_on_error, max_price_hour, yes, as_json,
     )  # fmt: skip
     plan = _make_plan(options)
     if dry_run:
@@ -156,6 +161,7 @@ def _make_plan(options: _Options) -> _plan.Plan:
     if options.provider is not None:
         blueprint["provider"]["name"] = options.provider
     _plan.check_provider(blueprint["provider"]["name"])
+    offered = _plan.offer(blueprint, options.max_price_hour)
     wish = options.name or blueprint["name"] or _plan.slug(repository.name)
     return _plan.Plan(
         name=wish,
@@ -166,6 +172,8 @@ def _make_plan(options: _Options) -> _plan.Plan:
         origin=origin,
         ttl_seconds=ttl_seconds,
         idle_seconds=idle_seconds,
+        offer=offered,
+        max_price_hour=options.max_price_hour,
         secrets=_secrets.gather(options.secrets, options.secret_files, blueprint["secrets"], os.environ),
         evidence=details.get("evidence", []),
         conflicts=details.get("conflicts", []),

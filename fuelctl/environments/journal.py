@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from fuelctl import prices
+from fuelctl.environments import cost
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import retry_delay
@@ -102,6 +104,7 @@ class Journal:
                 resources.settle(session, self.environment_id, receipt, now)
             if held or (receipt is not None and receipt.get("complete")):
                 values |= {"check_at": now} if held else {"ended_at": now, "check_at": None}
+                values |= {} if held else {"provider": cost.ended(row.provider, now)}
                 self._become(session, row, Status.ERROR, **values)
             else:
                 values |= {"ends_as": Status.ERROR, "operation_options": {"discard": True}}
@@ -112,6 +115,15 @@ class Journal:
                 self.environment_id,
                 [self.core.event("remote.provision.error", {"error": error, "receipt": receipt})],
             )
+
+    def machines(self, seen: list[dict[str, Any]]) -> None:
+        """What its provider has running for it: type, region and address to show, and times to count the cost from."""
+        book = prices.load().book
+        with self.core.write() as session:
+            row = self._row(session)
+            disk_gb = float((row.blueprint.get("resources") or {}).get("disk_gb") or 0)
+            provider = cost.noted(row.provider, seen, disk_gb, book)
+            environments.change(session, self.environment_id, fence=self.fence, provider=provider)
 
     def destroying(self) -> None:
         """The survey found nothing to lose (or nobody minds): from here on it is being removed."""
@@ -154,6 +166,7 @@ class Journal:
                 receipt=receipt,
                 terminated_at=now if final == Status.TERMINATED else None,
                 ended_at=now,
+                provider=cost.ended(row.provider, _machines_end(row, now)),
                 check_at=None,
                 conditions=[],
                 connection=None,
@@ -196,6 +209,11 @@ class Journal:
         if row is None:
             raise environments.FencedOffError(self.environment_id)
         return row
+
+
+def _machines_end(row: EnvironmentRow, now: float) -> float:
+    """When its machines stopped being billed: one that ended by itself while nobody looked did so at its time."""
+    return min(now, row.expires_at) if row.ended_by == "machine" else now
 
 
 _OF_AN_ENDING = ("survey", "destroy")

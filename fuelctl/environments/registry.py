@@ -11,6 +11,7 @@ import secrets as random_secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any
 
 from sqlalchemy import select
@@ -20,6 +21,8 @@ from sqlalchemy.orm import Session
 from fuelctl import _crashpoints
 from fuelctl._shared._errors import FuelError
 from fuelctl._shared._identity import check_environment_name
+from fuelctl._shared._prices._offer import FREE, Offer
+from fuelctl.environments import budget
 from fuelctl.environments.core import Core, MoveDeadline
 from fuelctl.environments.lease import Lease, extend, later, new_lease
 from fuelctl.environments.states import Operation, Status
@@ -58,10 +61,13 @@ class NewEnvironment:
     source: dict[str, Any] | None = None
 
 
-def create(core: Core, wanted: NewEnvironment, key: str | None = None) -> EnvironmentRow:
+def create(
+    core: Core, wanted: NewEnvironment, key: str | None = None, *, offer: Offer = FREE, month_limit: float = inf
+) -> EnvironmentRow:
     """Commit the intent: the row, the names of everything it may ever own, its secrets. Nothing is started.
 
-    With an idempotency `key` a repeat returns what the first request made.
+    With an idempotency `key` a repeat returns what the first request made. `offer`: what its machine would cost;
+    BudgetError when its owner would come over `month_limit` (USD) by it.
     """
     if key is not None:
         content = json.dumps(asdict(wanted), sort_keys=True, separators=(",", ":")).encode("utf-8")
@@ -72,7 +78,7 @@ def create(core: Core, wanted: NewEnvironment, key: str | None = None) -> Enviro
             with core.database.read() as session:
                 return _existing(session, earlier)
     try:
-        return _insert(core, wanted, key)
+        return _insert(core, wanted, key, offer, month_limit)
     except BaseException:
         if key is not None:
             # What went wrong is what is told, also when the same fault keeps the key from being let go of.
@@ -253,12 +259,13 @@ def lease_values(lease: Lease) -> dict[str, Any]:
     }
 
 
-def _insert(core: Core, wanted: NewEnvironment, key: str | None) -> EnvironmentRow:
+def _insert(core: Core, wanted: NewEnvironment, key: str | None, offer: Offer, month_limit: float) -> EnvironmentRow:
     now = core.clock()
     token = random_secrets.token_urlsafe(32)
     blueprint = json.dumps(wanted.blueprint, sort_keys=True, separators=(",", ":"), allow_nan=False)
     try:
         with core.write() as session:
+            budget.check(session, wanted.owner, offer, (now.wall, now.wall + wanted.ttl_seconds), month_limit)
             row = EnvironmentRow(
                 id=new_ulid(now.wall),
                 owner=wanted.owner,
@@ -270,7 +277,7 @@ def _insert(core: Core, wanted: NewEnvironment, key: str | None) -> EnvironmentR
                 operation_options={},
                 retries=0,
                 check_at=now.wall,
-                provider=wanted.provider,
+                provider=wanted.provider | {"offer": {"hourly": offer.hourly, "ceiling": offer.ceiling}},
                 blueprint=wanted.blueprint,
                 blueprint_sha256=hashlib.sha256(blueprint.encode("utf-8")).hexdigest(),
                 repository=wanted.repository,

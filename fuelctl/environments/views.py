@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuelctl.environments.clock import rfc3339
+from fuelctl.environments.cost import Cost, cost
 from fuelctl.store.models import EnvironmentRow, EventRow
 
 
@@ -28,9 +29,9 @@ class Provider:
     type: str | None
     region: str | None
     address: str | None
-
     #: Of `local`: the Docker engine that it is on; empty for the usual one.
     engine: str | None = None
+
 
 @dataclass(frozen=True)
 class LeaseView:
@@ -39,15 +40,6 @@ class LeaseView:
     ttl_seconds: int
     idle_seconds: int | None
     expires_at: str
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Per hour and since it began, in `currency`."""
-
-    currency: str
-    hourly: float
-    total: float
 
 
 @dataclass(frozen=True)
@@ -100,13 +92,12 @@ class Event:
     data: dict[str, Any]
 
 
-def environment_view(row: EnvironmentRow) -> Environment:
-    """The row as the API shows it."""
+def environment_view(row: EnvironmentRow, now: float) -> Environment:
+    """The row as the API shows it at `now`, epoch seconds."""
     provider = row.provider
     return Environment(
         id=row.id,
         name=row.name,
-            engine=provider.get("engine") if provider["name"] == "local" else None,
         owner=row.owner,
         status=row.status,
         conditions=[Condition(**condition) for condition in row.conditions],
@@ -115,6 +106,7 @@ def environment_view(row: EnvironmentRow) -> Environment:
             type=provider.get("type"),
             region=provider.get("region"),
             address=provider.get("address"),
+            engine=provider.get("engine") if provider["name"] == "local" else None,
         ),
         blueprint=row.blueprint,
         blueprint_sha256=row.blueprint_sha256,
@@ -125,8 +117,7 @@ def environment_view(row: EnvironmentRow) -> Environment:
         terminated_at=rfc3339(row.terminated_at),
         last_event_at=rfc3339(row.last_event_at),
         ended_by=row.ended_by,
-        # A machine that is the caller's own costs nothing; a provider that bills brings its rate with its results.
-        cost=Cost("USD", float(provider.get("hourly") or 0.0), float(provider.get("total") or 0.0)),
+        cost=cost(provider, now),
         stages=[Stage(stage["stage"], stage["state"], stage.get("seconds")) for stage in row.stages],
         connection=row.connection,
         agent=row.agent,

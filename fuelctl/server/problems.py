@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.environments.budget import BudgetError
 from fuelctl.environments.core import MachineError
 from fuelctl.environments.registry import ConflictError, NotFoundError
 from fuelctl.store.environments import FencedOffError
@@ -26,6 +27,7 @@ _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (ConflictError, HTTPStatus.CONFLICT),
     (InFlightError, HTTPStatus.CONFLICT),
     (FencedOffError, HTTPStatus.CONFLICT),
+    (BudgetError, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (MachineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -10,10 +10,11 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from fuelctl import _crashpoints
+from fuelctl import _crashpoints, prices
 from fuelctl._reserved import check_keys
 from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
+from fuelctl._shared._prices._offer import check_ceiling
 from fuelctl.environments import registry
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import Operation, Status
@@ -39,7 +40,12 @@ api = APIBlueprint("remote", __name__, url_prefix="/api/remote", abp_responses={
 def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     """Commits the intent and answers; work begins when the source has arrived (at once when there is none)."""
     given = parts()
-    row = registry.create(given.core, _wanted(given, body), header.idempotency_key)
+    wanted = _wanted(given, body)
+    offered = prices.offer(prices.load().book, body.provider.name, _asked(wanted))
+    check_ceiling(offered, body.max_price_hour)
+    row = registry.create(
+        given.core, wanted, header.idempotency_key, offer=offered, month_limit=given.settings.month_limit_usd
+    )
     _crashpoints.reach("create.committed")
     if row.source is None and row.status == Status.PROVISIONING:
         start_provisioning(given, row.id)
@@ -56,7 +62,8 @@ def listing(query: ListQuery) -> Response:
     rows, reaper = registry.listing(
         parts().core, include_ended=query.include_terminated, status=wanted, owner=query.owner
     )
-    return jsonify(environments=[environment_view(row) for row in rows], reaper=reaper)
+    now = parts().core.clock().wall
+    return jsonify(environments=[environment_view(row, now) for row in rows], reaper=reaper)
 
 
 @api.get("/<ref>", responses={200: EnvironmentOut}, summary="Show an environment")
@@ -91,7 +98,7 @@ def find(ref: str) -> EnvironmentRow:
 
 def shown(row: EnvironmentRow) -> Response:
     """The environment object."""
-    return jsonify(environment_view(row))
+    return jsonify(environment_view(row, parts().core.clock().wall))
 
 
 def start_provisioning(given: Parts, environment_id: str) -> None:
@@ -130,6 +137,11 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
         keep_on_error=body.keep_on_error,
         source=body.source.model_dump() if body.source else None,
     )
+
+
+def _asked(wanted: NewEnvironment) -> dict[str, Any]:
+    """The blueprint with the options that are going to be used, which need not be its own."""
+    return {**wanted.blueprint, "provider": {**wanted.blueprint["provider"], "options": wanted.provider["options"]}}
 
 
 def _repository(body: CreateIn) -> dict[str, Any]:

@@ -67,6 +67,9 @@ class CreateIn(_Strict):
     secrets: dict[_SecretName, _SecretValue] = Field(default_factory=dict, repr=False, max_length=256)
     agent_home: _Line | None = None
     keep_on_error: bool = False
+    max_price_hour: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Refused when its machine may cost more, in USD per hour."
+    )
     source: SourceIn | None = None
 
 

@@ -111,7 +111,7 @@ class Run:
                     on_stage(item["data"]["stage"], item["data"]["state"])
                     _crashpoints.reach(f"stage.{item['data']['stage']}.{item['data']['state']}")
 
-        return run_playbook(
+        result = run_playbook(
             self.plant.playbooks[verb],
             variables={**common(row), **variables},
             secrets=secrets or {},
@@ -122,6 +122,11 @@ class Run:
             should_stop=self._should_stop,
             verb=verb,
         )
+        machines = result.scrub(result.machines())
+        if machines:
+            # Also of a run that failed: what ran is billed.
+            self.journal.machines(machines)
+        return result
 
     def down(self, *, discard: bool, on_stage: Callable[[str, str], None] = lambda _stage, _state: None) -> RunResult:
         """Call remote_down."""

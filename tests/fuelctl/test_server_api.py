@@ -125,7 +125,7 @@ def test_the_environment_object_has_every_field_of_the_contract(http: FlaskClien
     assert set(made["provider"]) == {"name", "type", "region", "address"}
     assert set(made["lease"]) == {"ttl_seconds", "idle_seconds", "expires_at"}
     assert made["created_at"].endswith("Z")
-    assert made["cost"] == {"currency": "USD", "hourly": 0.0, "total": 0.0}
+    assert made["cost"] == {"currency": "USD", "hourly": 0.0, "total": 0.0, "estimate": False}
 
 
 @pytest.mark.parametrize(

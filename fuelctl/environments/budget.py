@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A limit per owner and calendar month (UTC): what was spent, what live leases may still cost, what is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from fuelctl._shared._errors import FuelError
+from fuelctl._shared._prices import _count, _offer
+from fuelctl.environments.cost import running
+from fuelctl.store.models import EnvironmentRow
+
+
+class BudgetError(FuelError):
+    """The owner's limit does not allow it."""
+
+
+@dataclass(frozen=True)
+class Month:
+    """An owner's month: `spent` so far, `promised` to the leases of environments that live."""
+
+    spent: float
+    promised: float
+
+
+def month(rows: list[EnvironmentRow], now: float) -> Month:
+    """The figures of one owner's rows. Pure."""
+    window = _count.month_of(now)
+    spent = promised = 0.0
+    for row in rows:
+        machines = running(row.provider)
+        spent += _count.spent(machines, now, window).amount
+        if row.ended_at is None:
+            # Before its machine was seen, an environment may still get the dearest that it was offered.
+            offered = (row.provider.get("offer") or {}).get("ceiling") or 0.0
+            hourly = _count.rate(machines).amount if machines else offered
+            promised += _count.committed(hourly, now, row.expires_at, window)
+    return Month(spent, promised)
+
+
+def check(session: Session, owner: str, offered: _offer.Offer, lease: tuple[float, float], limit: float) -> None:
+    """BudgetError when a machine at this price from `lease[0]` (now) to `lease[1]` may exceed the limit."""
+    now, end = lease
+    if math.isinf(limit) or offered.ceiling == 0:
+        return
+    if offered.ceiling is None:
+        raise BudgetError(
+            f"the monthly limit of {limit:.2f} USD cannot be held: {offered.reason or 'its price is not known'}",
+            hint="ask AWS for its prices: fuelctl prices refresh",
+            code="price_unknown",
+        )
+    window = _count.month_of(now)
+    lives = or_(EnvironmentRow.ended_at.is_(None), EnvironmentRow.ended_at >= window[0])
+    rows = session.scalars(select(EnvironmentRow).where(EnvironmentRow.owner == owner, lives))
+    so_far = month(list(rows), now)
+    asked = _count.committed(offered.ceiling, now, end, window)
+    total = so_far.spent + so_far.promised + asked
+    if total > limit:
+        raise BudgetError(
+            f"{owner} may cost {total:.2f} USD this month, more than the limit of {limit:.2f}: "
+            f"{so_far.spent:.2f} so far, {so_far.promised:.2f} for the leases of what lives, {asked:.2f} for this",
+            hint="end what is not needed (fuelctl ls), ask for a shorter --ttl or a smaller machine, or have "
+            "control_plane.month_limit_usd raised",
+            code="month_limit",
+            details={"limit": limit, "spent": so_far.spent, "promised": so_far.promised, "asked": asked},
+        )
