@@ -67,6 +67,7 @@ class Client:
     :param url: `http(s)://host[:port][/prefix]` of a team's server; one of the two is given.
     :param token: bearer token for `url`.
     :param revive: called before a repeat, to start an embedded server that has died.
+    :param revive_follower: the same, once `only_follow` was called; what it raises is what the call raises.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Client:
         url: str | None = None,
         token: str | None = None,
         revive: Callable[[], object] | None = None,
+        revive_follower: Callable[[], object] | None = None,
         timeout: float = 30.0,
     ) -> None:
         self.embedded = url is None
@@ -83,6 +85,7 @@ class Client:
         self._socket_path = socket_path
         self._token = token
         self._revive = revive
+        self._revive_follower = revive_follower or revive
         self._timeout = timeout
         self._prefix = ""
         if url is not None:
@@ -93,6 +96,10 @@ class Client:
             self._prefix = parts.path.rstrip("/")
         elif socket_path is None:
             raise ValueError("either socket_path or url")
+
+    def only_follow(self) -> None:
+        """From here on this client watches: it does not start a server again that a person has stopped."""
+        self._revive = self._revive_follower
 
     # The API, call by call.
 

@@ -82,6 +82,11 @@ def server_file() -> Path:
     return state_folder() / "server.json"
 
 
+def server_stopped_file() -> Path:
+    """There while nobody but a new command is to start the embedded server: a person has stopped it."""
+    return state_folder() / "server.stopped"
+
+
 def server_log() -> Path:
     """What the embedded server says."""
     return state_folder() / "server.log"

@@ -160,6 +160,7 @@ class _Server(BaseApplication):
         document = {"pid": os.getpid(), "version": __version__, "bind": self._bind or str(paths.server_socket())}
         document["engine"] = _docker_engine.engine_of(os.environ)
         if self._bind is None:
+            paths.server_stopped_file().unlink(missing_ok=True)
             paths.private_file(paths.server_file(), json.dumps(document).encode("utf-8"))
 
     def _on_worker(self, worker: Any) -> None:

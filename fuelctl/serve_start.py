@@ -46,6 +46,17 @@ def ensure_running() -> Path:
     return file
 
 
+def keep_running() -> None:
+    """As `ensure_running`, for a command that follows something: FuelError when a person has stopped the server."""
+    if paths.server_stopped_file().exists():
+        raise FuelError(
+            "The server was stopped by `fuelctl server stop`",
+            hint="what was under way goes on when it starts again: fuelctl server start",
+            code="server_stopped",
+        )
+    ensure_running()
+
+
 def check_engine() -> None:
     """FuelError when the running server would use another Docker engine than this shell means."""
     mine, its = engine_of(os.environ), str(_document().get("engine") or "")
@@ -58,11 +69,16 @@ def check_engine() -> None:
         )
 
 
-def stop_running(wait_seconds: float = 600.0) -> bool:
-    """Stop the embedded server after its work, at most `wait_seconds` later; False when none runs."""
+def stop_running(wait_seconds: float = 600.0, *, for_good: bool = False) -> bool:
+    """Stop the embedded server after its work, at most `wait_seconds` later; False when none runs.
+
+    :param for_good: a person wants it gone: commands that only follow something do not start it again.
+    """
     file = paths.server_socket()
     if not _answers(file):
         return False
+    if for_good:
+        paths.private_file(paths.server_stopped_file(), b"")
     with suppress(OSError, http.client.HTTPException):
         _call(file, "POST", "/api/server/stop", {"wait_seconds": wait_seconds})
     end = time.monotonic() + wait_seconds + _STOP_SECONDS

@@ -23,7 +23,11 @@ def connect(*, start: bool = True) -> Client:
         return Client(url=server.url, token=server.token)
     if start:
         ensure()
-    return Client(socket_path=str(paths.server_socket()), revive=ensure if start else None)
+    return Client(
+        socket_path=str(paths.server_socket()),
+        revive=ensure if start else None,
+        revive_follower=keep_running if start else None,
+    )
 
 
 def ensure() -> None:
@@ -31,6 +35,13 @@ def ensure() -> None:
     from fuelctl.serve_start import ensure_running
 
     ensure_running()
+
+
+def keep_running() -> None:
+    """As `ensure`, for what follows: a server that a person has stopped is left stopped, and FuelError says so."""
+    from fuelctl import serve_start
+
+    serve_start.keep_running()
 
 
 def check_engine(provider: str) -> None:

@@ -155,7 +155,11 @@ def follow(
     *,
     after: int = 0,
 ) -> dict[str, Any]:
-    """Show every event after `after` until the environment is as `until` wants it; returns the environment then."""
+    """Show every event after `after` until the environment is as `until` wants it; returns the environment then.
+
+    FuelError when the server is stopped by a person meanwhile.
+    """
+    client.only_follow()
     while True:
         reply = client.events(environment_id, after=after, wait=MAX_WAIT - 5)
         events = reply["events"]

@@ -46,7 +46,7 @@ def stop(
     if not as_json and _operations():
         note("Waiting for the work under way to end.")
     try:
-        stopped = stop_running(wait)
+        stopped = stop_running(wait, for_good=True)
     except KeyboardInterrupt:
         note("\nDetached: the server ends when the work under way is done.")
         raise typer.Exit(130) from None

@@ -218,6 +218,42 @@ def test_a_home_with_a_long_path_gets_a_short_socket(monkeypatch: pytest.MonkeyP
     assert Client(socket_path=str(file)).health()["status"] == "ok"
 
 
+def test_who_follows_leaves_a_server_stopped_that_a_person_stopped(server: Server) -> None:
+    server.start()
+    made = server.up()
+    server.wait(made, "ready")
+    command = [sys.executable, "-m", "fuelctl", "logs", "-f", made]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        while "can be entered" not in follower.stdout.readline():
+            assert follower.poll() is None
+        stopped = run_cli("server", "stop", "--wait", "0")
+        assert stopped.returncode == 0, stopped.stderr
+        _out, told = follower.communicate(timeout=20)
+    assert told.splitlines() == [
+        "error: The server was stopped by `fuelctl server stop`",
+        "  hint: what was under way goes on when it starts again: fuelctl server start",
+    ]
+    assert follower.returncode == 1
+    assert not serve_start._held(paths.server_instance_lock()), "it was started again"
+    assert paths.server_stopped_file().exists()
+    # Whoever asks for something new starts it, and from then on it is an ordinary server again.
+    server.stop()
+    server.start()
+    assert not paths.server_stopped_file().exists()
+
+
+def test_who_follows_starts_a_server_again_that_nobody_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(serve_start, "ensure_running", lambda: begun.append("it"))
+    serve_start.keep_running()
+    assert begun == ["it"]
+    assert paths.private_file(paths.server_stopped_file(), b"")
+    with pytest.raises(FuelError, match="was stopped"):
+        serve_start.keep_running()
+    assert begun == ["it"]
+
+
 def test_websocket_replays_from_a_cursor_and_follows(server: Server) -> None:
     server.start()
     made = server.up()
