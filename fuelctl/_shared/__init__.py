@@ -7,11 +7,11 @@ editable install it is `plugins/module_utils`, in a wheel the copy inside the pa
 
 from __future__ import annotations
 
-from pathlib import Path
+from os.path import dirname, isdir, join, realpath
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = dirname(dirname(realpath(__file__)))
 _CANDIDATES = (
-    _PACKAGE / "_collection" / "ansible_collections" / "fuel_code" / "remote" / "plugins" / "module_utils",
-    _PACKAGE.parent / "plugins" / "module_utils",
+    join(_PACKAGE, "_collection", "ansible_collections", "fuel_code", "remote", "plugins", "module_utils"),
+    join(dirname(_PACKAGE), "plugins", "module_utils"),
 )
-__path__ = [str(path) for path in _CANDIDATES if path.is_dir()][:1]
+__path__ = [path for path in _CANDIDATES if isdir(path)][:1]

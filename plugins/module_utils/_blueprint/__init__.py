@@ -11,8 +11,6 @@ each function imports what it needs.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from typing import TYPE_CHECKING, Any, Dict, List, Union
 
@@ -82,11 +80,15 @@ def to_dict(blueprint: Blueprint) -> Dict[str, Any]:
 
 def canonical_json(blueprint: Blueprint) -> str:
     """The frozen form: every field, keys sorted, no spaces, ASCII; equal blueprints give equal text."""
+    import json
+
     return json.dumps(to_dict(blueprint), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def sha256(blueprint: Blueprint) -> str:
     """SHA-256 of the frozen form, in hexadecimal."""
+    import hashlib
+
     return hashlib.sha256(canonical_json(blueprint).encode("ascii")).hexdigest()
 
 

@@ -7,14 +7,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 PIN, RANGE, ALIAS, DEFAULT = "pin", "range", "alias", "default"
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One value that something in the project states.
 
     :param value: as it would stand in the blueprint.
@@ -44,8 +42,7 @@ class Candidate:
         return data
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(NamedTuple):
     """Two sources that disagree; `winner` is the one that was taken."""
 
     field: str
@@ -63,47 +60,82 @@ class Conflict:
         }
 
 
-@dataclass
 class Finding:
     """One runtime in one folder, as its scanner describes it.
 
-    `score` says how strongly the folder is a project of this runtime: 100 a framework's entry, 80 a lockfile with a
-    start command, 60 a manifest, 20 loose sources, 15 tools only (see `scores.py`).
+    :param runtime: its name in the blueprint.
+    :param folder: relative to the root; "" is the root itself.
+    :param score: how strongly the folder is a project of this runtime: 100 a framework's entry, 80 a lockfile with a
+        start command, 60 a manifest, 20 loose sources, 15 tools only.
+    :param source: `file:line` that it was recognised by, and `reason` what that is.
+    :param versions: highest precedence first, in the ecosystem's own order; so are `managers`.
+    :param tools_only: only development tools are described here.
     """
 
-    runtime: str
-    folder: str
-    score: int
-    source: str
-    reason: str = ""
-    #: Highest precedence first, in the ecosystem's own order.
-    versions: List[Candidate] = field(default_factory=list)
-    managers: List[Candidate] = field(default_factory=list)
-    #: Version of the package manager itself.
-    manager_versions: List[Candidate] = field(default_factory=list)
-    #: Commands of the first run, in order.
-    setup: List[Candidate] = field(default_factory=list)
-    #: Lists of ports stated by start commands or sources; value is a list of int.
-    ports: List[Candidate] = field(default_factory=list)
-    #: Port of the framework when nothing states one.
-    default_ports: List[Candidate] = field(default_factory=list)
-    packages: List[Candidate] = field(default_factory=list)
-    framework: str = ""
-    #: Folders of declared workspace members, relative to the root.
-    members: List[str] = field(default_factory=list)
-    #: Folders that scripts change into: parts that install for themselves.
-    parts: List[str] = field(default_factory=list)
-    #: Image that this runtime wants instead of the one from the data (build tool included).
-    image: Optional[Candidate] = None
-    conflicts: List[Conflict] = field(default_factory=list)
-    #: Whether only development tools are described here.
-    tools_only: bool = False
-    #: Whether it is a member of a workspace whose root installs for it.
-    member: bool = False
+    __slots__ = (
+        "conflicts",
+        "default_ports",
+        "folder",
+        "framework",
+        "image",
+        "manager_versions",
+        "managers",
+        "member",
+        "members",
+        "packages",
+        "parts",
+        "ports",
+        "reason",
+        "runtime",
+        "score",
+        "setup",
+        "source",
+        "tools_only",
+        "versions",
+    )
+
+    def __init__(
+        self,
+        runtime: str,
+        folder: str,
+        score: int,
+        source: str,
+        reason: str = "",
+        *,
+        versions: Sequence[Candidate] = (),
+        managers: Sequence[Candidate] = (),
+        tools_only: bool = False,
+    ) -> None:
+        self.runtime = runtime
+        self.folder = folder
+        self.score = score
+        self.source = source
+        self.reason = reason
+        self.framework = ""
+        self.tools_only = tools_only
+        #: Whether it is a member of a workspace whose root installs for it.
+        self.member = False
+        #: Image that this runtime wants instead of the one from the data (build tool included).
+        self.image: Optional[Candidate] = None
+        self.versions = list(versions)
+        self.managers = list(managers)
+        #: Version of the package manager itself.
+        self.manager_versions: List[Candidate] = []
+        #: Commands of the first run, in order.
+        self.setup: List[Candidate] = []
+        #: Lists of ports stated by start commands or sources; value is a list of int.
+        self.ports: List[Candidate] = []
+        #: Port of the framework when nothing states one.
+        self.default_ports: List[Candidate] = []
+        self.packages: List[Candidate] = []
+        #: Folders of declared workspace members, relative to the root.
+        self.members: List[str] = []
+        #: Folders that scripts change into: parts that install for themselves.
+        self.parts: List[str] = []
+        self.conflicts: List[Conflict] = []
 
 
-@dataclass
-class Detection:
+class Detection(NamedTuple):
     """The result: a blueprint and where each of its values came from."""
 
     directory: str

@@ -13,11 +13,6 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 from .tree import Folder
 
-try:
-    import tomllib
-except ImportError:  # Python below 3.11: detection runs on the controller, which is newer.
-    tomllib = None  # type: ignore[assignment]  # A missing module has no better value.
-
 _DOTTED = re.compile(r"(?:[\"']?[\w-]{1,60}[\"']?[ \t]{0,9}\.[ \t]{0,9}){64}")
 _COMMENTS = re.compile(r'("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*', re.DOTALL)
 _TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(\s*[}\]])', re.DOTALL)
@@ -85,7 +80,9 @@ def toml_table(folder: Folder, name: str) -> Dict[str, Any]:
     text = folder.text(name)
     if text is None:
         return {}
-    if tomllib is None:
+    try:
+        import tomllib
+    except ImportError:  # Python below 3.11: detection runs on the controller, which is newer.
         folder.trouble(name, "skipped: reading TOML needs Python 3.11")
         return {}
     if _DOTTED.search(text):

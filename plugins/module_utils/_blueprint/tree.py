@@ -109,13 +109,15 @@ class Tree:
                 for entry in entries:
                     if len(names) >= MAX_ENTRIES:
                         return self._known(folder), True
-                    if entry.is_symlink() and not self._inside(entry.path):
+                    if not entry.is_symlink():
+                        names[entry.name] = entry.is_dir(follow_symlinks=False)
+                    elif not self._inside(entry.path):
                         self.trouble(_join(folder, entry.name), "not followed: it leads out of the directory")
-                        continue
-                    try:
-                        names[entry.name] = entry.is_dir()
-                    except OSError:
-                        continue
+                    else:
+                        try:
+                            names[entry.name] = entry.is_dir()
+                        except OSError:
+                            continue
         except OSError as error:
             if folder in self._folders or not folder:
                 self.trouble(folder or ".", f"cannot be listed: {error.strerror}")
@@ -180,7 +182,8 @@ class Tree:
             if status.st_size > MAX_FILE or self._bytes + status.st_size > MAX_TOTAL:
                 self.trouble(relative, f"skipped: {status.st_size} bytes are too many")
                 return None
-            raw = os.read(descriptor, MAX_FILE)
+            # Asking for no more than there is: a large buffer is mapped anew for every file.
+            raw = os.read(descriptor, status.st_size)
         except OSError as error:
             self.trouble(relative, f"cannot be read: {error.strerror}")
             return None
@@ -202,8 +205,9 @@ class Tree:
         else:
             if raw[:3] == b"\xef\xbb\xbf":
                 self.trouble(relative, "it begins with a byte order mark: read without it", 1)
+                raw = raw[3:]
             try:
-                text = raw.decode("utf-8-sig")
+                text = raw.decode("utf-8")
             except UnicodeDecodeError as error:
                 self.trouble(relative, "it is not UTF-8: read as Latin-1", raw.count(b"\n", 0, error.start) + 1)
                 text = raw.decode("latin-1")
@@ -237,8 +241,9 @@ class Tree:
 
         :param declared: the project names them itself (a workspace's pattern), so `docs` or `tools` count too.
         """
-        for name, is_folder in sorted(self.names(folder).items()):
-            if is_folder and name[0] != "." and (name != "node_modules" if declared else name not in IGNORED):
+        ignored = ("node_modules",) if declared else IGNORED
+        for name in sorted(name for name, is_folder in self.names(folder).items() if is_folder):
+            if name[0] != "." and name not in ignored:
                 yield _join(folder, name)
 
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 from ..findings import Candidate
 from ..parsers import at, lines_of, table, toml_line, toml_table, word
@@ -140,6 +140,13 @@ def version_file(folder: Folder, name: str, runtime: str, flavour: str = "npm") 
             folder.trouble(name, f"skipped: {line[:40]!r} is no version of {runtime}", number)
         return found
     return []
+
+
+def named(known: Mapping[str, Any], declared: Mapping[str, Any]) -> List[str]:
+    """The keys of `known` that a manifest declares, in the order of `known`, which is the longer of the two."""
+    if known.keys().isdisjoint(declared):
+        return []
+    return [key for key in known if key in declared]
 
 
 def upward(folder: Folder) -> Tuple[Folder, ...]:

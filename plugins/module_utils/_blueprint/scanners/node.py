@@ -16,7 +16,7 @@ from ..findings import Candidate, Finding
 from ..parsers import at, json_line, json_object, table, word
 from ..tree import Folder
 from ..versions import candidate
-from .common import clean, shared_versions, tools_of, upward, version_file
+from .common import clean, named, shared_versions, tools_of, upward, version_file
 from .node_managers import install, managers
 from .node_ports import SOURCES, Manifest, ports
 from .node_workspaces import members, script_folders
@@ -29,6 +29,10 @@ _ENTRY_FILES = (
     "react-router.config.ts "
     "redwood.toml ember-cli-build.js docusaurus.config.js docusaurus.config.ts"
 ).split()
+_START_SCRIPTS = frozenset(("start", "dev", "serve", "develop"))
+#: What other packages would import or run.
+_PUBLISHED = frozenset(("main", "exports", "bin", "module"))
+_ADDON_TOOLS = frozenset(("@napi-rs/cli", "neon-cli", "cargo-cp-artifact", "node-gyp"))
 _DRIVES = re.compile(
     r"(?:npx )?(?:concurrently|npm-run-all|run-p|run-s|turbo|nx|lerna|docker|docker-compose|make|cd|bundle|rails|bin/|"
     r"python3?|poetry|uv|"
@@ -72,12 +76,10 @@ def _other_manifest(folder: Folder) -> Optional[Finding]:
 def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Finding:
     dependencies = table(data, "dependencies")
     development = table(data, "devDependencies")
-    everything = {
-        **development,
-        **dependencies,
-        **table(data, "peerDependencies"),
-        **table(data, "optionalDependencies"),
-    }
+    everything = {**development, **dependencies}
+    for section in ("peerDependencies", "optionalDependencies"):
+        if section in data:
+            everything.update(table(data, section))
     scripts = {key: value for key, value in table(data, "scripts").items() if isinstance(value, str)}
     framework, framework_key = _framework(everything, scripts, dependencies)
     member = folder.owner in ("node", "bun")
@@ -96,13 +98,12 @@ def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Fin
         finding.parts.append(folder.at("src-tauri"))
     _score(folder, finding, manifest, framework, dependencies)
     ports(folder, finding, manifest, framework, framework_key)
-    for dependency, packages in NODE_PACKAGES.items():
-        if dependency in everything:
-            section = "dependencies" if dependency in dependencies else "devDependencies"
-            source = at(folder, name, json_line(text, section, dependency))
-            finding.packages += [
-                Candidate(package, source, note=f"{dependency} needs it to build") for package in packages
-            ]
+    for dependency in named(NODE_PACKAGES, everything):
+        section = "dependencies" if dependency in dependencies else "devDependencies"
+        source = at(folder, name, json_line(text, section, dependency))
+        finding.packages += [
+            Candidate(package, source, note=f"{dependency} needs it to build") for package in NODE_PACKAGES[dependency]
+        ]
     return finding
 
 
@@ -128,13 +129,13 @@ def _runs_on_bun(folder: Folder, data: Dict[str, Any], scripts: Dict[str, str]) 
 def _framework(
     everything: Dict[str, Any], scripts: Dict[str, str], dependencies: Dict[str, Any]
 ) -> Tuple[Optional[Framework], str]:
-    for key, framework in NODE.items():
-        if key in everything and (key not in NODE_LIBRARIES or key in dependencies):
-            return framework, key
+    for key in named(NODE, everything):
+        if key not in NODE_LIBRARIES or key in dependencies:
+            return NODE[key], key
     for key in ("dev", "start", "serve", "develop"):
-        first = scripts.get(key, "").split(" ", 1)[0]
-        if first in NODE_COMMANDS:
-            return NODE[NODE_COMMANDS[first]], NODE_COMMANDS[first]
+        command = scripts[key].split(" ", 1)[0] if key in scripts else ""
+        if command in NODE_COMMANDS:
+            return NODE[NODE_COMMANDS[command]], NODE_COMMANDS[command]
     return None, ""
 
 
@@ -142,22 +143,13 @@ def _score(
     folder: Folder, finding: Finding, manifest: Manifest, framework: Optional[Framework], dependencies: Dict[str, Any]
 ) -> None:
     data, scripts = manifest.data, manifest.scripts
-    development = table(data, "devDependencies")
     lock = any(candidate.confidence >= 0.9 for candidate in finding.managers)
-    starts = any(key in scripts for key in ("start", "dev", "serve", "develop"))
+    starts = not _START_SCRIPTS.isdisjoint(scripts)
     if starts and not dependencies and not framework:
         # Scripts that only drive other folders or tools start no Node.js program of this one.
-        starts = any(
-            not _DRIVES.match(scripts.get(key, "")) for key in ("start", "dev", "serve", "develop") if key in scripts
-        )
-    entry = next((name for name in _ENTRY_FILES if name in folder.names), "")
-    real = (
-        bool(dependencies)
-        or starts
-        or bool(framework)
-        or bool(finding.members)
-        or any(key in data for key in ("main", "exports", "bin", "module"))
-    )
+        starts = any(not _DRIVES.match(scripts[key]) for key in _START_SCRIPTS if key in scripts)
+    entry = next((name for name in _ENTRY_FILES if name in folder.names), "") if framework else ""
+    real = bool(dependencies or starts or framework or finding.members) or not _PUBLISHED.isdisjoint(data)
     if not data:
         finding.score, finding.reason = 40, "package.json that cannot be used"
     elif not real and not any(name in folder.names for name in SOURCES):
@@ -171,10 +163,7 @@ def _score(
         finding.score, finding.reason = 75 if framework[2] else 72, f"{framework[0]} with a start script"
     elif starts:
         finding.score, finding.reason = 70, "start script"
-    elif (
-        any(name in development for name in ("@napi-rs/cli", "neon-cli", "cargo-cp-artifact", "node-gyp"))
-        or "gypfile" in data
-    ):
+    elif "gypfile" in data or not _ADDON_TOOLS.isdisjoint(table(data, "devDependencies")):
         finding.score, finding.reason = 79, "native addon"
     elif not dependencies and not finding.members:
         finding.score, finding.reason = 30, "package.json without dependencies"

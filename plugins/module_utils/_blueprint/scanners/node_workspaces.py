@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import Any, Dict, List
 
 from ..parsers import json_object, lines_of, strings
@@ -77,6 +77,8 @@ def expand(folder: Folder, patterns: List[str]) -> List[str]:
         elif clean and clean != "." and ".." not in clean.split("/"):
             for path in _match(folder, clean.split("/")):
                 taken[path] = None
+    if not refused:
+        return list(taken)
     root = folder.path + "/" if folder.path else ""
     return [
         path
@@ -98,12 +100,11 @@ def _match(folder: Folder, parts: List[str]) -> List[str]:
                 for inner in first:
                     following += folder.tree.folders(inner, declared=True)
             elif "*" in part or "?" in part or "{" in part:
-                options = _braces(part)
-                following += [
-                    found
-                    for found in folder.tree.folders(path, declared=True)
-                    if any(fnmatchcase(found.rpartition("/")[2], item) for item in options)
-                ]
+                inside = folder.tree.folders(path, declared=True)
+                if part != "*":
+                    fits = re.compile("|".join(map(translate, _braces(part)))).match
+                    inside = (found for found in inside if fits(found.rpartition("/")[2]))
+                following += inside
             else:
                 joined = f"{path}/{part}" if path else part
                 if folder.tree.is_folder(joined):
