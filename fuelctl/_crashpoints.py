@@ -25,7 +25,7 @@ MOMENTS = ("before", "done", "recorded")
 
 def names() -> tuple[str, ...]:
     """Every crash point."""
-    points = ["create.committed", "provision.committed", "terminate.committed", "extend.moved"]
+    points = ["create.committed", "provision.committed", "terminate.committed", "key.marked", "extend.moved"]
     for workflow, steps in STEPS.items():
         points.append(f"{workflow}.fenced")
         points += [f"{workflow}.{step}.{moment}" for step in steps for moment in MOMENTS]

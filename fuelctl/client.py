@@ -132,9 +132,13 @@ class Client:
         query: dict[str, str | None] = {"after": str(after), "wait": str(wait)}
         return self.call("GET", _at(ref, "events"), query=query, repeat=True, timeout=self._timeout + wait)
 
-    def ssh_key(self, environment_id: str) -> Json:
-        """`{private_key, public_key}`, once. Never repeated: the second answer would be 410 for a key that was lost."""
-        return self.call("GET", _at(environment_id, "ssh-key"))
+    def ssh_key(self, environment_id: str, *, key: str) -> Json:
+        """`{private_key, public_key}`: once, but for a repeat with the same idempotency key until `key_received`."""
+        return self.call("GET", _at(environment_id, "ssh-key"), headers={"Idempotency-Key": key}, repeat=True)
+
+    def key_received(self, environment_id: str, *, key: str) -> Json:
+        """Have the server forget the private key, which is safe here."""
+        return self.call("DELETE", _at(environment_id, "ssh-key"), headers={"Idempotency-Key": key}, repeat=True)
 
     def health(self) -> Json:
         """Whether the server answers at all; not repeated."""

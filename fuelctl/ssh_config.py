@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from fuelctl import paths
 from fuelctl._shared._errors import FuelError
 
 _MARK = "# fuelctl "
+_REQUEST_BYTES = 24
 _HEAD = "# Written by fuelctl; changes made here are lost.\n"
 _PATTERNS = {
     "id": re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}"),
@@ -153,6 +155,7 @@ def remove(environment_ids: Iterable[str]) -> None:
     for environment_id in gone:
         try:
             paths.ssh_key_file(environment_id).unlink(missing_ok=True)
+            _request_file(environment_id).unlink(missing_ok=True)
         except OSError as error:
             raise paths.storage_error(error, paths.ssh_key_file(environment_id)) from error
     kept = [entry for entry in entries() if entry.id not in gone]
@@ -160,9 +163,27 @@ def remove(environment_ids: Iterable[str]) -> None:
         _write(kept)
 
 
+def key_request(environment_id: str) -> str:
+    """The idempotency key of this user's asking for the private key, kept for a crash. The caller holds the lock."""
+    file = _request_file(environment_id)
+    try:
+        known = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        known = ""
+    if len(known) < _REQUEST_BYTES:
+        known = secrets.token_urlsafe(_REQUEST_BYTES)
+        paths.private_file(file, known.encode("ascii"))
+    return known
+
+
 def store_key(environment_id: str, private_key: str) -> None:
     """Keep the private key (0600) as ssh wants it: with a line break at its end. The caller holds the lock."""
     paths.private_file(paths.ssh_key_file(environment_id), (private_key.rstrip("\n") + "\n").encode())
+    _request_file(environment_id).unlink(missing_ok=True)
+
+
+def _request_file(environment_id: str) -> Path:
+    return paths.ssh_key_file(environment_id).with_suffix(".request")
 
 
 def has_key(environment_id: str) -> bool:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from fuelctl import _docker_engine, paths, ssh_config
@@ -49,9 +50,10 @@ def _check_engine(client: Client, environment: dict[str, Any]) -> None:
 
 
 def _fetch_key(client: Client, entry: ssh_config.Entry) -> None:
-    """Take the key, which is handed out once."""
+    """Take the key, which is handed out once: kept here before the server is told to forget it."""
+    request = ssh_config.key_request(entry.id)
     try:
-        key = client.ssh_key(entry.id)["private_key"]
+        key = client.ssh_key(entry.id, key=request)["private_key"]
     except ApiError as error:
         ssh_config.remove([entry.id])
         if error.status != 410:
@@ -62,6 +64,9 @@ def _fetch_key(client: Client, entry: ssh_config.Entry) -> None:
             code="key_gone",
         ) from error
     ssh_config.store_key(entry.id, key)
+    with suppress(FuelError):
+        # The server forgets it by itself after a while.
+        client.key_received(entry.id, key=request)
 
 
 def repair(client: Client, environments: Iterable[dict[str, Any]]) -> None:

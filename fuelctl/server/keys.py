@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The private key of an environment: handed out once, then gone."""
+"""The private key of an environment: handed out once, then gone.
+
+An answer can be lost on its way, and with it the only key. So whoever asks with an Idempotency-Key may ask again with
+the same one, until it says that the key has arrived or the time for that is over; to everybody else it is gone at once.
+"""
 
 from __future__ import annotations
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from fuelctl import paths
+from fuelctl import _crashpoints
+from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
 from fuelctl.server.remote import find
-from fuelctl.server.types import KeyOut, ProblemOut, RefPath
+from fuelctl.server.types import KeyHeader, KeyOut, KeyReceivedOut, ProblemOut, RefPath
 from fuelctl.store import events
 from fuelctl.store.models import EnvironmentRow
 
@@ -18,38 +23,63 @@ api = APIBlueprint("keys", __name__, url_prefix="/api/remote", abp_responses={"4
 
 
 @api.get("/<ref>/ssh-key", responses={200: KeyOut}, summary="Take the key, once")
-def take(path: RefPath) -> Response:
-    """200 for the first who asks, 410 for everybody after; both are in the event log."""
+def take(path: RefPath, header: KeyHeader) -> Response:
+    """200 for the first who asks, 410 for everybody after; both are in the event log.
+
+    With an Idempotency-Key, the same request gets the same answer for ten minutes, or until the key is said to have
+    arrived.
+    """
     core = parts().core
     row = find(path.ref)
-    folder = paths.key_folder(row.id)
-    private = folder / "id_ed25519"
+    mine = KeyPair(row.id)
+    content: dict[str, str] | None = None
     with core.write() as session:
         # The row is locked while we look, so that of any number of parallel requests one wins.
         current = session.get_one(EnvironmentRow, row.id, with_for_update=True)
-        won = current.key_served_at is None
-        if won and not private.exists():
-            raise Problem(
-                409, f"{row.name} has no key yet; it is {row.status}", hint="wait until it is ready", code="no_key"
-            )
-        if won:
-            current.key_served_at = core.clock().wall
-        events.append(session, row.id, [core.event("remote.key", {"outcome": "served" if won else "refused"})])
-    if not won:
+        now = core.clock().wall
+        late = now - (current.key_served_at or now) > ASK_AGAIN
+        outcome = "refused"
+        if current.key_served_at is None:
+            if not mine.exists():
+                raise Problem(
+                    409, f"{row.name} has no key yet; it is {row.status}", hint="wait until it is ready", code="no_key"
+                )
+            content = mine.read(row.name)
+            mine.give_to(header.idempotency_key)
+            current.key_served_at = now
+            outcome = "served"
+        elif not late and mine.is_for(header.idempotency_key):
+            content = mine.read(row.name)
+            outcome = "repeated"
+        events.append(session, row.id, [core.event("remote.key", {"outcome": outcome})])
+    _crashpoints.reach("key.marked")
+    if late or (content is not None and header.idempotency_key is None):
+        mine.forget()
+    if content is None:
         raise Problem(
             410,
             f"the key of {row.name} was handed out already",
             hint="if that was not you, end the environment: fuelctl down",
             code="key_gone",
         )
-    try:
-        content = {
-            "private_key": private.read_text(encoding="ascii"),
-            "public_key": (folder / "id_ed25519.pub").read_text(encoding="ascii"),
-        }
-        private.unlink()
-    except OSError as error:
-        raise Problem(410, f"the key of {row.name} is not there any more", code="key_gone") from error
     response = jsonify(content)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+@api.delete("/<ref>/ssh-key", responses={200: KeyReceivedOut}, summary="Say that the key has arrived")
+def received(path: RefPath, header: KeyHeader) -> Response:
+    """From here on it is nowhere but with whoever took it. Harmless when it is repeated."""
+    row = find(path.ref)
+    mine = KeyPair(row.id)
+    known = mine.is_for(header.idempotency_key)
+    if known:
+        mine.forget()
+    elif mine.exists():
+        raise Problem(
+            409,
+            f"the key of {row.name} was not handed out to this request",
+            hint="send the Idempotency-Key with which it was taken",
+            code="not_the_receiver",
+        )
+    return jsonify(forgotten=known)

@@ -17,6 +17,7 @@ from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.environments.budget import BudgetError
 from fuelctl.environments.core import MachineError
+from fuelctl.environments.key_pair import KeyGoneError
 from fuelctl.environments.registry import ConflictError, NotFoundError
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.idempotency import InFlightError
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (InFlightError, HTTPStatus.CONFLICT),
     (FencedOffError, HTTPStatus.CONFLICT),
     (BudgetError, HTTPStatus.CONFLICT),
+    (KeyGoneError, HTTPStatus.GONE),
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (MachineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -188,6 +188,20 @@ class ReportIn(_Strict):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+class KeyHeader(BaseModel):
+    """Which request it is, so that a lost answer can be asked for again: long and random."""
+
+    idempotency_key: Annotated[str, StringConstraints(min_length=16, max_length=255)] | None = Field(
+        default=None, alias="Idempotency-Key"
+    )
+
+
+class KeyReceivedOut(BaseModel):
+    """Whether there was still something to forget."""
+
+    forgotten: bool
+
+
 class KeyOut(BaseModel):
     """The environment's key pair; handed out once."""
 

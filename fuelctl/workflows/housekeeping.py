@@ -16,6 +16,7 @@ from fuelctl import paths
 from fuelctl._shared import _scratch
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
+from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
 from fuelctl.store import environments, events, idempotency
 from fuelctl.store.models import SettingRow
 from fuelctl.workflows.engine import Engine
@@ -23,12 +24,14 @@ from fuelctl.workflows.engine import Engine
 _logger = logging.getLogger(__name__)
 _DAY = 86400.0
 _SETTING = "housekeeping"
+_LENGTH_OF_ID = 26
 
 
 @dataclass(frozen=True)
 class Forgotten:
     """How much of each was removed."""
 
+    keys: int
     events: int
     folders: int
     workflows: int
@@ -66,6 +69,7 @@ class Housekeeper:
             idempotency.forget(session, now)
             at_work = {row.operation_id for row in environments.with_operation(session) if row.operation_id}
         done = Forgotten(
+            keys=self._keys(now),
             events=self._events(before),
             folders=sum(self._folder(folder, before) for folder in _folders()),
             workflows=self._engine.forget(before, at_work),
@@ -89,6 +93,19 @@ class Housekeeper:
                 count += removed
         return count
 
+    def _keys(self, now: float) -> int:
+        """Private keys whose receiver did not say that they had arrived, and cannot ask for them again."""
+        count = 0
+        for folder in _of_environments(paths.keys_folder()):
+            with self._core.database.read() as session:
+                row = environments.get(session, folder.name)
+            pair = KeyPair(folder.name)
+            served = row.key_served_at if row is not None else None
+            if served is not None and now - served > ASK_AGAIN and pair.exists():
+                pair.forget()
+                count += 1
+        return count
+
     def _folder(self, folder: Path, before: float) -> int:
         with self._core.database.read() as session:
             row = environments.get(session, folder.name)
@@ -106,10 +123,15 @@ class Housekeeper:
 
 def _folders() -> Iterator[Path]:
     """The folders of single environments."""
-    some = "0" * 26
-    for parent in (paths.runs_folder(some).parent, paths.source_folder(some).parent, paths.keys_folder()):
-        with suppress(OSError):
-            yield from [entry for entry in parent.iterdir() if len(entry.name) == len(some) and entry.is_dir()]
+    for parent in (paths.runs_folder("any").parent, paths.source_folder("any").parent, paths.keys_folder()):
+        yield from _of_environments(parent)
+
+
+def _of_environments(parent: Path) -> list[Path]:
+    try:
+        return [entry for entry in parent.iterdir() if len(entry.name) == _LENGTH_OF_ID and entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _temporary() -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -15,6 +15,7 @@ from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.clock import Now, system_now
 from fuelctl.environments.core import Core
+from fuelctl.environments.key_pair import KeyPair
 from fuelctl.store.database import Database
 from fuelctl.store.models import EnvironmentRow, IdempotencyRow, SettingRow
 from fuelctl.store.secrets import Safe
@@ -92,6 +93,17 @@ def test_a_workflow_that_a_row_still_names_is_kept(lab: Lab) -> None:
         session.get_one(EnvironmentRow, made).operation_id = operation_id
     assert keeper(lab, 31).round().workflows == 0
     assert [one.workflow_id for one in DBOS.list_workflows()] == [operation_id]
+
+
+def test_a_key_that_nobody_said_had_arrived_goes_and_one_that_nobody_took_stays(lab: Lab) -> None:
+    taken, waiting = (registry.create(lab.core, wanted(name=name)).id for name in ("taken", "waiting"))
+    for made in (taken, waiting):
+        (paths.private_folder(paths.key_folder(made)) / "id_ed25519").write_text("P")
+    with lab.core.write() as session:
+        session.get_one(EnvironmentRow, taken).key_served_at = lab.core.clock().wall
+    assert keeper(lab, 0).round().keys == 0
+    assert keeper(lab, 0.01).round().keys == 1
+    assert [KeyPair(made).exists() for made in (taken, waiting)] == [False, True]
 
 
 def test_a_folder_without_a_row_goes_when_it_is_old(lab: Lab) -> None:
