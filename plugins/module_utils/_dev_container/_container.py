@@ -35,20 +35,24 @@ class Observed:
     container: Optional[Dict[str, Any]] = None
     watchdog: Optional[Dict[str, Any]] = None
     image_tag: Optional[Dict[str, Any]] = None
+    #: The blueprint's image, where the engine has it and nothing else bears its name.
+    base: Optional[Dict[str, Any]] = None
     services: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
 
 def observe(docker: Docker, spec: Spec) -> Observed:
     """Ask the engine about everything of this environment that is known by name."""
     names = spec.names
-    wanted = [names.container, watchdog_name(names.container), names.image_tag]
+    wanted = [names.container, watchdog_name(names.container), names.image_tag, spec.image]
     wanted += [names.service(service.name) for service in spec.services]
     observed = Observed()
     for thing in docker.inspect(wanted):
         # A network bears the container's name: what has no State is no container.
         name = str(thing.get("Name", "")).lstrip("/") if "State" in thing else ""
-        if "RepoTags" in thing:
+        if names.image_tag in (thing.get("RepoTags") or ()):
             observed.image_tag = thing
+        elif "RepoTags" in thing:
+            observed.base = thing
         elif name == names.container:
             observed.container = thing
         elif name == watchdog_name(names.container):

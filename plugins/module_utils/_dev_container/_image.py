@@ -14,7 +14,6 @@ from .._docker import Docker
 from .._errors import FuelError
 from .._progress import Progress
 from ._lock import only_one
-from ._login import image_environment_of
 from ._recipe import (
     PROBE,
     REPOSITORY,
@@ -24,20 +23,16 @@ from ._recipe import (
     not_debian,
     parse_probe,
 )
-from ._spec import LABEL_HOME, LABEL_USER, Spec
+from ._spec import LABEL_HOME, Spec
 
 
 @dataclass(frozen=True)
 class DerivedImage:
-    """A derived image on the engine; `base_digest` is the registry's digest, or the base's id when it has none."""
+    """A derived image on the engine: its name, what the engine says of it, and its user's home."""
 
     reference: str
-    image_id: str
-    base_digest: str
-    user: str
+    inspected: Mapping[str, Any]
     home: str
-    env: Mapping[str, str]
-    made: bool
 
 
 def find_image(docker: Docker, reference: str) -> Optional[Dict[str, Any]]:
@@ -66,23 +61,25 @@ def ensure_pulled(docker: Docker, reference: str, progress: Progress, step: str 
     return image
 
 
-def ensure_derived(docker: Docker, spec: Spec, progress: Progress) -> DerivedImage:
-    """The derived image of this environment, built when there is none for this base and these packages."""
-    base = ensure_pulled(docker, spec.image, progress)
+def ensure_derived(
+    docker: Docker, spec: Spec, progress: Progress, base: Optional[Mapping[str, Any]] = None
+) -> DerivedImage:
+    """The derived image of this environment, built when there is none for `base`, inspected, and these packages."""
+    base = base or ensure_pulled(docker, spec.image, progress)
     key = image_key(str(base["Id"]), spec.system_packages, spec.ca_certificates, spec.user)
     reference = f"{REPOSITORY}:{key}"
     found = find_image(docker, reference)
     if found is not None:
         with progress.step("image") as step:
             step.reuse(reference)
-        return _derived(reference, found, base, made=False)
+        return _derived(reference, found)
     with progress.step("image") as step, only_one(f"image-{key}"):
         # Whoever waited for the lock finds what the other made.
         found = find_image(docker, reference)
         if found is None:
             found = _build(docker, spec, base, reference, progress)
         step.message = reference
-    return _derived(reference, found, base, made=True)
+    return _derived(reference, found)
 
 
 def _build(docker: Docker, spec: Spec, base: Mapping[str, Any], reference: str, progress: Progress) -> Dict[str, Any]:
@@ -149,15 +146,6 @@ def build_failure(error: FuelError, image: str, lines: List[str]) -> FuelError:
     )
 
 
-def _derived(reference: str, found: Mapping[str, Any], base: Mapping[str, Any], *, made: bool) -> DerivedImage:
+def _derived(reference: str, found: Mapping[str, Any]) -> DerivedImage:
     labels = (found.get("Config") or {}).get("Labels") or {}
-    digests: List[str] = base.get("RepoDigests") or []
-    return DerivedImage(
-        reference=reference,
-        image_id=str(found["Id"]),
-        base_digest=digests[0].rsplit("@", 1)[-1] if digests else str(base["Id"]),
-        user=labels.get(LABEL_USER, "dev"),
-        home=labels.get(LABEL_HOME, "/home/dev"),
-        env=image_environment_of(found),
-        made=made,
-    )
+    return DerivedImage(reference, found, labels.get(LABEL_HOME, "/home/dev"))

@@ -11,7 +11,7 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import _watchdog
 from .._docker import Docker
@@ -63,8 +63,7 @@ def _present(docker: Docker, spec: Spec, progress: Progress, *, check: bool) -> 
     if _is_as_specified(spec, observed):
         login = _refresh(docker, spec, observed, progress, outcome)
     else:
-        login = _build_up(docker, spec, observed, progress)
-        observed = observe(docker, spec)
+        login, observed = _build_up(docker, spec, observed, progress)
         outcome.changed = True
     _describe(spec, observed, login, outcome)
     return outcome
@@ -133,7 +132,7 @@ def _move_deadline(docker: Docker, spec: Spec, watchdog: Mapping[str, Any]) -> b
     return int(_watchdog.deadline(docker, watchdog, spec.expires_at)) != int(spec.expires_at)
 
 
-def _build_up(docker: Docker, spec: Spec, observed: Observed, progress: Progress) -> Login:
+def _build_up(docker: Docker, spec: Spec, observed: Observed, progress: Progress) -> Tuple[Login, Observed]:
     """Make what is missing, the watchdog first: from then on the environment ends by itself, whatever happens here."""
     names = spec.names
     with ThreadPoolExecutor(4) as others:
@@ -141,7 +140,7 @@ def _build_up(docker: Docker, spec: Spec, observed: Observed, progress: Progress
             others.submit(ensure_pulled, docker, service.image, progress, f"pull {service.name}")
             for service in spec.services
         ]
-        image = ensure_derived(docker, spec, progress)
+        image = ensure_derived(docker, spec, progress, observed.base)
         for pull in pulls:
             pull.result()
     newly_armed = _arm(docker, spec, observed, image, progress)
@@ -151,14 +150,17 @@ def _build_up(docker: Docker, spec: Spec, observed: Observed, progress: Progress
         tagging.result()
     with ThreadPoolExecutor(4) as others:
         services = [others.submit(_ensure_service, docker, spec, one, observed, progress) for one in spec.services]
-        container = _ensure_container(docker, spec, observed, image, progress)
+        made_from = _ensure_container(docker, spec, observed, image, progress)
         for service in services:
             service.result()
-    with progress.step("login"):
-        login = _prepare(docker, spec, container)
-    if newly_armed:
-        _watchdog.wait_until_armed(docker, names.container)
-    return login
+    with ThreadPoolExecutor(2) as others:
+        after = others.submit(observe, docker, spec)
+        armed = others.submit(_watchdog.wait_until_armed, docker, names.container) if newly_armed else None
+        with progress.step("login"):
+            login = _prepare(docker, spec, made_from)
+        if armed is not None:
+            armed.result()
+        return login, after.result()
 
 
 def _arm(docker: Docker, spec: Spec, observed: Observed, image: DerivedImage, progress: Progress) -> bool:
@@ -182,10 +184,7 @@ def _arm(docker: Docker, spec: Spec, observed: Observed, image: DerivedImage, pr
 
 
 def _ensure_network(docker: Docker, spec: Spec) -> None:
-    name = spec.names.network
-    if docker.inspect([name], kind="network"):
-        return
-    args = ["network", "create", "--driver", "bridge", *label_args(spec.labels), name]
+    args = ["network", "create", "--driver", "bridge", *label_args(spec.labels), spec.names.network]
     done = docker.call(args, check=False, timeout=60)
     if done.returncode != 0 and "already exists" not in done.error_text:
         docker.call(args, timeout=60)
@@ -210,11 +209,13 @@ def _ensure_service(docker: Docker, spec: Spec, service: Service, observed: Obse
 def _ensure_container(
     docker: Docker, spec: Spec, observed: Observed, image: DerivedImage, progress: Progress
 ) -> Dict[str, Any]:
-    """The running container, inspected."""
+    """Have the container run. Returns, inspected, what it was made from: itself if it was there, else the image."""
     name = spec.names.container
+    made_from = image.inspected
     found = observed.container
     with progress.step("create") as step:
         if found is not None and label_of(found, LABEL_SPEC) == spec.fingerprint():
+            made_from = found
             step.reuse()
         else:
             if found is not None:
@@ -233,7 +234,7 @@ def _ensure_container(
             _create(docker, spec, image.home, choose_ports(spec.ports, taken))
             docker.call(["start", name], timeout=120)
             step.message = "on other ports"
-    return docker.inspect([name], kind="container")[0]
+    return made_from
 
 
 def _create(docker: Docker, spec: Spec, home: str, ports: Sequence[Port]) -> str:
@@ -252,10 +253,11 @@ def _start(docker: Docker, names: List[str]) -> None:
     docker.call(["start", *names], timeout=120)
 
 
-def _prepare(docker: Docker, spec: Spec, container: Mapping[str, Any], *, check: bool = False) -> Login:
-    user = label_of(container, LABEL_USER) or "dev"
-    home = label_of(container, LABEL_HOME) or f"/home/{user}"
-    return prepare(docker, spec, image_environment_of(container), user, home, check=check)
+def _prepare(docker: Docker, spec: Spec, made_from: Mapping[str, Any], *, check: bool = False) -> Login:
+    """`made_from` is the inspected container, or the image that it has its user and variables from."""
+    user = label_of(made_from, LABEL_USER) or "dev"
+    home = label_of(made_from, LABEL_HOME) or f"/home/{user}"
+    return prepare(docker, spec, image_environment_of(made_from), user, home, check=check)
 
 
 def _describe(spec: Spec, observed: Observed, login: Login, outcome: Outcome) -> None:
