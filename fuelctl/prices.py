@@ -175,6 +175,7 @@ def _opened(address: str) -> Iterator[IO[bytes]]:
                 # A read that comes to an end early raises nothing.
                 raise http.client.IncompleteRead(b"", answer.length)
     except urllib.error.HTTPError as error:
+        error.close()
         raise _unreachable(address, f"it answered {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
         raise _unreachable(address, str(getattr(error, "reason", None) or error) or type(error).__name__) from error

@@ -42,9 +42,10 @@ def month(rows: list[EnvironmentRow], now: float) -> Month:
     return Month(spent, promised)
 
 
-def check(session: Session, owner: str, offered: _offer.Offer, lease: tuple[float, float], limit: float) -> None:
-    """BudgetError when a machine at this price from `lease[0]` (now) to `lease[1]` may exceed the limit."""
-    now, end = lease
+def check(
+    session: Session, owner: str, offered: _offer.Offer, limit: float, *, now: float, lease: tuple[float, float]
+) -> None:
+    """BudgetError when a machine at this price, for the time of `lease` (from, to), may exceed the limit."""
     if math.isinf(limit) or offered.ceiling == 0:
         return
     if offered.ceiling is None:
@@ -57,7 +58,7 @@ def check(session: Session, owner: str, offered: _offer.Offer, lease: tuple[floa
     lives = or_(EnvironmentRow.ended_at.is_(None), EnvironmentRow.ended_at >= window[0])
     rows = session.scalars(select(EnvironmentRow).where(EnvironmentRow.owner == owner, lives))
     so_far = month(list(rows), now)
-    asked = _count.committed(offered.ceiling, now, end, window)
+    asked = _count.committed(offered.ceiling, *lease, window)
     total = so_far.spent + so_far.promised + asked
     if total > limit:
         raise BudgetError(

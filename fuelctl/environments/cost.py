@@ -78,6 +78,15 @@ def cost(provider: _Provider, now: float) -> Cost:
     )
 
 
+def offer_of(provider: _Provider, now: float) -> _offer.Offer:
+    """What its machines cost from now on; before one was seen, what it was offered."""
+    if not provider.get("machines"):
+        offered = provider.get("offer") or {}
+        return _offer.Offer(offered.get("hourly", 0.0), offered.get("ceiling", 0.0), estimate=True)
+    found = cost(provider, now)
+    return _offer.Offer(found.hourly, found.hourly, found.estimate, "the price of its machine is not known")
+
+
 def running(provider: _Provider) -> list[_count.Running]:
     """The machines' times and prices."""
     return [

@@ -24,6 +24,7 @@ from fuelctl._shared._identity import check_environment_name
 from fuelctl._shared._prices._offer import FREE, Offer
 from fuelctl.environments import budget
 from fuelctl.environments.core import Core, MoveDeadline
+from fuelctl.environments.cost import offer_of
 from fuelctl.environments.lease import Lease, extend, later, new_lease
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store import environments, events, idempotency, resources
@@ -180,15 +181,22 @@ def renew_operation(core: Core, environment_id: str, operation_id: str) -> str |
         return renewed
 
 
-def extend_lease(core: Core, environment_id: str, ttl_seconds: int, move: MoveDeadline) -> EnvironmentRow:
+def extend_lease(
+    core: Core, environment_id: str, ttl_seconds: int, move: MoveDeadline, month_limit: float = inf
+) -> EnvironmentRow:
     """At least `ttl_seconds` from now on: first for the watchdog on the machine, by `move`, then in the lease.
+
+    BudgetError when its owner would come over `month_limit` (USD) by the longer lease.
 
     Whoever dies between the two leaves a watchdog that is later than the lease, and the reaper ends it at the lease.
     """
+    now = core.clock()
     with core.database.read() as session:
         row = _existing(session, environment_id)
+        planned = extend(lease_of(row), ttl_seconds, now)
+        offered, longer = offer_of(row.provider, now.wall), (row.expires_at, planned.expires_at)
+        budget.check(session, row.owner, offered, month_limit, now=now.wall, lease=longer)
     armed = _has_watchdog(row)
-    planned = extend(lease_of(row), ttl_seconds, core.clock())
     if armed:
         move(row, planned.expires_at)
     _crashpoints.reach("extend.moved")
@@ -265,7 +273,8 @@ def _insert(core: Core, wanted: NewEnvironment, key: str | None, offer: Offer, m
     blueprint = json.dumps(wanted.blueprint, sort_keys=True, separators=(",", ":"), allow_nan=False)
     try:
         with core.write() as session:
-            budget.check(session, wanted.owner, offer, (now.wall, now.wall + wanted.ttl_seconds), month_limit)
+            lease = (now.wall, now.wall + wanted.ttl_seconds)
+            budget.check(session, wanted.owner, offer, month_limit, now=now.wall, lease=lease)
             row = EnvironmentRow(
                 id=new_ulid(now.wall),
                 owner=wanted.owner,

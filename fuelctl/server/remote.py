@@ -87,7 +87,8 @@ def extend(path: RefPath, body: ExtendIn) -> Response:
     """It lives at least `ttl_seconds` from now; a lease is never shortened. 503 when its machine cannot be told."""
     given = parts()
     _check_ttl(given, body.ttl_seconds)
-    return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds, given.move_deadline))
+    limit = given.settings.month_limit_usd
+    return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds, given.move_deadline, limit))
 
 
 def find(ref: str) -> EnvironmentRow:
