@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, Mapping
 
+from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._home import pack_home
 from ansible_collections.fuel_code.remote.plugins.module_utils._coding_agent._task import ARGUMENTS, RULES, coding_agent
+from ansible_collections.fuel_code.remote.plugins.plugin_utils.elsewhere import Pack, pack_file
 from ansible_collections.fuel_code.remote.plugins.plugin_utils.in_process import InProcess
 
 
@@ -23,6 +25,7 @@ class ActionModule(InProcess):
 
     arguments: ClassVar[Dict[str, Any]] = ARGUMENTS
     rules: ClassVar[Dict[str, Any]] = RULES
+    packs: ClassVar[Mapping[str, Pack]] = {"home": pack_home, "events_token_file": pack_file}
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """As the module does it."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, Mapping
 
+from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._send import pack_source
 from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._task import ARGUMENTS, RULES, workspace
+from ansible_collections.fuel_code.remote.plugins.plugin_utils.elsewhere import Pack
 from ansible_collections.fuel_code.remote.plugins.plugin_utils.in_process import InProcess
 
 
@@ -16,6 +18,7 @@ class ActionModule(InProcess):
 
     arguments: ClassVar[Dict[str, Any]] = ARGUMENTS
     rules: ClassVar[Dict[str, Any]] = RULES
+    packs: ClassVar[Mapping[str, Pack]] = {"source": pack_source}
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """As the module does it."""

@@ -71,13 +71,28 @@ options:
     description: When the machine ends by itself, for the tag C(fuel-code:expires-at). Epoch seconds.
     type: int
   image_id:
-    description: The AMI. Required with O(state=present).
+    description:
+      - The AMI, or a distribution of which the newest one is taken. V(al2023), V(debian-12), V(debian-13),
+        V(ubuntu-22.04) or V(ubuntu-24.04), for the architecture of O(instance_types).
+      - What was found is remembered in O(cache_path) for a day.
     type: str
+    default: al2023
   instance_types:
-    description: Instance types in the order of preference. Required with O(state=present).
+    description: Instance types in the order of preference. Without any, the smallest that has O(cpus) and O(memory_gb).
     type: list
     elements: str
     default: []
+  cpus:
+    description: CPUs that the machine is to have, where no O(instance_types) are given.
+    type: float
+    default: 2
+  memory_gb:
+    description: GiB of memory that the machine is to have, where no O(instance_types) are given.
+    type: float
+    default: 4
+  cache_path:
+    description: Folder on the controller in which AMIs that were found are remembered. Nothing is without it.
+    type: path
   subnet_ids:
     description: Subnets in the order of preference. Without any, those of the default VPC.
     type: list
@@ -105,6 +120,22 @@ options:
     description: User-data, at most 16 KiB. Readable on the machine by everybody there, so never a lasting secret.
     type: str
     default: ''
+  host_key_path:
+    description:
+      - Private ed25519 host key for the first contact, on the controller, with its public half beside it (C(.pub)).
+      - With it, user-data is made here. It arms the timer that ends the machine at O(expires_at), and gives it this key
+        and the login.
+      - Needs O(expires_at), and no O(user_data).
+    type: path
+  login:
+    description: Name of the user that O(authorized_keys) let in, whatever the AMI calls it. Only with O(host_key_path).
+    type: str
+    default: fuel
+  authorized_keys:
+    description: Public keys that let O(login) in. Only with O(host_key_path).
+    type: list
+    elements: str
+    default: []
   disk_gb:
     description: Size of the root volume in GiB, at least that of the AMI.
     type: int
@@ -155,6 +186,10 @@ options:
     description: Launches in one run at most, where machines end while they start.
     type: int
     default: 2
+  account:
+    description: The AWS account that is meant. Credentials of another one are refused.
+    type: str
+    default: ''
   progress_path:
     description: File to which steps are appended as JSON lines while they happen.
     type: path
@@ -176,6 +211,19 @@ EXAMPLES = r"""
     key_name: fuel-code-01JD0000000000000000000000
     region: eu-central-1
   register: launched
+
+- name: Launch the newest Debian, on a machine that ends by itself after eight hours
+  fuel_code.remote.ec2_machine:
+    environment_id: 01JD0000000000000000000000
+    owner: alice
+    image_id: debian-12
+    cpus: 4
+    memory_gb: 8
+    security_group_ids: [sg-0123456789abcdef0]
+    host_key_path: /home/alice/keys/host_ed25519
+    authorized_keys: ["{{ lookup('file', '/home/alice/keys/id_ed25519.pub') }}"]
+    expires_at: "{{ now(utc=true).timestamp() | int + 28800 }}"
+    region: eu-central-1
 
 - name: End it, from the environment's id alone
   fuel_code.remote.ec2_machine:
@@ -278,19 +326,24 @@ error:
   type: dict
 """
 
+import os
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.fuel_code.remote.plugins.module_utils import _identity
-from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _launch, _refusals, _request, _terminate
-from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api, ApiError
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import (
+    _image,
+    _launch,
+    _module,
+    _request,
+    _terminate,
+    _user_data,
+)
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import machine
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
-
-#: One call waits at most so long for an answer, and botocore repeats nothing: Api does, within a time that is ours.
-CLIENT = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 1}}
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -304,14 +357,20 @@ def argument_spec() -> Dict[str, Any]:
         "name": {"type": "str", "default": ""},
         "attempt": {"type": "int", "default": 1},
         "expires_at": {"type": "int"},
-        "image_id": {"type": "str"},
+        "image_id": {"type": "str", "default": "al2023"},
         "instance_types": words,
+        "cpus": {"type": "float", "default": 2},
+        "memory_gb": {"type": "float", "default": 4},
+        "cache_path": {"type": "path"},
         "subnet_ids": words,
         "zones": words,
         "spot": {"type": "bool", "default": False},
         "security_group_ids": words,
         "key_name": {"type": "str", "default": "", "no_log": False},
         "user_data": {"type": "str", "default": "", "no_log": True},
+        "host_key_path": {"type": "path", "no_log": False},
+        "login": {"type": "str", "default": "fuel"},
+        "authorized_keys": {**words, "no_log": False},
         "disk_gb": {"type": "int", "default": 30},
         "kms_key": {"type": "str", "default": "", "no_log": False},
         "instance_profile": {"type": "str", "default": ""},
@@ -322,38 +381,62 @@ def argument_spec() -> Dict[str, Any]:
         "poll_interval": {"type": "float", "default": 0.7},
         "settle": {"type": "float", "default": 45},
         "launched_at": {"type": "float"},
-        "patience": {"type": "float", "default": 60},
         "launches": {"type": "int", "default": 2},
-        "progress_path": {"type": "path"},
+        **_module.ARGUMENTS,
     }
 
 
-def plan(api: Api, params: Dict[str, Any]) -> _request.Plan:
+def plan(api: Api, params: Dict[str, Any], *, endpoint: str = "") -> _request.Plan:
     """What is wanted, with the root device and the least size that the AMI asks for."""
-    images: List[Dict[str, Any]] = api.call("describe_images", ImageIds=[params["image_id"]]).get("Images") or []
-    if not images:
-        raise _refusals.explain(ApiError("DescribeImages", "InvalidAMIID.NotFound", params["image_id"]))
-    root = images[0].get("RootDeviceName") or "/dev/sda1"
-    sizes = [
-        each.get("Ebs", {}).get("VolumeSize") or 0
-        for each in images[0].get("BlockDeviceMappings") or []
-        if each.get("DeviceName") == root
-    ]
+    types = params["instance_types"] or [_image.type_for(params["cpus"], params["memory_gb"])]
+    cache = _image.Cache(params["cache_path"] or "")
+    image, _how = _image.find(api, params["image_id"], _image.architecture_of(types), endpoint=endpoint, cache=cache)
+    root, smallest = root_of(image)
     return _request.Plan(
         environment_id=_identity.check_environment_id(params["environment_id"]),
         owner=params["owner"],
         name=params["name"],
-        image_id=params["image_id"],
+        image_id=image["ImageId"],
         root_device=root,
-        candidates=_request.candidates(params["instance_types"], params["subnet_ids"], params["zones"], params["spot"]),
+        candidates=_request.candidates(types, params["subnet_ids"], params["zones"], params["spot"]),
         expires_at=params["expires_at"],
         key_name=params["key_name"],
         security_groups=params["security_group_ids"],
-        user_data=params["user_data"],
-        disk_gb=max([params["disk_gb"], *sizes]),
+        user_data=params["user_data"] or user_data(params),
+        disk_gb=max(params["disk_gb"], smallest),
         kms_key=params["kms_key"],
         instance_profile=params["instance_profile"],
         public_address=params["public_address"],
+    )
+
+
+def root_of(image: Dict[str, Any]) -> Tuple[str, int]:
+    """Root device of an AMI, and the GiB that it has at least."""
+    root = image.get("RootDeviceName") or "/dev/sda1"
+    mapped: List[Dict[str, Any]] = image.get("BlockDeviceMappings") or []
+    sizes = [each.get("Ebs", {}).get("VolumeSize") or 0 for each in mapped if each.get("DeviceName") == root]
+    return root, max([0, *sizes])
+
+
+def user_data(params: Dict[str, Any]) -> str:
+    """The machine's beginning; empty when no host key is given."""
+    path = params["host_key_path"]
+    if not path:
+        return ""
+    if params["expires_at"] is None:
+        raise UsageError("a machine of ours ends by itself", hint="set expires_at", code="ec2_parameters")
+    try:
+        with open(path, encoding="ascii") as private, open(f"{path}.pub", encoding="ascii") as public:
+            host_key, host_key_public = private.read(), public.read().strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise FuelError(f"cannot read the host key: {reason}", where=os.path.dirname(path)) from error
+    return _user_data.render(
+        expires_at=params["expires_at"],
+        host_key=host_key,
+        host_key_public=host_key_public,
+        login=params["login"],
+        authorized_keys=params["authorized_keys"],
     )
 
 
@@ -380,8 +463,8 @@ def ending(params: Dict[str, Any]) -> _terminate.Ending:
     )
 
 
-def present(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool) -> Dict[str, Any]:
-    wanted = plan(api, params)
+def present(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool, endpoint: str = "") -> Dict[str, Any]:
+    wanted = plan(api, params, endpoint=endpoint)
     if check:
         found, attempt = _launch.look(api, wanted, params["attempt"])
         if found is not None:
@@ -392,7 +475,6 @@ def present(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool
     return {
         "changed": made.changed,
         "machine": machine(made.instance, made.attempt, params["connect_to"]),
-        "steps": progress.steps,
     }
 
 
@@ -403,7 +485,7 @@ def absent(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool)
         return {"changed": bool(live), "instances": live}
     ended = _terminate.ensure_gone(api, wanted, progress)
     receipt = {"complete": ended.complete, "checked_at": round(time.time(), 3), "resources": ended.resources}
-    return {"changed": ended.changed, "receipt": receipt, "steps": progress.steps}
+    return {"changed": ended.changed, "receipt": receipt}
 
 
 def main() -> None:
@@ -411,37 +493,22 @@ def main() -> None:
         argument_spec=argument_spec(),
         supports_check_mode=True,
         required_if=[
-            ("state", "present", ["environment_id", "owner", "image_id", "instance_types"]),
+            ("state", "present", ["environment_id", "owner"]),
             ("state", "absent", ["environment_id", "environment_ids", "instance_ids"], True),
         ],
+        mutually_exclusive=[("user_data", "host_key_path")],
     )
     params = module.params
     progress = Progress("provider" if params["state"] == "present" else "destroy", params["progress_path"])
-    work = present if params["state"] == "present" else absent
-    try:
-        if params["state"] == "present" and not params["instance_types"]:
-            raise FuelError("no instance type is named", hint="set instance_types", code="ec2_parameters")
-        api = Api(module.client("ec2", config=CLIENT), patience=params["patience"])
-        result = work(api, params, progress, check=module.check_mode)
-    except ApiError as error:
-        fail(module, _refusals.explain(error, module.region or ""), progress)
-    except FuelError as error:
-        fail(module, error, progress)
-    else:
-        receipt = result.get("receipt")
-        if receipt is not None and not receipt["complete"]:
-            left = [each["name"] for each in receipt["resources"] if each["state"] != "gone"]
-            error = FuelError(
-                f"not gone yet: {', '.join(left)}",
-                hint="run again; AWS still shows it",
-                code="ec2_not_gone",
-            )
-            fail(module, error, progress, receipt=receipt)
-        module.exit_json(**result)
 
+    def work() -> Dict[str, Any]:
+        api = _module.connect(module)
+        if params["state"] == "absent":
+            return absent(api, params, progress, check=module.check_mode)
+        endpoint = f"{module.region or ''} {module.params.get('endpoint_url') or ''}"
+        return present(api, params, progress, check=module.check_mode, endpoint=endpoint)
 
-def fail(module: AnsibleAWSModule, error: FuelError, progress: Progress, **facts: Any) -> None:
-    module.fail_json(msg=str(error), error=error.as_dict(), steps=progress.steps, **facts)
+    _module.run(module, progress, work)
 
 
 if __name__ == "__main__":

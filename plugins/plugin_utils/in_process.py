@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Dict, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.plugin_utils.elsewhere import Pack, run_there
 
 
 class InProcess(ActionBase):
@@ -25,6 +26,8 @@ class InProcess(ActionBase):
     arguments: ClassVar[Dict[str, Any]] = {}
     #: `required_if` and the like.
     rules: ClassVar[Dict[str, Any]] = {}
+    #: Options that name something on the controller, and how it becomes one file to send to another machine.
+    packs: ClassVar[Mapping[str, Pack]] = {}
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """The module's result; FuelError becomes a failed one."""
@@ -34,7 +37,10 @@ class InProcess(ActionBase):
         """Ansible's entry point."""
         result: Dict[str, Any] = super().run(tmp, task_vars)
         if not self._here():
-            result.update(self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val)))
+            try:
+                result.update(run_there(self, task_vars, self.packs))
+            except FuelError as error:
+                result.update(error.as_result())
             return result
         _checked, params = self.validate_argument_spec(argument_spec=self.arguments, **self.rules)
         try:

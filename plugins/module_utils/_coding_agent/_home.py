@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, Iterator, List, Tuple
 
 from .._errors import UsageError
@@ -50,7 +51,9 @@ class Home:
 
 
 def read_home(path: str) -> Home:
-    """Read `path`: a home folder that holds `.claude` and `.claude.json`, or a `.claude` folder itself."""
+    """Read `path`: a home folder that holds `.claude` and `.claude.json`, a `.claude` folder, or `pack_home`'s file."""
+    if os.path.isfile(path):
+        return _packed(path)
     if not os.path.isdir(path):
         raise UsageError(
             "is no folder with an agent's configuration",
@@ -80,6 +83,24 @@ def read_home(path: str) -> Home:
         total += len(content)
         home.files[name] = (content, executable)
     return home
+
+
+def pack_home(path: str, target: str) -> None:
+    """Write what may go along into one file, for another machine: what may not never leaves this one."""
+    home = read_home(path)
+    files = {name: [base64.b64encode(content).decode("ascii"), flag] for name, (content, flag) in home.files.items()}
+    with open(target, "w", encoding="utf-8") as stream:
+        json.dump({**asdict(home), "files": files}, stream)
+
+
+def _packed(path: str) -> Home:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            known = json.load(stream)
+        files = {name: (base64.b64decode(text), bool(flag)) for name, (text, flag) in known["files"].items()}
+        return Home(known["settings"], known["mcp_servers"], files, known["left_out"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError("is no folder with an agent's configuration", where=path, code="bad_agent_home") from error
 
 
 def _candidates(folder: str) -> Iterator[Tuple[str, str]]:

@@ -35,6 +35,11 @@ def instances_of(api: Api, environment_ids: Sequence[str]) -> List[Instance]:
     return [each for ids in chunks(environment_ids) for each in _instances(api, Filters=of_environments(ids))]
 
 
+def managed(api: Api) -> List[Instance]:
+    """Every instance of the region that carries our tag."""
+    return _instances(api, Filters=[{"Name": f"tag:{_identity.TAG_MANAGED}", "Values": ["true"]}])
+
+
 def instances_by_id(api: Api, instance_ids: Sequence[str]) -> Dict[str, Instance]:
     """Those that AWS knows, by a filter: one unknown id among `InstanceIds` fails the whole call."""
     found: Dict[str, Instance] = {}

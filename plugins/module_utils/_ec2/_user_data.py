@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from .._errors import UsageError
 
@@ -74,8 +74,12 @@ def timer(expires_at: int) -> str:
     return _TIMER.format(at=calendar(expires_at), unit=UNIT)
 
 
-def render(*, expires_at: int, host_key: str, host_key_public: str) -> str:
+def render(
+    *, expires_at: int, host_key: str, host_key_public: str, login: str = "", authorized_keys: Sequence[str] = ()
+) -> str:
     """`#cloud-config` with the watchdog and an ed25519 host key pair (OpenSSH's formats), as JSON, which is YAML.
+
+    `login` renames the image's default user, so that it is the same on every distribution; `authorized_keys` let it in.
 
     The private host key can be read on the machine: it is for the first contact, over which it is replaced.
     """
@@ -88,4 +92,8 @@ def render(*, expires_at: int, host_key: str, host_key_public: str) -> str:
         "ssh_genkeytypes": ["ed25519"],
         "ssh_keys": {"ed25519_private": host_key, "ed25519_public": host_key_public},
     }
+    if login:
+        config["user"] = {"name": login}
+    if authorized_keys:
+        config["ssh_authorized_keys"] = list(authorized_keys)
     return "#cloud-config\n" + json.dumps(config, indent=1) + "\n"

@@ -138,17 +138,21 @@ def unpack(tar_path: str, directory: str) -> None:
         raise UsageError("is no source bundle folder, no repository and no tar of either", where=tar_path) from error
 
 
-def place(container: Container, path: str, folder: str, source: Mapping[str, Any]) -> None:
-    """Stream the bundle into the container and build the workspace from it."""
+def place(container: Container, path: str, folder: str, source: Mapping[str, Any]) -> Found:
+    """Stream the bundle into the container and build the workspace from it; what is there then."""
 
     def feed(pipe: IO[bytes]) -> None:
         pipe.write(line(path))
         write_stream(pipe, folder, source)
 
     ended = container.stream(PLACE, feed)
-    if ended.returncode == 0:
-        return
     tail = last_lines(ended.output)
+    if ended.returncode == 0:
+        placed = re.fullmatch(r"placed ([0-9a-f]{40,64})", tail[-1] if tail else "")
+        if placed is None:
+            # Another run was faster.
+            return probe(container, path)
+        return Found("present", _launch(source), str(source["commit"]), placed.group(1), source.get("branch"))
     reason = tail[-1] if tail else f"exit code {ended.returncode}"
     details = {"tail": tail}
     if ended.returncode == NO_GIT:
@@ -187,15 +191,20 @@ def write_stream(pipe: IO[bytes], folder: str, source: Mapping[str, Any]) -> Non
                 _add_text(archive, f"{number}/{name}", value)
             for name in (BUNDLE, PATCH):
                 if os.path.isfile(os.path.join(plan.folder, name)):
-                    archive.add(os.path.join(plan.folder, name), f"{number}/{name}", recursive=False, filter=_plain)
+                    archive.add(os.path.join(plan.folder, name), f"{number}/{name}", recursive=False, filter=plain)
             lfs = os.path.join(plan.folder, "lfs")
             if os.path.isdir(lfs):
-                archive.add(lfs, f"{number}/lfs", filter=_plain)
+                archive.add(lfs, f"{number}/lfs", filter=plain)
                 _add_text(archive, f"{number}/lfs-clean", LFS_CLEAN)
                 _add_text(archive, f"{number}/lfs-smudge", LFS_SMUDGE)
         if source.get("folder"):
             _add_text(archive, "folder", _inside(str(source["folder"])))
-        _add_text(archive, "launch.json", json.dumps({**source, "identity": None}, sort_keys=True))
+        _add_text(archive, "launch.json", json.dumps(_launch(source), sort_keys=True))
+
+
+def _launch(source: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the workspace remembers of where it came from; whose commits they will be is in git's own configuration."""
+    return {**source, "identity": None}
 
 
 @dataclass
@@ -263,7 +272,7 @@ def _add_text(archive: tarfile.TarFile, name: str, value: str) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def _plain(member: tarfile.TarInfo) -> Optional[tarfile.TarInfo]:
+def plain(member: tarfile.TarInfo) -> Optional[tarfile.TarInfo]:
     """Only files and folders, with nothing of their owner here."""
     if not member.isfile() and not member.isdir():
         return None

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -62,7 +63,7 @@ def take_block() -> tuple[int, socket.socket]:
     raise SystemExit("lab: every address block is taken by another lab")
 
 
-def start_fleet(block: int) -> Fleet:
+def start_fleet(block: int, images: Sequence[str]) -> Fleet:
     """The machines, and beforehand the janitor that outlives this process and removes them."""
     lab = uuid.uuid4().hex
     folder = tempfile.mkdtemp(prefix="fuel-code-lab-")
@@ -74,7 +75,7 @@ def start_fleet(block: int) -> Fleet:
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    fleet = Fleet(lab, block, Path(folder))
+    fleet = Fleet(lab, block, Path(folder), images)
     fleet.start()
     return fleet
 
@@ -89,6 +90,9 @@ def main() -> None:
     parser.add_argument("--no-machines", action="store_true", help="the API alone, for big counts")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input closes")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=SECONDS", help="see settings.py")
+    parser.add_argument(
+        "--image", action="append", default=[], metavar="NAME", help="image of this engine that machines can pull"
+    )
     options = parser.parse_args()
     settings = Settings()
     try:
@@ -101,7 +105,7 @@ def main() -> None:
     if options.until_eof:
         threading.Thread(target=end_with_stdin, daemon=True).start()
     block, listener = take_block()
-    fleet = None if options.no_machines else start_fleet(block)
+    fleet = None if options.no_machines else start_fleet(block, options.image)
     host = f"127.0.{block}.1"
     server = make_server(
         host,
@@ -117,6 +121,8 @@ def main() -> None:
         "control": f"{endpoint}/_lab/",
         "address_block": f"127.0.{block}.0/24",
         "machines": fleet is not None,
+        "registry": fleet.registry if fleet is not None else "",
+        "address_service": f"{endpoint}/_lab/address",
     }
     print(json.dumps(ready), flush=True)
     server.serve_forever()

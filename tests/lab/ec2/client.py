@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,10 +21,16 @@ class Ec2Lab:
     """`with Ec2Lab(machines=False, boot_delay=0) as lab: ...`; keyword arguments are settings (see settings.py)."""
 
     endpoint: str
+    #: Where machines find `images`, as a registry mirror.
+    registry: str
+    #: Answers with the address that callers have, as far as the lab goes.
+    address_service: str
 
-    def __init__(self, *, machines: bool = True, **settings: float) -> None:
+    def __init__(self, *, machines: bool = True, images: Sequence[str] = (), **settings: float) -> None:
         self._argv = [sys.executable, "-m", "tests.lab.ec2", "--until-eof"]
         self._argv += [] if machines else ["--no-machines"]
+        for name in images:
+            self._argv += ["--image", name]
         for name, value in settings.items():
             self._argv += ["--set", f"{name}={value}"]
 
@@ -37,7 +43,9 @@ class Ec2Lab:
         if not line:
             self._process.wait()
             raise RuntimeError("the lab did not start: see its messages above")
-        self.endpoint = json.loads(line)["endpoint"]
+        facts = json.loads(line)
+        self.endpoint, self.registry = facts["endpoint"], facts["registry"]
+        self.address_service = facts["address_service"]
         return self
 
     def __exit__(
@@ -60,6 +68,11 @@ class Ec2Lab:
             "AWS_URL": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """Provider options that an environment on the lab needs, and no other cloud does."""
+        mirrors = {"registry_mirrors": [self.registry]} if self.registry else {}
+        return {"address_services": [self.address_service], "settle": 2, **mirrors, **more}
 
     def ask(self, method: str, path: str, data: dict[str, Any] | None = None) -> Any:
         """One request to the control endpoint; ValueError with the lab's words when it was refused."""

@@ -21,7 +21,7 @@ from moto.ec2.models.instances import Instance, InstanceState, Reservation, Stat
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.utils import filter_dict_attribute_mapping
 
-from . import life
+from . import amis, life
 from .fleet import Fleet, FleetError, Machine
 from .life import Life
 from .settings import Settings
@@ -54,6 +54,7 @@ class Cloud:
             "describe_instances": lambda response: self._describe(response, describe),
             "terminate_instances": self._terminate,
         }
+        amis.add()
         filter_dict_attribute_mapping["client-token"] = "client_token"
         for name, replacement in replacements.items():
             # A function, for a bound method would not be given the response that moto calls it on.
@@ -262,7 +263,10 @@ class Cloud:
         try:
             if each.ending is None:
                 name = f"ip-{machine.private_address.replace('.', '-')}"
-                self._fleet.boot(machine, name, network=network, ended=lambda: self._powered_off(each))
+                prepared = self._instances[each.instance_id].image_id == amis.PREPARED
+                self._fleet.boot(
+                    machine, name, network=network, ended=lambda: self._powered_off(each), prepared=prepared
+                )
         except FleetError as error:
             each.notes["error"] = str(error)
             with self.lock:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ BOOT = (
     *("--security-opt", "apparmor=unconfined", "--cgroupns", "host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
     *("--tmpfs", "/run", "--tmpfs", "/run/lock", "-v", "/var/lib/docker"),
 )
+#: What a registry was given once, every later one has: a push then only compares digests.
+REGISTRY_VOLUME = "fuel-code-lab-registry"
 METADATA = "ip address add 169.254.169.254/32 dev eth0 && exec python3 /usr/local/lib/fuel-code-lab/imds.py /instances"
 
 
@@ -54,11 +57,13 @@ class Machine:
 class Fleet:
     """Starts, watches and removes machines. `folder` is the lab's own, for what the metadata service serves."""
 
-    def __init__(self, lab: str, block: int, folder: Path) -> None:
+    def __init__(self, lab: str, block: int, folder: Path, images: Sequence[str] = ()) -> None:
         self._labels = ("--label", f"{LABEL}={lab}", "--label", f"{LABEL_BLOCK}={block}")
         self._block = block
         self._folder = folder
         self._image = ""
+        self._images = images
+        self._prepared = threading.Lock()
         self._network = f"fuel-code-lab-{block}"
 
     def start(self) -> None:
@@ -71,6 +76,29 @@ class Fleet:
             *("--network", self._network, "--ip", f"10.213.{self._block}.254", "--cap-add", "NET_ADMIN"),
             *("-v", f"{self._folder}:/instances:ro", self._image, "sh", "-c", METADATA),
         )
+        if self._images:
+            self._start_registry()
+
+    @property
+    def registry(self) -> str:
+        """Where machines find the images, as a registry mirror; empty without images."""
+        return f"http://10.213.{self._block}.253:5000" if self._images else ""
+
+    def _start_registry(self) -> None:
+        """Docker Hub's stand-in, filled from this machine's engine; what it holds is kept for the next lab."""
+        here = f"127.0.{self._block}.1:5000"
+        docker(
+            *("run", "--detach", "--name", f"{self._network}-registry", *self._labels),
+            *("--network", self._network, "--ip", f"10.213.{self._block}.253", "--publish", f"{here}:5000"),
+            *("-v", f"{REGISTRY_VOLUME}:/registry", image.ensure("registry")),
+        )
+        for name in self._images:
+            target = f"{here}/{name if '/' in name else f'library/{name}'}"
+            docker("tag", name, target)
+            try:
+                _patiently(lambda target=target: docker("push", "--quiet", target))
+            finally:
+                docker("image", "rm", "--no-prune", target, check=False)
 
     def place(self, number: int, instance_id: str) -> Machine:
         """Where machine `number` (2 to 250) of this lab lives."""
@@ -89,15 +117,19 @@ class Fleet:
         partial.write_text(json.dumps(served))
         partial.rename(target)
 
-    def boot(self, machine: Machine, host_name: str, *, network: bool, ended: Callable[[], None]) -> None:
-        """Start the machine; `ended` is called once when it has powered off or died."""
+    def boot(
+        self, machine: Machine, host_name: str, *, network: bool, ended: Callable[[], None], prepared: bool = False
+    ) -> None:
+        """Start the machine; `ended` is called once when it has powered off or died. `prepared`: Docker is in it."""
+        with self._prepared:
+            booted = image.ensure("machine-docker") if prepared else self._image
         address = ("--network", self._network, "--ip", machine.private_address)
         wires = (*address, "--publish", f"{machine.public_address}:22:22") if network else ("--network", "none")
         docker(
             *("run", "--detach", "--name", machine.name, *self._labels, "--hostname", host_name),
             *wires,
             *BOOT,
-            self._image,
+            booted,
         )
 
         def watch() -> None:
@@ -112,6 +144,20 @@ class Fleet:
         (self._folder / f"{machine.private_address}.json").unlink(missing_ok=True)
         if docker("ps", "--all", "--quiet", "--filter", f"name=^{machine.name}$").strip():
             raise FleetError(f"{machine.name} could not be removed")
+
+
+def _patiently(work: Callable[[], object], seconds: float = 20.0) -> None:
+    """Again and again until it goes well: a registry needs a moment to listen."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            work()
+        except FleetError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+        else:
+            return
 
 
 def remove_all(label: str, value: str) -> bool:

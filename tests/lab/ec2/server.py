@@ -23,6 +23,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from .cloud import ACCOUNT, Cloud
 from .faults import AWS_ERRORS, Fault, Faults, error_body
 
+#: Whoever calls comes from loopback, which no security group could name: this stands for it.
+CALLER = "198.51.100.7"
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
@@ -43,6 +45,9 @@ class Lab:
         path = environ.get("PATH_INFO", "")
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
+        if path == "/_lab/address":
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [f"{CALLER}\n".encode()]
         if path.startswith("/_lab/"):
             status, answer = self._control(environ["REQUEST_METHOD"], path, body, environ.get("QUERY_STRING", ""))
             start_response(f"{status} -", [("Content-Type", "application/json")])

@@ -1,0 +1,177 @@
+#!/usr/bin/python
+
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: ec2_machine_info
+short_description: Tell which EC2 instances belong to environments
+version_added: 0.1.0
+author: fuel_code maintainers (@fuel-code)
+description:
+  - Lists the instances of the environments that are named, or of all in the region, by their tags.
+  - That AWS does not show an instance is no proof that there is none. An environment is told to be gone only when AWS
+    shows that its instances have ended.
+requirements:
+  - python >= 3.8
+  - boto3 >= 1.34.0
+  - botocore >= 1.34.0
+  - The collection amazon.aws
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+options:
+  environment_ids:
+    description: Environments to look for. All that carry the collection's tag, without.
+    type: list
+    elements: str
+    default: []
+  connect_to:
+    description: Which address to tell as that of the machine.
+    type: str
+    choices: [public, private]
+    default: public
+  account:
+    description: The AWS account that is meant. Credentials of another one are refused.
+    type: str
+    default: ''
+  patience:
+    description: Seconds for which a call that AWS throttles or does not answer is repeated.
+    type: float
+    default: 60
+  progress_path:
+    description: File to which steps are appended as JSON lines while they happen.
+    type: path
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+"""
+
+EXAMPLES = r"""
+- name: Find an environment's machine
+  fuel_code.remote.ec2_machine_info:
+    environment_ids: [01JD0000000000000000000000]
+    region: eu-central-1
+  register: found
+"""
+
+RETURN = r"""
+machines:
+  description:
+    - Each instance with C(environment_id), C(owner), C(instance_id), C(state), C(address), C(instance_type), C(zone),
+      C(market), C(launched_at) (epoch seconds), C(reason) (why it ended) and C(tags).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - environment_id: 01JD0000000000000000000000
+      owner: alice
+      instance_id: i-0123456789abcdef0
+      state: running
+      address: 203.0.113.7
+      instance_type: t3.medium
+      zone: eu-central-1a
+      market: on-demand
+      launched_at: 1767225600.0
+      reason: ''
+      tags: {Name: fuel-code-shop}
+ended:
+  description: Environments of O(environment_ids) all of whose instances AWS shows as ended, one at least.
+  returned: success
+  type: list
+  elements: str
+environments:
+  description: Everything that carries the tag, by environment, with C(environment_id), C(owner) and C(resources).
+  returned: success
+  type: list
+  elements: dict
+steps:
+  description: What was done, with C(stage), C(step), C(state), C(seconds) and C(message).
+  returned: always
+  type: list
+  elements: dict
+error:
+  description: What went wrong, with C(message), C(hint), C(where), C(code) and C(details).
+  returned: failure
+  type: dict
+"""
+
+from typing import Any, Dict, List
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.fuel_code.remote.plugins.module_utils import _identity
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _describe, _module
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import Instance
+from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
+
+
+def shown(instance: Instance, connect_to: str) -> Dict[str, Any]:
+    """An instance as the result has it."""
+    return {
+        "environment_id": instance.environment_id,
+        "owner": instance.tags.get(_identity.TAG_OWNER, ""),
+        "instance_id": instance.instance_id,
+        "state": instance.state,
+        "address": instance.address(connect_to),
+        "instance_type": instance.instance_type,
+        "zone": instance.zone,
+        "market": instance.market,
+        "launched_at": instance.launched_at,
+        "reason": instance.reason_text or instance.reason,
+        "tags": dict(instance.tags),
+    }
+
+
+def by_environment(machines: List[Instance]) -> List[Dict[str, Any]]:
+    """What lives, by environment."""
+    found: Dict[str, Dict[str, Any]] = {}
+    for each in sorted(machines, key=lambda one: (one.environment_id, one.instance_id)):
+        if each.state == "terminated":
+            continue
+        owner = each.tags.get(_identity.TAG_OWNER, "")
+        empty: Dict[str, Any] = {"environment_id": each.environment_id, "owner": owner, "login": None, "resources": []}
+        line = {"kind": "instance", "name": each.instance_id, "state": each.state}
+        found.setdefault(each.environment_id, empty)["resources"].append(line)
+    return [found[name] for name in sorted(found)]
+
+
+def look(module: AnsibleAWSModule) -> Dict[str, Any]:
+    """The module's result."""
+    api = _module.connect(module)
+    wanted = [_identity.check_environment_id(each) for each in module.params["environment_ids"]]
+    machines = _describe.instances_of(api, wanted) if wanted else _describe.managed(api)
+    ended = []
+    for name in wanted:
+        states = [each.state for each in machines if each.environment_id == name]
+        if states and all(state == "terminated" for state in states):
+            ended.append(name)
+    return {
+        "changed": False,
+        "machines": [shown(each, module.params["connect_to"]) for each in machines],
+        "ended": ended,
+        "environments": by_environment(machines),
+    }
+
+
+def main() -> None:
+    module = AnsibleAWSModule(
+        argument_spec={
+            "environment_ids": {"type": "list", "elements": "str", "default": []},
+            "connect_to": {"type": "str", "choices": ["public", "private"], "default": "public"},
+            **_module.ARGUMENTS,
+        },
+        supports_check_mode=True,
+    )
+    progress = Progress("provider", module.params["progress_path"])
+    _module.run(module, progress, lambda: look(module))
+
+
+if __name__ == "__main__":
+    main()
