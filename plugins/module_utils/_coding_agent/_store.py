@@ -175,9 +175,12 @@ class Store:
     def _volume_facts(self) -> "tuple[str, str]":
         """(when its top folder last changed, where the engine keeps it); made when it is not there."""
         if self._volume is None:
-            self._docker.call(["volume", "create", "--label", f"{TAG_CACHE}=true", VOLUME], timeout=60)
-            shown = "{{.CreatedAt}}\n{{.Mountpoint}}"
-            self._volume = self._docker.call(["volume", "inspect", "--format", shown, VOLUME], timeout=60).text
+            show = ["volume", "inspect", "--format", "{{.CreatedAt}}\n{{.Mountpoint}}", VOLUME]
+            found = self._docker.call(show, check=False, timeout=60)
+            if found.returncode:
+                self._docker.call(["volume", "create", "--label", f"{TAG_CACHE}=true", VOLUME], timeout=60)
+                found = self._docker.call(show, timeout=60)
+            self._volume = found.text
         changed, dummy, mountpoint = self._volume.partition("\n")
         return changed, mountpoint
 

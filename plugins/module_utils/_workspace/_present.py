@@ -76,8 +76,7 @@ class Workspace:
 
     def _place(self, path: str, source: str) -> Found:
         with open_source(source) as (folder, description):
-            place(self._container, path, folder, description)
-        found = probe(self._container, path)
+            found = place(self._container, path, folder, description)
         if found.state != "present":
             raise FuelError("the workspace is not there after it was placed", where=path, code="place_failed")
         return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ._container import FIELD
 
-#: Exit codes of PLACE that mean something to `_place`.
+#: Exit codes of PLACE that mean something to `_place`. Its last line is `placed` and the tree, if it did the work.
 NO_GIT, TAKEN = 3, 4
 
 PROBE = (
@@ -131,7 +131,9 @@ done
 [ ! -s "$incoming/folder" ] || mv "$incoming/folder" "$temporary/.git/fuel-code/folder"
 mv "$incoming/launch.json" "$temporary/.git/fuel-code/launch.json"
 rm -rf "$incoming"
+tree=$(git --git-dir="$temporary/.git" rev-parse refs/fuel/launch-tree)
 mv -T "$temporary" "$final"
+echo "placed $tree"
 """
 )
 
