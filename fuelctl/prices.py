@@ -108,23 +108,31 @@ def refresh(
 
 
 def wish(blueprint: dict[str, Any]) -> _offer.Wish:
-    """The machine that this blueprint asks of a provider that bills."""
+    """The machine that this blueprint, with its provider's options, asks of a provider that bills: as its role does."""
     from fuelctl._shared._ec2 import _image
 
     resources, place = blueprint.get("resources") or {}, blueprint.get("provider") or {}
     options = place.get("options") or {}
-    given = options.get("instance_types")
-    types = [str(each) for each in given] if isinstance(given, list) else []
-    types = [str(resources.get("instance_type") or ""), *types]
-    if not any(types):
-        types = [_image.type_for(float(resources.get("cpus") or 0), float(resources.get("memory_gb") or 0))]
+    environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
+    types = options.get("instance_types") or [resources.get("instance_type")]
+    named = [str(each) for each in types if each] if isinstance(types, list) else []
+    if not named:
+        cpus, memory_gb = (_number(options.get(name) or resources.get(name)) for name in ("cpus", "memory_gb"))
+        named = [_image.type_for(cpus, memory_gb)]
     return _offer.Wish(
-        region=str(place.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""),
-        types=_offer.types_for(types),
+        region=str(options.get("region") or place.get("region") or environment),
+        types=_offer.types_for(named),
         spot=options.get("spot") is True,
-        disk_gb=float(resources.get("disk_gb") or 0),
-        public_ipv4=options.get("connect_to") != "private",
+        disk_gb=disk_gb(blueprint),
+        # Where nobody says it, the subnet does: most give one.
+        public_ipv4=options.get("public_address") is not False,
     )
+
+
+def disk_gb(blueprint: dict[str, Any]) -> float:
+    """The disk of that machine, in GB."""
+    options = (blueprint.get("provider") or {}).get("options") or {}
+    return _number(options.get("disk_gb") or (blueprint.get("resources") or {}).get("disk_gb"))
 
 
 def offer(book: _book.Book, provider: str, blueprint: dict[str, Any]) -> _offer.Offer:
@@ -134,6 +142,15 @@ def offer(book: _book.Book, provider: str, blueprint: dict[str, Any]) -> _offer.
     if provider not in _BILLED:
         return _offer.Offer(None, None, estimate=True, reason=f"no prices of provider {provider}")
     return _offer.offer(book, wish(blueprint))
+
+
+def _number(value: Any) -> float:
+    """Options are whatever a caller wrote; what is no figure is left to the provider to refuse."""
+    try:
+        found = float(value or 0)
+    except (TypeError, ValueError):
+        return 0.0
+    return found if 0 <= found <= 1e6 else 0.0
 
 
 def _keep(found: dict[str, _book.Region]) -> None:

@@ -121,7 +121,7 @@ class Journal:
         book = prices.load().book
         with self.core.write() as session:
             row = self._row(session)
-            disk_gb = float((row.blueprint.get("resources") or {}).get("disk_gb") or 0)
+            disk_gb = prices.disk_gb({**row.blueprint, "provider": row.provider})
             provider = cost.noted(row.provider, seen, disk_gb, book)
             environments.change(session, self.environment_id, fence=self.fence, provider=provider)
 

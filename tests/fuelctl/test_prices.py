@@ -162,3 +162,45 @@ class TestCommand:
         code, _out, err = self.call(capsys, "show", "x9.large")
         assert code == 1
         assert "x9.large" in err
+
+
+class TestWish:
+    """What is priced is what role provider_ec2 asks for."""
+
+    @pytest.fixture(autouse=True)
+    def _no_region(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+    def wish(self, resources: dict[str, Any], options: dict[str, Any] | None = None, region: str = "") -> Any:
+        return prices.wish({"resources": resources, "provider": {"name": "ec2", "region": region, "options": options}})
+
+    def test_the_smallest_type_that_is_large_enough(self) -> None:
+        assert self.wish({"cpus": 4, "memory_gb": 16}).types == ("t3.xlarge",)
+        assert self.wish({"cpus": 2, "memory_gb": 4}, {"memory_gb": 8}).types == ("t3.large",)
+
+    def test_options_go_before_the_blueprint(self) -> None:
+        found = self.wish(
+            {"instance_type": "m5.large", "disk_gb": 20},
+            {
+                "instance_types": ["c5.large", "c5.large", "c6i.large"],
+                "region": "us-west-2",
+                "disk_gb": 50,
+                "spot": True,
+            },
+            "eu-west-1",
+        )
+        assert (found.types, found.region, found.disk_gb) == (("c5.large", "c6i.large"), "us-west-2", 50)
+        assert (found.spot, found.public_ipv4) == (True, True)
+        assert not self.wish({}, {"public_address": False}).public_ipv4
+        assert self.wish({"instance_type": "m5.large"}, None, "eu-west-1").types == ("m5.large",)
+
+    def test_the_region_of_the_shell(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.wish({}).region == ""
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+        assert self.wish({}).region == "eu-west-3"
+
+    @pytest.mark.parametrize("wrong", ["many", [], {"a": 1}, -1, 1e300, float("nan"), True])
+    def test_options_that_make_no_sense_are_no_fault_here(self, wrong: Any) -> None:
+        found = self.wish({"cpus": 2, "memory_gb": 4}, {"disk_gb": wrong, "cpus": wrong, "instance_types": wrong})
+        assert 0 <= found.disk_gb <= 1e6
