@@ -157,6 +157,8 @@ class _Assembly:
             if finding.tools_only and not finding.ports:
                 continue
             own = self.signals.ports(self.tree.folder(finding.folder)) if finding.folder else []
+            if finding.runtime in ("php", "static") and not (own or finding.ports):
+                own = self.signals.served_ports(self.tree.folder(finding.folder))
             chosen = next(iter([*own, *finding.ports, *finding.default_ports]), None)
             if chosen is None:
                 continue
@@ -183,13 +185,13 @@ class _Assembly:
         return result
 
     def packages(self) -> List[str]:
-        """Debian packages that dependencies need."""
+        """Debian packages that the project lists, and those that dependencies need."""
         result: List[str] = []
-        for finding in self.findings:
-            for candidate in finding.packages:
-                if candidate.value not in result:
-                    self.fields[f"system_packages[{len(result)}]"] = (candidate,)
-                    result.append(candidate.value)
+        listed = self.signals.debian_packages(any(finding.framework == "streamlit" for finding in self.findings))
+        for candidate in [*listed, *(item for finding in self.findings for item in finding.packages)]:
+            if candidate.value not in result:
+                self.fields[f"system_packages[{len(result)}]"] = (candidate,)
+                result.append(candidate.value)
         return result
 
     def image(self, runtimes: List[Tuple[Finding, str]]) -> str:

@@ -76,6 +76,8 @@ NODE: Dict[str, Framework] = {
     "socket.io": ("socket.io", 3000, True),
     "electron": ("electron", 0, False),
     "vite": ("vite", 5173, False),
+    "wrangler": ("wrangler", 8787, True),
+    "netlify-cli": ("netlify", 8888, False),
     "parcel": ("parcel", 1234, False),
     "parcel-bundler": ("parcel", 1234, False),
     "@rsbuild/core": ("rsbuild", 3000, False),
@@ -114,6 +116,8 @@ NODE_COMMANDS: Dict[str, str] = {
     "serve": "serve",
     "strapi": "@strapi/strapi",
     "expo": "expo",
+    "wrangler": "wrangler",
+    "netlify": "netlify-cli",
     "meteor": "meteor-node-stubs",
     "rsbuild": "@rsbuild/core",
 }

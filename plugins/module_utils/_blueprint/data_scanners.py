@@ -13,8 +13,8 @@ from typing import Dict
 TRIGGERS: Dict[str, str] = {
     name: scanner
     for scanner, names in {
-        "node": "package.json package.json5 package.yaml",
-        "deno": "deno.json deno.jsonc deno.lock",
+        "node": "package.json package.json5 package.yaml rush.json",
+        "deno": "deno.json deno.jsonc deno.lock deps.ts mod.ts",
         "python": (
             "pyproject.toml requirements.txt requirements.in Pipfile Pipfile.lock setup.py setup.cfg environment.yml "
             "environment.yaml "
@@ -31,7 +31,7 @@ TRIGGERS: Dict[str, str] = {
         "gleam": "gleam.toml",
         "cpp": (
             "CMakeLists.txt meson.build configure.ac configure conanfile.txt conanfile.py vcpkg.json xmake.lua "
-            "premake5.lua Makefile makefile GNUmakefile"
+            "MODULE.bazel WORKSPACE WORKSPACE.bazel premake5.lua Makefile makefile GNUmakefile"
         ),
         "zig": "build.zig build.zig.zon",
         "swift": "Package.swift",

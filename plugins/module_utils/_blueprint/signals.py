@@ -110,7 +110,7 @@ class Signals:
                     words = [
                         item
                         for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1)))
-                        if item[:1].isdigit() or item.startswith("lts")
+                        if item.lstrip("v")[:1].isdigit() or item.startswith("lts")
                     ]
                     source = at(self.root, file, line_at(text, match.start()))
                     found += [(runtime, item) for item in _best(words, runtime, source)]
@@ -142,6 +142,14 @@ class Signals:
                     )
                 )
         return found
+
+    def served_ports(self, folder: Folder) -> List[Candidate]:
+        """Port of the web server whose image pages or PHP are put into."""
+        return [
+            Candidate([file.served[0]], at(folder, name, file.served[1]), confidence=0.7, note="port of the base image")
+            for name, file in self.dockerfiles(folder)
+            if file.served
+        ]
 
     def _compose_ports(self) -> List[Candidate]:
         stated = [(ports, source) for ports, source in (self.compose.applications if self.compose else ()) if ports]
@@ -194,6 +202,17 @@ class Signals:
                 if match and not (command == "make" and match.group(1) == "install" and "DESTDIR" in text):
                     source = at(self.root, name, line_at(text, match.start()))
                     return [Candidate(f"{command} {match.group(1)}", source, confidence=0.7, note="set-up target")]
+        return []
+
+    def debian_packages(self, streamlit: bool) -> List[Candidate]:
+        """Packages that a list for some host names: Binder's, Heroku's, and Streamlit's where it is Streamlit."""
+        for name in ("apt.txt", "binder/apt.txt", "Aptfile", *(["packages.txt"] if streamlit else [])):
+            if name.split("/", 1)[0] in self.root.names and self.root.has(name):
+                return [
+                    Candidate(line, at(self.root, name, number), note="listed there")
+                    for number, line in lines_of(self.root.text(name) or "")
+                    if re.fullmatch(r"[a-z0-9][a-z0-9+.-]{1,80}", line)
+                ]
         return []
 
     def env_names(self) -> List[Candidate]:

@@ -124,6 +124,10 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
     for name, value in merged.items():
         image = resolve(word(value.get("image")))
         build = value.get("build")
+        database = _database(folder, build, homes[name]) if build else ""
+        if database:
+            # A database with a script or an extension of its own is still a database.
+            image, build = database, None
         if build or _mounts_tree(value, homes[name]):
             applications.append((targets(value.get("ports")) or targets(value.get("expose")), sources[name]))
             context = build if isinstance(build, str) else table(build).get("context") if build else None
@@ -138,6 +142,18 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
         ):
             services.append(Service(_service(name, image, value), sources[name]))
     return Compose(tuple(services), tuple(applications), tuple(dict.fromkeys(contexts)))
+
+
+def _database(folder: Folder, build: Any, home: str) -> str:
+    """Image of the service that a Dockerfile only adds to; "" where it builds anything else."""
+    context = build if isinstance(build, str) else word(table(build).get("context"))
+    recipe = (word(table(build).get("dockerfile")) if isinstance(build, dict) else "") or "Dockerfile"
+    path = posixpath.normpath(posixpath.join(home, resolve(context) or ".", resolve(recipe)))
+    text = folder.text(path) or "" if not path.startswith(("..", "/")) else ""
+    bases = re.findall(
+        r"^FROM[ \t]+(?:--\S+[ \t]+)?([\w./:@-]+)[ \t]*(?:[aA][sS][ \t]+\S+[ \t]*)?$", text, re.MULTILINE
+    )
+    return bases[0] if len(bases) == 1 and kind_of(bases[0]) in PORTS else ""
 
 
 def _mounts_tree(value: Dict[str, Any], home: str) -> bool:

@@ -17,7 +17,7 @@ from ..ports import unique, valid
 from ..scanners.common import TOOLS, clean
 from ..tree import Folder
 from ..versions import candidate
-from .dockerfile import runtime_of_image
+from . import dockerfile
 
 _BAD_BASE = ("alpine", "scratch", "windows", "fedora", "centos", "rocky", "alma", "ubi", "arch", "nixos")
 _COMPOSE_NAMES = 8
@@ -32,7 +32,6 @@ class DevContainer(NamedTuple):
     ports: Optional[Candidate]
     setup: Tuple[Candidate, ...]
     compose: Tuple[str, ...]
-    dockerfile: str
 
 
 def read(root: Folder) -> Optional[DevContainer]:
@@ -50,7 +49,7 @@ def read(root: Folder) -> Optional[DevContainer]:
     chosen = None
     if image and "$" not in image:
         source = at(root, name, json_line(text, "image"))
-        runtime, version = runtime_of_image(image)
+        runtime, version = dockerfile.runtime_of_image(image)
         if runtime and version:
             versions += [
                 (runtime, item)
@@ -59,13 +58,17 @@ def read(root: Folder) -> Optional[DevContainer]:
         if not any(bad in image for bad in _BAD_BASE) and re.fullmatch(r"[a-z0-9][\w./:@-]*", image):
             chosen = Candidate(image, source, confidence=0.95, note="image of the dev container")
     versions += _features(root, name, text, table(data, "features"))
+    recipe = _beside(home, word(table(data, "build").get("dockerfile")) or word(data.get("dockerFile")) or "Dockerfile")
+    if home and root.has(recipe):
+        arguments = {key: word(value) for key, value in table(data, "build", "args").items()}
+        own = dockerfile.read(root, recipe, arguments)
+        versions += dockerfile.versions(root, recipe, own)[-1:] if own else []
     return DevContainer(
         chosen,
         tuple(versions),
         _ports(root, name, text, data),
         tuple(_setup(root, name, text, data)),
         tuple(_beside(home, file) for file in strings(data.get("dockerComposeFile"))[:_COMPOSE_NAMES]),
-        _beside(home, word(table(data, "build").get("dockerfile")) or word(data.get("dockerFile"))),
     )
 
 

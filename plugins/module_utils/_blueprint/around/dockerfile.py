@@ -53,6 +53,12 @@ IMAGES: Dict[str, str] = {
     }.items()
     for name in names.split()
 }
+#: Base images that listen by themselves.
+SERVERS = (
+    (re.compile(r"(?:^|/)nginx-unprivileged(?::|$)"), 8080),
+    (re.compile(r"(?:^|/)(?:nginx|httpd|caddy)(?::|$)"), 80),
+    (re.compile(r"(?:^|/)(?:php|wordpress|drupal):[^@]*apache"), 80),
+)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?[-+]([^}]*))?\}|\$(\w+)")
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 
@@ -67,6 +73,8 @@ class Dockerfile(NamedTuple):
     #: Port of CMD, ENTRYPOINT or ENV PORT.
     started: Optional[int]
     started_line: int
+    #: (port, line) of the web server that the last stage is made from.
+    served: Optional[Tuple[int, int]]
 
 
 def runtime_of_image(image: str) -> Tuple[str, str]:
@@ -98,21 +106,24 @@ def runtime_of_image(image: str) -> Tuple[str, str]:
     ) if plain and runtime == "node" and plain.group(1) in ("lts", "current") else ""
 
 
-def read(folder: Folder, name: str) -> Optional[Dockerfile]:
-    """The Dockerfile called `name`; None when it cannot be read."""
+def read(folder: Folder, name: str, arguments: Optional[Dict[str, str]] = None) -> Optional[Dockerfile]:
+    """The Dockerfile called `name`, built with `arguments`; None when it cannot be read."""
     text = folder.text(name)
     if text is None:
         return None
-    variables: Dict[str, str] = {}
+    arguments = arguments or {}
+    variables: Dict[str, str] = dict(arguments)
     bases: List[Tuple[str, str, int]] = []
     stages: List[Tuple[List[int], int]] = [([], 0)]
     started, started_line, declared, declared_line = None, 0, None, 0
+    served: Optional[Tuple[int, int]] = None
     for number, line in _instructions(text):
         keyword, _space, rest = line.partition(" ")
         keyword, rest = keyword.upper(), rest.strip()
         if keyword in ("ARG", "ENV"):
             for key, value in re.findall(r"\b(\w{1,100})[ \t]*[= ][ \t]*(\"[^\"]*\"|'[^']*'|\S+)", rest):
-                variables[key] = _resolve(value.strip("\"'"), variables)
+                if keyword == "ENV" or key not in arguments:
+                    variables[key] = _resolve(value.strip("\"'"), variables)
             if keyword == "ENV" and valid(variables.get("PORT", "")):
                 declared, declared_line = valid(variables["PORT"]), declared_line or number
         elif keyword == "FROM":
@@ -120,6 +131,7 @@ def read(folder: Folder, name: str) -> Optional[Dockerfile]:
             runtime, version = runtime_of_image(image)
             if runtime:
                 bases.append((runtime, version, number))
+            served = next(((port, number) for pattern, port in SERVERS if pattern.search(image)), None)
             stages.append(([], 0))
         elif keyword == "EXPOSE":
             found = [
@@ -137,6 +149,7 @@ def read(folder: Folder, name: str) -> Optional[Dockerfile]:
         exposed[1],
         started or declared,
         started_line if started else declared_line,
+        served,
     )
 
 

@@ -46,10 +46,13 @@ def scan(folder: Folder) -> Optional[Finding]:
         finding.image = Candidate("clojure:temurin-21-lein-bookworm", at(folder, name), confidence=0.85)
     elif manager == "tools.deps":
         finding.setup.append(Candidate("clojure -P", at(folder, name), confidence=0.9))
-    stated = re.search(r":port\s+(\d{2,5})", text)
-    port = valid(stated.group(1)) if stated else None
-    if stated and port:
-        finding.ports.append(Candidate([port], at(folder, name, line_at(text, stated.start())), confidence=0.85))
+    for file, pattern in ((name, r":port\s+(\d{2,5})"), ("shadow-cljs.edn", r":dev-http\s*\{\s*(\d{2,5})")):
+        body = folder.text(file) or ""
+        stated = re.search(pattern, body)
+        port = valid(stated.group(1)) if stated else None
+        if stated and port:
+            finding.ports.append(Candidate([port], at(folder, file, line_at(body, stated.start(1))), confidence=0.85))
+            break
     for key, framework in CLOJURE.items():
         if re.search(rf"[\s/(\[]{re.escape(key)}[\s/.\"]", text):
             finding.framework = framework[0]

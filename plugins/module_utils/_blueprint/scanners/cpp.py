@@ -48,6 +48,11 @@ def scan(folder: Folder) -> Optional[Finding]:
             finding.managers.reverse()
             return finding
     sources = folder.ending(*_SOURCES[:4]) or _below(folder)
+    bazel = folder.first("MODULE.bazel", "WORKSPACE.bazel", "WORKSPACE")
+    if sources and bazel:
+        finding = Finding("cpp", folder.path, 52, at(folder, bazel), f"{bazel} and sources")
+        finding.managers = [Candidate("bazel", at(folder, bazel), confidence=0.9)]
+        return finding
     make = folder.first("Makefile", "makefile", "GNUmakefile")
     conan = folder.first("conanfile.txt", "conanfile.py", "vcpkg.json")
     if sources and (make or conan):

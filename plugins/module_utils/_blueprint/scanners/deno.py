@@ -22,22 +22,25 @@ _SERVE = re.compile(
     re.DOTALL,
 )
 
+_FRESH = frozenset(("fresh", "$fresh/", "@fresh/core"))
+
 
 def scan(folder: Folder) -> Optional[Finding]:
     """The Deno project in `folder`."""
-    name = folder.first("deno.json", "deno.jsonc", "deno.lock")
+    name = folder.first("deno.json", "deno.jsonc", "deno.lock") or _conventional(folder)
     if name is None:
         return None
-    data = json_object(folder, name, comments=True) if name != "deno.lock" else {}
-    text = folder.text(name) or "" if name != "deno.lock" else ""
+    configured = name.startswith("deno.json")
+    data = json_object(folder, name, comments=True) if configured else {}
+    text = folder.text(name) or "" if configured else ""
     finding = Finding("deno", folder.path, 68, at(folder, name), name)
     tasks = {
         key: word(value.get("command") if isinstance(value, dict) else value)
         for key, value in table(data, "tasks").items()
     }
     imports = " ".join([*map(word, table(data, "imports").values()), *tasks.values()])
-    fresh = "$fresh" in imports or "fresh" in table(data, "imports") or "@fresh/core" in imports
-    if name == "deno.lock":
+    fresh = "$fresh" in imports or "@fresh/core" in imports or not _FRESH.isdisjoint(table(data, "imports"))
+    if not configured:
         finding.score = 25
     elif any(key in tasks for key in ("start", "dev", "serve")):
         finding.score, finding.reason = 82, f"{name} with a start task"
@@ -69,6 +72,13 @@ def scan(folder: Folder) -> Optional[Finding]:
         finding.framework = "fresh" if fresh else "deno"
         finding.default_ports.append(Candidate([8000], "default", DEFAULT, 0.6, note=f"port of {finding.framework}"))
     return finding
+
+
+def _conventional(folder: Folder) -> Optional[str]:
+    """deps.ts or mod.ts: names that only Deno's own style has, where nothing else is configured."""
+    if folder.first("package.json", "tsconfig.json"):
+        return None
+    return folder.first("deps.ts", "mod.ts")
 
 
 def _sources(folder: Folder, finding: Finding) -> None:

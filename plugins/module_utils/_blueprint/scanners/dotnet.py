@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from ..findings import DEFAULT, RANGE, Candidate, Finding
 from ..parsers import at, json_line, json_object, line_at, table, word
@@ -47,7 +47,8 @@ def scan(folder: Folder) -> Optional[Finding]:
             confidence=0.9,
         )
     )
-    _ports(folder, finding, files)
+    # The projects of a solution are looked at one by one, as its members.
+    _ports(folder, finding, [path for path in files if posixpath.dirname(path) not in finding.members])
     return finding
 
 
@@ -119,33 +120,24 @@ def _ports(folder: Folder, finding: Finding, files: List[str]) -> None:
         home = posixpath.dirname(path)
         settings = f"{home}/Properties/launchSettings.json" if home else "Properties/launchSettings.json"
         if folder.tree.is_file(settings):
-            text = folder.tree.text(settings) or ""
-            urls = re.search(r'"applicationUrl"\s*:\s*"([^"]+)"[^{}]*(?:"commandName"\s*:\s*"Project")?', text)
-            best = next(
-                (
-                    found
-                    for found in re.finditer(r'"applicationUrl"\s*:\s*"([^"]+)"', text)
-                    if '"Project"' in text[max(0, found.start() - 300) : found.end() + 300]
-                ),
-                urls,
-            )
-            ports = [port for port in map(valid, _URL_PORT.findall(best.group(1))) if port] if best else []
-            plain = (
-                [port for port in map(valid, re.findall(r"http://[\w.*+\[\]:-]*?:(\d{2,5})", best.group(1))) if port]
-                if best
-                else []
-            )
-            if best and (plain or ports):
-                finding.ports.append(
-                    Candidate(
-                        (plain or ports)[:1],
-                        f"{settings}:{line_at(text, best.start())}",
-                        confidence=0.85,
-                        note="applicationUrl",
-                    )
-                )
+            url, line = _application_url(folder.tree.folder(home))
+            plain = re.search(r"http://[\w.*+\[\]:-]*?:(\d{2,5})", url) or _URL_PORT.search(url)
+            port = valid(plain.group(1)) if plain else None
+            if port:
+                finding.ports.append(Candidate([port], f"{settings}:{line}", confidence=0.85, note="applicationUrl"))
                 break
     if web:
         finding.framework = "aspnet"
         finding.reason = "ASP.NET project"
         finding.default_ports.append(Candidate([5000], "default", DEFAULT, 0.5, note="port of Kestrel"))
+
+
+def _application_url(home: Folder) -> Tuple[str, int]:
+    """(addresses, line) of the first profile of launchSettings.json that starts the project itself."""
+    name = "Properties/launchSettings.json"
+    text = home.text(name) or ""
+    for key, profile in table(json_object(home, name, comments=True), "profiles").items():
+        url = word(table(profile).get("applicationUrl"))
+        if url and table(profile).get("commandName") == "Project":
+            return url, json_line(text, "profiles", key, "applicationUrl")
+    return "", 1

@@ -62,6 +62,8 @@ def scan(folder: Folder) -> Optional[Finding]:
             if found and port:
                 finding.ports.append(Candidate([port], at(folder, name, line_at(body, found.start(1))), confidence=0.9))
                 break
+    if folder.names.get("assets") and folder.has("assets/package.json"):
+        finding.parts.append(folder.at("assets"))
     if "apps_path:" in text:
         apps = folder.at("apps")
         finding.members = [f"{apps}/{name}" for name, inner in sorted(folder.tree.names(apps).items()) if inner]

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Optional
 
 from ..data_frameworks import GLEAM
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, table, toml_line, toml_table, word
+from ..parsers import at, line_at, table, toml_line, toml_table, word
+from ..ports import valid
 from ..tree import Folder
 from ..versions import candidate
 from .common import shared_versions
@@ -46,5 +48,13 @@ def scan(folder: Folder) -> Optional[Finding]:
             finding.default_ports.append(
                 Candidate([framework[1]], "default", DEFAULT, 0.5, note=f"port of {framework[0]}")
             )
+            break
+    name = word(data.get("name"))
+    for file in (f"src/{name}.gleam", "src/main.gleam", "src/server.gleam"):
+        text = folder.text(file) or "" if finding.framework else ""
+        match = re.search(r"\bmist\.port\(\s*(\d{2,5})\s*\)", text)
+        port = valid(match.group(1)) if match else None
+        if match and port:
+            finding.ports.append(Candidate([port], at(folder, file, line_at(text, match.start())), confidence=0.85))
             break
     return finding

@@ -84,7 +84,12 @@ def _versions(folder: Folder, cabal: List[str]) -> List[Candidate]:
         found += candidate(
             with_compiler.group(1), "haskell", at(folder, "cabal.project", line_at(project, with_compiler.start()))
         )
-    resolver = re.search(r"^(?:resolver|snapshot):\s*[\"']?(?:ghc-([\d.]+)|lts-(\d+)(?:\.\d+)?)", stack, re.MULTILINE)
+    # The snapshot's short name, or the address of its file, on the same line or the next.
+    resolver = re.search(
+        r"^(?:resolver|snapshot):\s*(?:url:\s*)?[\"']?(?:https://\S{0,120}?/)?(?:ghc-([\d.]+)|lts[-/](\d+))",
+        stack,
+        re.MULTILINE,
+    )
     if resolver:
         source = at(folder, "stack.yaml", line_at(stack, resolver.start()))
         if resolver.group(1):

@@ -32,12 +32,14 @@ _MAVEN_VERSION = (
     ("source", 0.8),
     ("kotlin.compiler.jvmTarget", 0.8),
 )
+#: `JavaVersion.VERSION_17`, `JavaVersion.toVersion("17")`, `'1.8'` or 17.
+_LEVEL = r"(?:JavaVersion\.VERSION_(?:1_)?|(?:JavaVersion\.toVersion\(\s*)?[\"']?(?:1\.)?)(\d+)"
 _GRADLE_VERSION = (
     (re.compile(r"languageVersion\s*(?:=|\.set\()\s*JavaLanguageVersion\.of\(\s*[\"']?(\d+)"), 0.96),
     (re.compile(r"\bjvmToolchain\s*[({]\s*(?:languageVersion[^\d]*)?(\d+)"), 0.96),
     (re.compile(r"\boptions\.release\s*(?:=|\.set\()\s*(\d+)"), 0.93),
-    (re.compile(r"\bsourceCompatibility\s*=?\s*(?:JavaVersion\.VERSION_(?:1_)?|[\"']?(?:1\.)?)(\d+)"), 0.92),
-    (re.compile(r"\btargetCompatibility\s*=?\s*(?:JavaVersion\.VERSION_(?:1_)?|[\"']?(?:1\.)?)(\d+)"), 0.9),
+    (re.compile(r"\bsourceCompatibility\s*=?\s*" + _LEVEL), 0.92),
+    (re.compile(r"\btargetCompatibility\s*=?\s*" + _LEVEL), 0.9),
     (re.compile(r"\bjvmTarget\s*(?:=|\.set\()\s*(?:JvmTarget\.JVM_|[\"'](?:1\.)?)(\d+)"), 0.88),
 )
 _PROPERTIES_PORT = re.compile(
@@ -59,7 +61,7 @@ def _yaml_port(text: str) -> Optional[Tuple[int, int]]:
         indent, key = len(match.group(1)), match.group(2)
         if indent <= inside:
             inside = -1
-        if key in ("server", "http"):
+        if key in ("server", "http", "deployment"):
             inside = indent
         port = valid(match.group(3) or "")
         if port and (key == "server.port" or (key == "port" and inside >= 0)):
@@ -72,6 +74,24 @@ def _properties_port(text: str) -> Optional[Tuple[int, int]]:
     match = _PROPERTIES_PORT.search(text)
     port = valid(match.group(1)) if match else None
     return (port, line_at(text, match.start(1))) if match and port else None
+
+
+def _hocon_port(text: str) -> Optional[Tuple[int, int]]:
+    """(port, line) of `deployment { port = 8080 }`, Ktor's own way."""
+    match = re.search(r"\bdeployment\s{0,9}\{[^{}]{0,400}?\bport\s*[=:]\s*(\d{2,5})", text)
+    port = valid(match.group(1)) if match else None
+    return (port, line_at(text, match.start(1))) if match and port else None
+
+
+#: File of src/main/resources -> what finds a port in it.
+_CONFIGURATIONS = (
+    ("application.properties", _properties_port),
+    ("application.yml", _yaml_port),
+    ("application.yaml", _yaml_port),
+    ("application.conf", _hocon_port),
+    ("config/application-dev.yml", _yaml_port),
+    ("config/application.yml", _yaml_port),
+)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
@@ -261,11 +281,10 @@ def _framework(folder: Folder, finding: Finding, texts: List[Tuple[str, str]]) -
                 )
             break
     for base in ("src/main/resources", "app/src/main/resources"):
-        for name in ("application.properties", "application.yml", "application.yaml"):
+        for name, read in _CONFIGURATIONS:
             path = f"{base}/{name}"
             if base.split("/", 1)[0] in folder.names and folder.has(path):
-                text = folder.text(path) or ""
-                stated = _properties_port(text) if name.endswith("properties") else _yaml_port(text)
+                stated = read(folder.text(path) or "")
                 if stated:
                     finding.ports.append(Candidate([stated[0]], at(folder, path, stated[1]), confidence=0.9))
                     return

@@ -46,6 +46,10 @@ def scan(folder: Folder) -> Optional[Finding]:
     """The Node.js project in `folder`."""
     name = folder.first("package.json")
     if name is None:
+        if "rush.json" in folder.names:
+            from .node_rush import scan as rush_scan
+
+            return rush_scan(folder)
         return _other_manifest(folder)
     data = json_object(folder, name)
     text = folder.text(name) or ""

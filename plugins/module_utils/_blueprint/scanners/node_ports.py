@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Match, NamedTuple, Optional
 
 from ..data_frameworks import NODE_LIBRARIES, Framework
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, json_line, line_at, word
-from ..ports import in_command, in_source, valid
+from ..parsers import at, json_line, json_object, line_at, table, word
+from ..ports import in_command, in_source, unique, valid
 from ..tree import Folder
 
 SOURCES = (
@@ -35,7 +35,12 @@ _LISTEN = (
     ),
     re.compile(r"\b[pP]ort\s*[:=]\s*" + _FALLBACK),
 )
-_CONFIG_PORT = re.compile(r"\b(?:server|devServer|preview)\s*:\s*\{[^{}]*?\bport\s*:\s*(\d{2,5})", re.DOTALL)
+_SERVER_BLOCK = re.compile(r"\b(?:server|devServer)\s*:\s*\{")
+_IN_BLOCK = re.compile(r"[{}]|\bport\s*:\s*" + _FALLBACK)
+
+
+_STORYBOOK = 6006
+_MAX_APPS = 30
 
 
 class Manifest(NamedTuple):
@@ -58,8 +63,12 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
             break
     else:
         config = _config_port(folder)
+        targets = _serve_targets(folder)
         if config:
             finding.ports.append(config)
+        elif targets:
+            numbers = unique([port for target in targets for port in target.value])
+            finding.ports.append(targets[0]._replace(value=numbers))
     library = key in NODE_LIBRARIES
     starts = any(script in scripts for script in ("start", "dev", "serve", "start:dev"))
     if (
@@ -70,6 +79,11 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
         listening = _listening(folder, scripts, manifest.data)
         if listening:
             finding.ports.append(listening)
+    if not finding.ports and not framework and "storybook" in scripts:
+        # A library of components has no other page than this.
+        port = in_command(scripts["storybook"]) or _STORYBOOK
+        source = at(folder, manifest.name, json_line(manifest.text, "scripts", "storybook"))
+        finding.ports.append(Candidate([port], source, confidence=0.7, note="script storybook"))
     if framework and framework[1] and (not library or any(script in scripts for script in ("start", "dev"))):
         finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
 
@@ -87,13 +101,50 @@ def _config_port(folder: Folder) -> Optional[Candidate]:
     ):
         if file in folder.names:
             text = folder.text(file) or ""
-            match = _CONFIG_PORT.search(text)
+            match = _server_port(text)
             port = valid(match.group(1)) if match else None
             if match and port:
                 return Candidate(
                     [port], at(folder, file, line_at(text, match.start(1))), confidence=0.9, note="server port"
                 )
     return None
+
+
+def _server_port(text: str) -> Optional[Match[str]]:
+    """`port:` of the block `server: {`, past the blocks inside it (a proxy has ports of its own)."""
+    block = _SERVER_BLOCK.search(text)
+    depth = 1
+    for match in _IN_BLOCK.finditer(text, block.end()) if block else ():
+        if match.group(1):
+            if depth == 1:
+                return match
+        else:
+            depth += 1 if match.group(0) == "{" else -1
+            if not depth:
+                break
+    return None
+
+
+def _serve_targets(folder: Folder) -> List[Candidate]:
+    """Ports that angular.json, or the project.json of an Nx application, gives its server."""
+    files = ["angular.json"] if "angular.json" in folder.names else []
+    if "nx.json" in folder.names:
+        apps = folder.at("apps")
+        files += [f"apps/{name}/project.json" for name in sorted(folder.tree.names(apps))[:_MAX_APPS]]
+        files.append("project.json")
+    found: List[Candidate] = []
+    for file in files:
+        if not folder.has(file):
+            continue
+        data = json_object(folder, file, comments=True)
+        projects = table(data, "projects") or {"": data}
+        for project in projects.values():
+            targets = table(project, "architect") or table(project, "targets")
+            port = valid(word(table(targets, "serve", "options").get("port")))
+            if port:
+                line = json_line(folder.text(file) or "", "serve", "options", "port")
+                found.append(Candidate([port], at(folder, file, line), confidence=0.9, note="target serve"))
+    return found
 
 
 def _listening(folder: Folder, scripts: Dict[str, str], data: Dict[str, Any]) -> Optional[Candidate]:

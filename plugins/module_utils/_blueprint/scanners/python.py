@@ -58,6 +58,14 @@ _LISTEN = (
     ),
     re.compile(rf"\bport\s*=\s*{_FALLBACK}"),
 )
+_BIND = re.compile(r"^bind\s*=\s*\[?\s*f?[\"'][^\"'\n:]*:(\d{2,5})", re.MULTILINE)
+#: Settings of servers -> where they say the port.
+_SETTINGS = (
+    (".flaskenv", re.compile(r"^(?:export[ \t]+)?FLASK_RUN_PORT[ \t]*=[ \t]*[\"']?(\d{2,5})", re.MULTILINE)),
+    ("gunicorn.conf.py", _BIND),
+    ("gunicorn_conf.py", _BIND),
+    ("gunicorn_config.py", _BIND),
+)
 _SETUP_PYTHON = re.compile(r"python_requires\s*=\s*[\"']?([^\"'\n#]+)")
 
 
@@ -236,6 +244,14 @@ def _score(
 def _ports(project: Project, finding: Finding, framework: Optional[Framework], key: str) -> None:
     folder = project.folder
     checked: Set[str] = set()
+    for name, pattern in _SETTINGS:
+        text = folder.text(name) or "" if name in folder.names else ""
+        match = pattern.search(text)
+        port = valid(match.group(1)) if match else None
+        if match and port:
+            source = at(folder, name, line_at(text, match.start(1)))
+            finding.ports.append(Candidate([port], source, confidence=0.9, note="server's settings"))
+            break
     if folder.has(".streamlit/config.toml") if ".streamlit" in folder.names else False:
         port = table(toml_table(folder, ".streamlit/config.toml"), "server").get("port")
         if isinstance(port, int) and valid(str(port)):
@@ -260,7 +276,11 @@ def _ports(project: Project, finding: Finding, framework: Optional[Framework], k
                 source = at(folder, name, line_at(text, stated[1]))
                 finding.ports.append(Candidate([stated[0]], source, confidence=0.8, note="listens there"))
                 break
-    serves = framework is not None and (key not in PYTHON_LIBRARIES or (framework[2] and bool(_entry(folder))))
+    serves = framework is not None and (
+        key not in PYTHON_LIBRARIES
+        or (framework[2] and bool(_entry(folder)))
+        or (framework[0] == "mkdocs" and folder.first("mkdocs.yml", "mkdocs.yaml") is not None)
+    )
     # A framework among the requirements of something else serves only when something starts it.
     confidence = 0.6 if _entry(folder) or folder.has("manage.py") else 0.35
     program = bool(table(project.pyproject, "project", "scripts")) and not _entry(folder)

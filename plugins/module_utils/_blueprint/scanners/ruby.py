@@ -25,6 +25,7 @@ _RUBY_FILE = re.compile(r"^[ \t]*ruby[\s(]+file:\s*[\"']([^\"']+)[\"']", re.MULT
 _LOCK_RUBY = re.compile(r"^RUBY VERSION\s+ruby (\d+\.\d+\.\d+)", re.MULTILINE)
 _LOCK_BUNDLER = re.compile(r"^BUNDLED WITH\s+(\d[\d.]*)", re.MULTILINE)
 _REQUIRED = re.compile(r"required_ruby_version\s*=\s*(?:Gem::Requirement\.new\()?\[?\s*([\"'][^)\]\n]*)")
+_RACKUP = 9292
 #: Gems that projects of other languages use as tools.
 _TOOLS = {
     "cocoapods",
@@ -97,15 +98,16 @@ def _framework(folder: Folder, finding: Finding, gems: "set[str]", text: str, ma
     for gem, framework in RUBY.items():
         if gem in gems and (gem not in ("rack", "puma") or folder.has("config.ru")):
             finding.framework = framework[0]
-            finding.default_ports.append(
-                Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}")
-            )
+            # A modular application (`class App < Sinatra::Base`) does not start by itself: rackup starts it.
+            rackup = gem == "sinatra" and folder.has("config.ru") and "Sinatra::Base" in (folder.text("app.rb") or "")
+            port, starter = (_RACKUP, "rackup") if rackup else (framework[1], framework[0])
+            finding.default_ports.append(Candidate([port], "default", DEFAULT, 0.6, note=f"port of {starter}"))
             if manifest and finding.score == 92:
                 finding.reason = f"{manifest} with {framework[0]}"
             break
     else:
         if folder.has("config.ru") and not finding.tools_only:
-            finding.default_ports.append(Candidate([9292], "default", DEFAULT, 0.5, note="port of rackup"))
+            finding.default_ports.append(Candidate([_RACKUP], "default", DEFAULT, 0.5, note="port of rackup"))
     del text
     for name, pattern in (
         ("config/puma.rb", r"^[ \t]*port\b[^\n]*?(\d{4,5})"),

@@ -150,17 +150,17 @@ def _frameworks(folder: Folder, finding: Finding, dependencies: Dict[str, Any]) 
                 Candidate([framework[1]], "default", DEFAULT, 0.5, note=f"port of {framework[0]}")
             )
             break
-    if folder.has("Rocket.toml"):
-        match = re.search(r"^[ \t]*port\s*=\s*(\d{2,5})", folder.text("Rocket.toml") or "", re.MULTILINE)
+    for name, pattern in (
+        ("Rocket.toml", r"^[ \t]*port\s*=\s*(\d{2,5})"),
+        ("Trunk.toml", r"^[ \t]*port\s*=\s*(\d{2,5})"),
+        ("Cargo.toml", r"^[ \t]*site-addr\s*=\s*\"[^\"\n]*:(\d{2,5})\""),
+    ):
+        text = folder.text(name) or "" if folder.has(name) else ""
+        match = re.search(pattern, text, re.MULTILINE)
         port = valid(match.group(1)) if match else None
         if match and port:
-            finding.ports.append(
-                Candidate(
-                    [port],
-                    at(folder, "Rocket.toml", line_at(folder.text("Rocket.toml") or "", match.start())),
-                    confidence=0.9,
-                )
-            )
+            finding.ports.append(Candidate([port], at(folder, name, line_at(text, match.start(1))), confidence=0.9))
+            return
 
 
 def _ports(folder: Folder, finding: Finding) -> None:
