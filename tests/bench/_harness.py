@@ -53,7 +53,11 @@ class Group:
 
 @dataclass
 class Contender:
-    """One way to do the work. `prepare` runs before each timed run, `after` afterwards; neither is counted."""
+    """One way to do the work. `prepare` runs before each timed run, `after` afterwards; neither is counted.
+
+    Neither of them removes files that a run has made: ext4 keeps the inodes of removed files for some minutes, and
+    looks for others at such length that whoever makes files next pays a second for what somebody else has removed.
+    """
 
     name: str
     run: Callable[[], None]

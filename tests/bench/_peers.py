@@ -59,12 +59,13 @@ def additional_ca() -> str:
 
 @dataclass
 class DevContainer:
-    """One workspace of the Dev Containers CLI, on the same base with the agent baked into the image beforehand."""
+    """Workspaces of the Dev Containers CLI, on the same base with the agent baked into the image beforehand."""
 
     folder: Path
     repository: Path
     argv: list[str] = field(init=False)
-    container: str = ""
+    containers: list[str] = field(default_factory=list)
+    count: int = 0
     images: set[str] = field(default_factory=lambda: {PEER_IMAGE})
 
     def __post_init__(self) -> None:
@@ -90,11 +91,11 @@ class DevContainer:
 
     @property
     def workspace(self) -> Path:
-        return self.folder / "workspace" / "node-api"
+        return self.folder / f"workspace-{self.count}" / "node-api"
 
     def prepare(self) -> None:
         """A fresh clone: what `devcontainer up` mounts."""
-        shutil.rmtree(self.workspace.parent, ignore_errors=True)
+        self.count += 1
         command("git", "clone", "-q", str(self.repository), str(self.workspace))
         settings = {
             "image": PEER_IMAGE,
@@ -108,16 +109,15 @@ class DevContainer:
     def up(self) -> None:
         output = command(*self.argv, "up", "--workspace-folder", str(self.workspace))
         result = json.loads(output.strip().splitlines()[-1])
-        self.container = str(result["containerId"])
-        self.images.add(command("docker", "inspect", "--format", "{{.Config.Image}}", self.container).strip())
+        self.containers.append(str(result["containerId"]))
+        self.images.add(command("docker", "inspect", "--format", "{{.Config.Image}}", self.containers[-1]).strip())
 
     def execute(self) -> None:
         command(*self.argv, "exec", "--workspace-folder", str(self.workspace), "true")
 
     def down(self) -> None:
-        if self.container:
-            subprocess.run(["docker", "rm", "-f", "-v", self.container], capture_output=True, check=False)
-            self.container = ""
+        while self.containers:
+            subprocess.run(["docker", "rm", "-f", "-v", self.containers.pop()], capture_output=True, check=False)
 
     def remove_images(self) -> None:
         """Its own, and the one that the CLI derives for the user's id."""
@@ -131,20 +131,18 @@ class Straight:
     repository: Path
     image: str
     folder: Path
-    name: str = "fuel-code-bench-straight"
+    count: int = 0
 
     def up(self, agent_url: str = "") -> None:
         """With `agent_url` the agent is fetched; without, it is there already."""
-        command(
-            "bash",
-            str(STRAIGHT),
-            str(self.repository),
-            self.image,
-            self.name,
-            str(self.folder),
-            agent_url,
-        )
+        self.count += 1
+        command("bash", str(STRAIGHT), str(self.repository), self.image, self._name, str(self.folder), agent_url)
+
+    @property
+    def _name(self) -> str:
+        return f"fuel-code-bench-straight-{self.count}"
 
     def down(self) -> None:
-        subprocess.run(["docker", "rm", "-f", "-v", self.name], capture_output=True, check=False)
-        shutil.rmtree(self.folder / "run", ignore_errors=True)
+        while self.count:
+            subprocess.run(["docker", "rm", "-f", "-v", self._name], capture_output=True, check=False)
+            self.count -= 1

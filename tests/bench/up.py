@@ -46,9 +46,7 @@ def measure() -> Group:
             fuel.up("bench-first", newest)
             straight = Straight(repository, fuel.image("bench-first"), _sub(folder, "straight"))
             straight.up(_agent_url(newest))
-            straight.down()
             execs = _race_exec(fuel, peer)
-            fuel.down()
             warm = _race_warm(fuel, peer, straight, newest)
             cold = _race_cold(fuel, straight, previous)
         finally:
@@ -114,19 +112,17 @@ class _Fuelctl:
     def execute(self) -> None:
         command(FUELCTL, "exec", self.name, "--", "true", env=self.env)
 
-    def down(self, kind: str = "") -> None:
-        if kind:
-            for stage in self.status(self.name)["stages"]:
-                if stage.get("seconds") is not None:
-                    self.stages[kind][stage["stage"]].append(stage["seconds"])
-        command(FUELCTL, "down", self.name, "--yes", "--discard", env=self.env)
+    def note_stages(self, kind: str) -> None:
+        for stage in self.status(self.name)["stages"]:
+            if stage.get("seconds") is not None:
+                self.stages[kind][stage["stage"]].append(stage["seconds"])
 
 
 def _race_warm(fuel: _Fuelctl, peer: DevContainer, straight: Straight, version: str) -> dict[str, Contender]:
     contenders = {
-        "fuelctl": Contender("fuelctl up", lambda: fuel.numbered_up(version), after=lambda: fuel.down("warm")),
-        "devcontainer": Contender("devcontainer up", peer.up, prepare=peer.prepare, after=peer.down),
-        "straight": Contender("straight script", straight.up, after=straight.down),
+        "fuelctl": Contender("fuelctl up", lambda: fuel.numbered_up(version), after=lambda: fuel.note_stages("warm")),
+        "devcontainer": Contender("devcontainer up", peer.up, prepare=peer.prepare),
+        "straight": Contender("straight script", straight.up),
     }
     race(list(contenders.values()), runs=RUNS)
     return contenders
@@ -146,9 +142,12 @@ def _race_cold(fuel: _Fuelctl, straight: Straight, version: str) -> dict[str, Co
 
     contenders = {
         "fuelctl": Contender(
-            "fuelctl up", lambda: fuel.numbered_up(version), prepare=forget, after=lambda: fuel.down("cold agent")
+            "fuelctl up",
+            lambda: fuel.numbered_up(version),
+            prepare=forget,
+            after=lambda: fuel.note_stages("cold agent"),
         ),
-        "straight": Contender("straight script", lambda: straight.up(_agent_url(version)), after=straight.down),
+        "straight": Contender("straight script", lambda: straight.up(_agent_url(version))),
     }
     race(list(contenders.values()), runs=COLD_RUNS, warm_up=0)
     forget()
@@ -163,7 +162,6 @@ def _race_exec(fuel: _Fuelctl, peer: DevContainer) -> dict[str, Contender]:
         "devcontainer": Contender("devcontainer exec", peer.execute),
     }
     race(list(contenders.values()), runs=EXEC_RUNS)
-    peer.down()
     return contenders
 
 
