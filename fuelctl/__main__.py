@@ -14,6 +14,8 @@ from fuelctl._shared._errors import FuelError, UsageError
 
 #: A person interrupted the command (128 + SIGINT), as every shell expects it.
 INTERRUPTED = 130
+#: The code of an error that was given none.
+_UNNAMED = "failed"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -79,6 +81,8 @@ def _usage(arguments: list[str], error: Any) -> int:
 def _fail(arguments: list[str], error: FuelError, code: int) -> int:
     from fuelctl.cli import _output
 
+    if isinstance(error, UsageError) and error.code == _UNNAMED:
+        error.code = "usage"
     if _wants_json(arguments):
         _output.emit({"error": error.as_dict()})
     else:

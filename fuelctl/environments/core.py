@@ -38,6 +38,8 @@ class Core:
     clock: Clock = system_now
     #: This server process: tells its own claims from a dead one's.
     instance: str = field(default_factory=new_ulid)
+    #: Idempotency keys of requests that failed here and could not be let go of in the database: its disk was full.
+    dropped: set[str] = field(default_factory=set)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:

@@ -9,7 +9,6 @@ import json
 import re
 import secrets as random_secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
@@ -74,7 +73,9 @@ def create(
         content = json.dumps(asdict(wanted), sort_keys=True, separators=(",", ":")).encode("utf-8")
         fingerprint = core.safe.fingerprint(content)
         with core.write() as session:
-            earlier = idempotency.claim(session, key, fingerprint, core.instance, core.clock().wall).environment_id
+            now, let_go = core.clock().wall, key in core.dropped
+            earlier = idempotency.claim(session, key, fingerprint, core.instance, now, let_go=let_go).environment_id
+        core.dropped.discard(key)
         if earlier is not None:
             with core.database.read() as session:
                 return _existing(session, earlier)
@@ -83,8 +84,11 @@ def create(
     except BaseException:
         if key is not None:
             # What went wrong is what is told, also when the same fault keeps the key from being let go of.
-            with suppress(SQLAlchemyError), core.write() as session:
-                idempotency.release(session, key)
+            try:
+                with core.write() as session:
+                    idempotency.release(session, key)
+            except SQLAlchemyError:
+                core.dropped.add(key)
         raise
 
 
@@ -339,5 +343,7 @@ def _taken(name: str) -> ConflictError:
 def _existing(session: Session, environment_id: str) -> EnvironmentRow:
     row = environments.get(session, environment_id)
     if row is None:
-        raise NotFoundError("there is no such environment", where=environment_id, code="not_found")
+        raise NotFoundError(
+            "there is no such environment", hint="see fuelctl ls --all", where=environment_id, code="not_found"
+        )
     return row

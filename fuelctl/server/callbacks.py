@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
-from sqlalchemy.orm import Session
 
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.registry import authenticate
@@ -14,6 +13,9 @@ from fuelctl.server.problems import Problem
 from fuelctl.server.types import AcceptedOut, EventsIn, ProblemOut, RefPath, ReportIn
 from fuelctl.store import environments, events
 from fuelctl.store.events import NewEvent
+
+#: Bytes. The spool sends at most 200 lines of 4 KiB at a time.
+_LARGEST_BODY = 1024 * 1024
 
 api = APIBlueprint(
     "callbacks", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut}
@@ -26,8 +28,9 @@ def report(path: RefPath, body: EventsIn) -> Response:
     core = parts().core
     now = core.clock().wall
     told = [NewEvent(item.type, item.data, item.at or now, item.id) for item in body.events]
+    own = _allowed(path.ref, len(told))
     with core.write(durable=False) as session:
-        accepted = take_in(core, session, _own(session, path.ref), told)
+        accepted = take_in(core, session, own, told)
     return jsonify(accepted=accepted)
 
 
@@ -35,8 +38,9 @@ def report(path: RefPath, body: EventsIn) -> Response:
 def heartbeat(path: RefPath) -> Response:
     """Moves `last_event_at` and nothing else."""
     core = parts().core
+    own = _allowed(path.ref)
     with core.write(durable=False) as session:
-        row = environments.get(session, _own(session, path.ref))
+        row = environments.get(session, own)
         if row is not None:
             row.last_event_at = max(row.last_event_at or 0.0, core.clock().wall)
     return jsonify(accepted=1)
@@ -56,15 +60,40 @@ def error(path: RefPath, body: ReportIn) -> Response:
 
 def _recorded(ref: str, type_: str, body: ReportIn) -> Response:
     core = parts().core
+    environment_id = _allowed(ref)
     with core.write() as session:
-        environment_id = _own(session, ref)
         events.append(session, environment_id, [core.event(type_, {"message": body.message, **body.data})])
     return jsonify(accepted=1)
 
 
-def _own(session: Session, ref: str) -> str:
-    """The environment's id when the request carries its token; the same 401 whatever is wrong."""
+@api.before_request
+def _small() -> None:
+    """What an environment says is brief; a flood is refused before it is read."""
+    request.max_content_length = _LARGEST_BODY
+
+
+def _allowed(ref: str, count: int = 1) -> str:
+    """The environment's id when the request carries its token, the same 401 whatever is wrong; 429 when it is too much.
+
+    Asked by reading alone: who is refused keeps nobody from writing.
+    """
     scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not authenticate(session, ref, token):
-        raise Problem(401, "this is not the token of that environment", code="unauthorized")
+    with parts().core.database.read() as session:
+        known = scheme.lower() == "bearer" and authenticate(session, ref, token)
+    if not known:
+        raise Problem(
+            401,
+            "this is not the token of that environment",
+            hint="send `Authorization: Bearer TOKEN` with its own token; it is good until the environment ends",
+            code="unauthorized",
+        )
+    wait = parts().rates.take(ref.upper(), count)
+    if wait:
+        raise Problem(
+            429,
+            "this environment tells too much at once",
+            hint=f"send it again after {wait} s; events that were sent twice are taken in once",
+            code="too_many_events",
+            headers={"Retry-After": str(wait)},
+        )
     return ref.upper()

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
 
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core, MoveDeadline, Start
+from fuelctl.server.rates import Rates
 
 EXTENSION = "fuelctl"
 
@@ -20,6 +21,7 @@ class Parts:
     """What the views work with.
 
     `engine`: which Docker engine provider `local` means here.
+    `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise `token` is asked for.
     """
 
@@ -34,6 +36,8 @@ class Parts:
     engine: str = ""
     draining: Callable[[], bool] = lambda: False
     operations: Callable[[], list[str]] = list
+    look: Callable[[], None] = lambda: None
+    rates: Rates = field(default_factory=Rates)
 
 
 def parts() -> Parts:

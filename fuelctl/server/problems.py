@@ -33,16 +33,24 @@ _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (MachineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+_CONTRACT = "GET /api/openapi.json says what every call takes"
+_HINTS = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "send less at a time; control_plane.max_body_bytes is the largest body taken",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send JSON, with `Content-Type: application/json`",
+}
 _MOST_ERRORS = 20
 _LONGEST_VALUE = 64
 
 
 class Problem(FuelError):  # noqa: N818 - the field's own term, RFC 9457
-    """An error whose HTTP status is known where it is raised."""
+    """An error whose HTTP status is known where it is raised; it always says what to do."""
 
-    def __init__(self, status: int, message: str, **fields: Any) -> None:
-        super().__init__(message, **fields)
+    def __init__(
+        self, status: int, message: str, *, hint: str, headers: dict[str, str] | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message, hint=hint, **fields)
         self.status = int(status)
+        self.headers = headers or {}
 
 
 def init_app(app: Flask) -> None:
@@ -83,6 +91,7 @@ def on_validation_error(error: ValidationError) -> Response:
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         f"{first['field'] or 'the body'}: {first['message']}",
+        hint=_CONTRACT,
         code="invalid_request",
         details={"errors": errors},
     )
@@ -97,7 +106,8 @@ def _on_fuel_error(error: FuelError) -> Response:
     if status is None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         _logger.error("%s %s: %s", request.method, request.path, error)
-    return problem(int(status), error.message, **{k: v for k, v in error.as_dict().items() if k != "message"})
+    facts = {key: value for key, value in error.as_dict().items() if key != "message"}
+    return problem(int(status), error.message, headers=getattr(error, "headers", {}), **facts)
 
 
 def _on_http_exception(error: HTTPException) -> Response:
@@ -107,11 +117,12 @@ def _on_http_exception(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")
-    return problem(status, error.description or HTTPStatus(status).phrase, code=code, headers=headers)
+    hint = _HINTS.get(status, _CONTRACT)
+    return problem(status, error.description or HTTPStatus(status).phrase, hint=hint, code=code, headers=headers)
 
 
 def _on_recursion(_error: RecursionError) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", code="too_deep")
+    return problem(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", hint=_CONTRACT, code="too_deep")
 
 
 def _on_exception(error: Exception) -> Response:

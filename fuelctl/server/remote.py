@@ -120,6 +120,7 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
     if body.agent_home is not None and not (given.embedded and Path(body.agent_home).is_absolute()):
         raise UsageError(
             "agent_home must be an absolute path, and only this user's own server can read it",
+            hint="leave it out, or use your own server",
             code="agent_home_unusable",
         )
     check_keys(body.provider.options, "provider.options")

@@ -42,7 +42,12 @@ def upload(path: RefPath, query: SourceQuery) -> Response:
     if source.get("complete"):
         return _answer(row, size, complete=True)
     if row.status != Status.PROVISIONING or row.operation is not None:
-        raise Problem(409, f"{row.name} is {row.status} and takes no source", code="not_provisioning")
+        raise Problem(
+            409,
+            f"{row.name} is {row.status} and takes no source",
+            hint="make a new one with this source: POST /api/remote",
+            code="not_provisioning",
+        )
     request.max_content_length = given.settings.max_source_bytes
     with _alone(row.id) as file:
         received = _received(row)
@@ -50,6 +55,7 @@ def upload(path: RefPath, query: SourceQuery) -> Response:
             raise Problem(
                 409,
                 f"the next byte expected is {received}, not {query.offset}",
+                hint=f"go on with ?offset={received}",
                 code="wrong_offset",
                 details={"received": received},
             )
@@ -74,14 +80,19 @@ def _store(incoming: Request, file: Path, received: int, size: int) -> int:
         with file.open("ab") as opened:
             while block := incoming.stream.read(min(_BLOCK, size - received + 1)):
                 if received + len(block) > size:
-                    raise Problem(422, f"more than the {size} bytes announced were sent", code="source_too_large")
+                    raise Problem(
+                        422,
+                        f"more than the {size} bytes announced were sent",
+                        hint="announce the size of what is sent, in `source.size`",
+                        code="source_too_large",
+                    )
                 opened.write(block)
                 received += len(block)
             opened.flush()
             os.fsync(opened.fileno())
     except OSError as error:
         failure = paths.storage_error(error, file)
-        raise Problem(507, failure.message, hint=failure.hint, code=failure.code) from error
+        raise Problem(507, failure.message, hint=str(failure.hint), code=failure.code) from error
     return received
 
 
@@ -94,14 +105,24 @@ def _alone(environment_id: str) -> Iterator[Path]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield folder / "source.tar"
     except BlockingIOError as error:
-        raise Problem(409, "another upload of this source is under way", code="upload_in_progress") from error
+        raise Problem(
+            409,
+            "another upload of this source is under way",
+            hint="GET this address says how far it is; go on when it has ended",
+            code="upload_in_progress",
+        ) from error
     finally:
         os.close(descriptor)
 
 
 def _expecting(row: EnvironmentRow) -> EnvironmentRow:
     if row.source is None:
-        raise Problem(409, f"{row.name} was made without a source", code="no_source_expected")
+        raise Problem(
+            409,
+            f"{row.name} was made without a source",
+            hint="nothing is to be sent; follow its events instead",
+            code="no_source_expected",
+        )
     return row
 
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 from fuelctl.environments.views import Environment, Event
 
@@ -16,6 +17,17 @@ _SecretValue = Annotated[str, StringConstraints(max_length=65536, pattern=r"^[^\
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Ulid = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 _EventType = Annotated[str, StringConstraints(max_length=64, pattern=r"^(session|tool|agent)\.[a-z0-9_.-]+$")]
+
+
+def _brief(data: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(data, default=str)) > _LARGEST_DATA:
+        raise ValueError(f"must be at most {_LARGEST_DATA} bytes as JSON")
+    return data
+
+
+#: A spool's line is no longer.
+_LARGEST_DATA = 4096
+_Data = Annotated[dict[str, Any], AfterValidator(_brief)]
 #: The same for every path with a reference in it: an id, a unique prefix, or a name.
 _Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -166,7 +178,7 @@ class EventIn(_Strict):
     id: _Ulid
     at: float | None = None
     type: _EventType
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: _Data = Field(default_factory=dict)
 
 
 class EventsIn(_Strict):
@@ -185,7 +197,7 @@ class ReportIn(_Strict):
     """What an environment says about itself."""
 
     message: _Line | None = None
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: _Data = Field(default_factory=dict)
 
 
 class KeyHeader(BaseModel):

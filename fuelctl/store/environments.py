@@ -19,7 +19,12 @@ class FencedOffError(FuelError):
     """A write came from a workflow run that another one has taken over."""
 
     def __init__(self, environment_id: str) -> None:
-        super().__init__("another operation has taken this environment over", where=environment_id, code="fenced_off")
+        super().__init__(
+            "another operation has taken this environment over",
+            hint=f"see what it does: fuelctl status {environment_id}",
+            where=environment_id,
+            code="fenced_off",
+        )
 
 
 def get(session: Session, environment_id: str) -> EnvironmentRow | None:

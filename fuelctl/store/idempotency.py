@@ -29,7 +29,7 @@ class InFlightError(FuelError):
     """The same request is being worked on right now."""
 
 
-def claim(session: Session, key: str, fingerprint: str, instance: str, now: float) -> Claim:
+def claim(session: Session, key: str, fingerprint: str, instance: str, now: float, *, let_go: bool = False) -> Claim:
     """Take the key for this request, or learn what was made with it.
 
     InFlightError while another thread of a living server works on it; UsageError when the body is another one. A claim
@@ -54,7 +54,7 @@ def claim(session: Session, key: str, fingerprint: str, instance: str, now: floa
         )
     if row.environment_id is not None:
         return Claim(row.environment_id)
-    if row.instance == instance and now - row.created_at < _IN_FLIGHT:
+    if row.instance == instance and not let_go and now - row.created_at < _IN_FLIGHT:
         raise InFlightError(
             "the same request is being worked on", hint="repeat it in a moment", code="idempotency_in_flight"
         )

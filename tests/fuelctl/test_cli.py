@@ -65,6 +65,12 @@ def repo(tmp_path: Path) -> Path:
     return repository(tmp_path / "My Shop")
 
 
+def test_wrong_usage_has_its_own_code_for_machines(fuelctl: Any, stage: Stage) -> None:
+    for command in (["ls", "--status", "nope"], ["ls", "--nope"], ["logs", "x", "-f"], ["down"]):
+        done = fuelctl(*command, "--json")
+        assert (done.code, done.json["error"]["code"]) == (2, "usage"), command
+
+
 class TestUp:
     def test_ends_with_what_to_type_next(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         done = fuelctl("up", str(repo), "--yes")

@@ -94,6 +94,10 @@ def test_a_disk_that_fills_later_is_told_of_and_nothing_is_half_made(home: Path,
         assert caught.value.message == "the control plane's disk is full"
         assert [item["id"] for item in server.client.environments()["environments"]] == [kept]
         filling.unlink()
+        # The same request, with the same key, as a client repeats it: nobody is working on it any more.
+        again = server.client.create(wish, key="one")
+        server.client.terminate(again["id"], discard=True)
+        server.wait(again["id"], "terminated")
         # Work that was under way when the disk filled goes on when there is space again.
         made = server.up(sleep=2)
         wait_until(lambda: len(server.containers()) == 2, 30)

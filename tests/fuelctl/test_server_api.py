@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
 
 from fuelctl import _crashpoints, paths
 from fuelctl.config import Settings
@@ -27,7 +29,7 @@ from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.journal import Journal
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
-from fuelctl.store import environments
+from fuelctl.store import environments, idempotency
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import CALLBACK_TOKEN
 from tests.fuelctl.control import HandClock
@@ -39,6 +41,7 @@ BODY = {
     "repository": {"name": "app"},
     "ttl_seconds": 3600,
 }
+JSON = {"Content-Type": "application/json"}
 SMALL = Settings(max_body_bytes=64 * 1024, max_source_bytes=1024 * 1024)
 
 
@@ -223,6 +226,38 @@ def test_idempotency(http: FlaskClient) -> None:
     assert http.post("/api/remote", json=BODY, headers=key).json["id"] == first["id"]
     problem(http.post("/api/remote", json={**BODY, "ttl_seconds": 5}, headers=key), 422, "idempotency_mismatch")
     problem(http.post("/api/remote", json=BODY, headers={"Idempotency-Key": "x" * 300}), 422)
+
+
+def test_a_key_that_a_full_disk_kept_is_free_for_the_same_request(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    full = OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise full
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "_insert", fails)
+        patched.setattr(idempotency, "release", fails)
+        assert http.post("/api/remote", json=BODY, headers=key).status_code == 500
+    made = http.post("/api/remote", json=BODY, headers=key)
+    assert made.status_code == 202
+    assert http.post("/api/remote", json=BODY, headers=key).json["id"] == made.json["id"]
+
+
+def test_every_problem_says_what_to_do() -> None:
+    """409, 410, 422 and their like: whoever gets one is told what to do about it, whatever raised it."""
+    kinds = {"Problem", "ConflictError", "NotFoundError", "InFlightError", "KeyGoneError", "UsageError", "MachineError"}
+    silent: list[str] = []
+    for part in ("server", "environments", "store", "workflows"):
+        for file in sorted((Path(registry.__file__).parents[1] / part).glob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {*kinds, "problem"}:
+                    hints = [keyword for keyword in node.keywords if keyword.arg in ("hint", None)]
+                    if not hints or (isinstance(hints[0].value, ast.Constant) and not hints[0].value.value):
+                        silent.append(f"{file.name}:{node.lineno}")
+    assert silent == []
 
 
 def test_a_taken_name_is_a_conflict_and_an_ambiguous_prefix_lists(http: FlaskClient) -> None:
@@ -432,6 +467,37 @@ def test_callbacks_take_the_environments_own_token_and_no_other(http: FlaskClien
     with core.write() as session:
         environments.change(session, one["id"], status="terminated", ended_at=1.0)
     problem(http.post(path, json=body, headers=mine), 401)
+
+
+def test_what_an_environment_tells_is_bounded(http: FlaskClient, core: Core, clock: HandClock) -> None:
+    made, other = make(http), make(http)
+    mine, path = token_of(core, made["id"]), f"/api/remote/{made['id']}/events"
+
+    def batch(first: int, count: int = 1000, data: Any = None) -> dict[str, Any]:
+        numbers = range(first, first + count)
+        ids = (f"01HZZZZZZZZZZZZZZZZZ{number:06d}" for number in numbers)
+        return {"events": [{"id": id_, "type": "tool.end", "data": data or {}} for id_ in ids]}
+
+    problem(http.post(path, json=batch(0, 1, {"x": "x" * 5000}), headers=mine), 422, "invalid_request")
+    too_large = problem(http.post(path, data=b" " * 1_100_000, headers={**mine, **JSON}), 413)
+    assert "less at a time" in too_large["hint"]
+    ticks = [0.0]
+    http.application.extensions["fuelctl"].rates.clock = lambda: ticks[0]
+    for turn in range(4):
+        assert http.post(path, json=batch(turn * 1000), headers=mine).json == {"accepted": 1000}
+    answer = http.post(path, json=batch(4000, 100), headers=mine)
+    problem(answer, 429, "too_many_events")
+    assert answer.headers["Retry-After"] == "2"
+    for call in ("heartbeat", "ready"):
+        problem(http.post(f"/api/remote/{made['id']}/{call}", json={}, headers=mine), 429)
+    # It is nobody else's fault, and a stranger cannot use it up for it.
+    others = token_of(core, other["id"])
+    for _turn in range(3):
+        problem(http.post(f"/api/remote/{other['id']}/events", json=batch(0), headers=mine), 401, "unauthorized")
+    assert http.post(f"/api/remote/{other['id']}/events", json=batch(0), headers=others).json == {"accepted": 1000}
+    ticks[0] = 2.0
+    assert http.post(path, json=batch(4000, 100), headers=mine).json == {"accepted": 100}
+    problem(http.post(path, json=batch(4100, 1), headers=mine), 429)
 
 
 def test_activity_is_monotone_and_never_from_the_future(http: FlaskClient, core: Core, clock: HandClock) -> None:
