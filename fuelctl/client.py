@@ -107,14 +107,21 @@ class Client:
         """Start an environment; a repeat with the same idempotency key returns the same one."""
         return self.call("POST", "/api/remote", body=body, headers={"Idempotency-Key": key}, repeat=True)
 
-    def environments(self, *, terminated: bool = False, status: str | None = None, owner: str | None = None) -> Json:
-        """`{environments: [...], reaper: {last_cycle_at}}`."""
-        query = {"include_terminated": "true" if terminated else None, "status": status, "owner": owner}
+    def environments(
+        self, *, terminated: bool = False, status: str | None = None, owner: str | None = None, observe: bool = False
+    ) -> Json:
+        """`{environments: [...], reaper: {last_cycle_at}}`; with `observe`, machines are asked for the next answer."""
+        query = {
+            "include_terminated": "true" if terminated else None,
+            "status": status,
+            "owner": owner,
+            "observe": "true" if observe else None,
+        }
         return self.call("GET", "/api/remote", query=query, repeat=True)
 
-    def environment(self, ref: str) -> Json:
-        """One environment by id, unique prefix or name."""
-        return self.call("GET", _at(ref), repeat=True)
+    def environment(self, ref: str, *, observe: bool = False) -> Json:
+        """One environment by id, unique prefix or name; with `observe`, its machine is asked for the next answer."""
+        return self.call("GET", _at(ref), query={"observe": "true" if observe else None}, repeat=True)
 
     def terminate(self, ref: str, *, discard: bool) -> Json:
         """Ask for the end of an environment; harmless when it is asked again."""

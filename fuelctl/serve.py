@@ -81,6 +81,7 @@ class ControlPlane:
             engine=self.plant.engine,
             draining=self._draining.is_set,
             operations=self.engine.running,
+            look=self.observer.soon,
         )
 
     def park(self) -> None:

@@ -48,7 +48,7 @@ def ls(
     if status is not None and status not in _STATUSES:
         raise UsageError(f"{status!r} is no status", hint=f"known: {', '.join(_STATUSES)}")
     client = connect()
-    reply = client.environments(terminated=all_ or status in ENDED, status=status)
+    reply = client.environments(terminated=all_ or status in ENDED, status=status, observe=True)
     found: list[dict[str, Any]] = reply["environments"]
     if status is None:
         # Only the whole list of live environments can say which of our ssh entries are stale.

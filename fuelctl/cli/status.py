@@ -34,7 +34,7 @@ app = typer.Typer()
 def status(env: Ref, as_json: AsJson = False) -> None:
     """Show everything about one environment."""
     client = connect()
-    environment = find(client, env)
+    environment = find(client, env, observe=True)
     _access.repair(client, [item for item in client.environments()["environments"] if item["status"] not in ENDED])
     if as_json:
         emit(environment)

@@ -17,7 +17,7 @@ from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import check_ceiling
 from fuelctl.environments import registry
 from fuelctl.environments.registry import NewEnvironment
-from fuelctl.environments.states import Operation, Status
+from fuelctl.environments.states import ENTERABLE, Operation, Status
 from fuelctl.environments.views import environment_view
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.types import (
@@ -29,6 +29,7 @@ from fuelctl.server.types import (
     ListQuery,
     ProblemOut,
     RefPath,
+    ShowQuery,
     TerminateIn,
 )
 from fuelctl.store.models import EnvironmentRow
@@ -63,13 +64,16 @@ def listing(query: ListQuery) -> Response:
         parts().core, include_ended=query.include_terminated, status=wanted, owner=query.owner
     )
     now = parts().core.clock().wall
+    _look(query.observe, rows)
     return jsonify(environments=[environment_view(row, now) for row in rows], reaper=reaper)
 
 
 @api.get("/<ref>", responses={200: EnvironmentOut}, summary="Show an environment")
-def show(path: RefPath) -> Response:
+def show(path: RefPath, query: ShowQuery) -> Response:
     """The environment that an id, a unique prefix of one, or a name means."""
-    return shown(find(path.ref))
+    row = find(path.ref)
+    _look(query.observe, [row])
+    return shown(row)
 
 
 @api.post("/<ref>/terminate", responses={202: EnvironmentOut}, summary="End an environment")
@@ -89,6 +93,12 @@ def extend(path: RefPath, body: ExtendIn) -> Response:
     _check_ttl(given, body.ttl_seconds)
     limit = given.settings.month_limit_usd
     return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds, given.move_deadline, limit))
+
+
+def _look(wanted: bool, rows: list[EnvironmentRow]) -> None:
+    """Have the machines asked, when somebody wants to know and there is one that can have something to say."""
+    if wanted and any(row.status in ENTERABLE and row.operation is None for row in rows):
+        parts().look()
 
 
 def find(ref: str) -> EnvironmentRow:

@@ -28,6 +28,9 @@ def _brief(data: dict[str, Any]) -> dict[str, Any]:
 #: A spool's line is no longer.
 _LARGEST_DATA = 4096
 _Data = Annotated[dict[str, Any], AfterValidator(_brief)]
+_Observe = Annotated[
+    bool, Field(description="Have the machines asked soon, so that the next answer is fresh; this one does not wait.")
+]
 #: The same for every path with a reference in it: an id, a unique prefix, or a name.
 _Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -123,6 +126,13 @@ class ListQuery(BaseModel):
         default=None, description="One status, or several with commas between."
     )
     owner: _Owner | None = None
+    observe: _Observe = False
+
+
+class ShowQuery(BaseModel):
+    """How to show it."""
+
+    observe: _Observe = False
 
 
 class TerminateIn(_Strict):

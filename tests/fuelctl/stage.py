@@ -37,6 +37,7 @@ class Stage:
         self.core = core
         self.plays: dict[str, Play] = {"provision": ready, "terminate": gone}
         self.faults: list[Exception] = []
+        self.looks = 0
         self._threads: list[threading.Thread] = []
 
     def start(self, operation: str, environment_id: str, operation_id: str) -> None:
@@ -55,6 +56,10 @@ class Stage:
         self._threads.append(thread)
         thread.start()
 
+    def look(self) -> None:
+        """A person wants to know how an environment is."""
+        self.looks += 1
+
     def tell(self, journal: Journal, type_: str, **data: Any) -> None:
         journal.log([self.core.event(type_, data)])
 
@@ -72,7 +77,7 @@ def stage() -> Iterator[Stage]:
     database = Database(sqlite_url(paths.database_file()))
     database.migrate()
     made = Stage(Core(database, Safe(paths.secret_key_file())))
-    app = create_app(Parts(core=made.core, start=made.start, settings=Settings()))
+    app = create_app(Parts(core=made.core, start=made.start, settings=Settings(), look=made.look))
     socket = paths.private_folder(paths.server_socket().parent) / paths.server_socket().name
     server = make_server(f"unix://{socket}", 0, app, threaded=True)
     paths.private_file(paths.server_file(), json.dumps({"pid": os.getpid(), "version": __version__}).encode())

@@ -71,6 +71,16 @@ def test_wrong_usage_has_its_own_code_for_machines(fuelctl: Any, stage: Stage) -
         assert (done.code, done.json["error"]["code"]) == (2, "usage"), command
 
 
+def test_who_looks_has_the_machines_asked_and_who_works_does_not(fuelctl: Any, stage: Stage, repo: Path) -> None:
+    fuelctl("up", str(repo), "--yes", "--name", "one")
+    fuelctl("up", str(repo), "--yes", "--name", "two")
+    fuelctl("logs", "one")
+    assert stage.looks == 0
+    fuelctl("ls")
+    fuelctl("status", "one")
+    assert stage.looks == 2
+
+
 class TestUp:
     def test_ends_with_what_to_type_next(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         done = fuelctl("up", str(repo), "--yes")

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the machines are asked: regularly, and soon after a person wants to know, but never all the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from flask.testing import FlaskClient
+
+from fuelctl.config import Settings
+from fuelctl.environments.core import Core
+from fuelctl.server.app import create_app
+from fuelctl.server.parts import Parts
+from fuelctl.workflows import observer as module
+from fuelctl.workflows.observer import Observer
+from fuelctl.workflows.run import Plant
+from tests.fuelctl.test_reaper import ready
+from tests.fuelctl.test_server_api import make
+from tests.fuelctl.test_supervise import wait_until
+
+
+class Counting(Observer):
+    """Asks nobody; a round takes `takes` seconds."""
+
+    rounds = 0
+    takes = 0.0
+
+    def round(self) -> int:
+        with self._one_at_a_time:
+            type(self).rounds += 1
+            time.sleep(self.takes)
+        return 0
+
+
+@pytest.fixture
+def observer(core: Core, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    monkeypatch.setattr(Counting, "rounds", 0)
+    monkeypatch.setattr(module, "_FRESH", 0.3)
+    made = Counting(Plant(core), cast("Any", None), 3600)
+    yield made
+    made.stop()
+
+
+def ask(observer: Counting, seconds: float) -> None:
+    """As `watch fuelctl ls` would, but faster."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        observer.soon()
+        time.sleep(0.005)
+
+
+def test_it_is_soon_but_not_at_once_again(observer: Counting) -> None:
+    observer.soon()
+    assert observer.rounds == 0, "nothing runs before start()"
+    observer.start()
+    wait_until(lambda: observer.rounds == 1)
+    ask(observer, 0.2)
+    assert observer.rounds == 1, "what was seen is fresh"
+    time.sleep(0.2)
+    observer.soon()
+    wait_until(lambda: observer.rounds == 2, 5)
+
+
+def test_rounds_that_take_long_are_not_asked_for_more_than_a_tenth_of_the_time(observer: Counting) -> None:
+    observer.takes = 0.1
+    observer.start()
+    wait_until(lambda: observer.rounds == 1)
+    ask(observer, 0.9)
+    assert observer.rounds == 1
+    ask(observer, 0.6)
+    assert observer.rounds == 2
+
+
+def test_only_a_persons_question_about_something_that_lives_counts(core: Core) -> None:
+    looked: list[float] = []
+    app = create_app(Parts(core, lambda *_: None, Settings(), look=lambda: looked.append(time.monotonic())))
+    with app.test_client() as http:
+        made = make(http)["id"]
+        assert get(http, "/api/remote?observe=true") == 200
+        assert get(http, f"/api/remote/{made}?observe=true") == 200
+        assert not looked, "it is still being provisioned"
+        live = ready(core, name="live")
+        for path in ("/api/remote", f"/api/remote/{live}", f"/api/remote/{made}?observe=true"):
+            assert get(http, path) == 200
+        assert not looked
+        for count, path in enumerate(("/api/remote?observe=true", f"/api/remote/{live}?observe=true"), 1):
+            assert get(http, path) == 200
+            assert len(looked) == count
+        assert get(http, "/api/remote?observe=perhaps") == 422
+
+
+def get(http: FlaskClient, path: str) -> int:
+    return http.get(path).status_code
