@@ -232,6 +232,7 @@ JVM: Dict[str, Framework] = {
     "io.javalin": ("javalin", 7070, True),
     "com.sparkjava": ("spark-java", 4567, True),
     "io.vertx": ("vertx", 8080, True),
+    "org.grails": ("grails", 8080, True),
     "com.typesafe.play": ("play", 9000, True),
     "org.playframework": ("play", 9000, True),
     "jetty-maven-plugin": ("jetty", 8080, True),

@@ -19,6 +19,8 @@ NODE: Packages = {
     "sqlite3": ("build-essential", "python3"),
     "better-sqlite3": ("build-essential", "python3"),
     "node-gyp": ("build-essential", "python3"),
+    "node-addon-api": ("build-essential", "python3"),
+    "nan": ("build-essential", "python3"),
     "node-pty": ("build-essential", "python3"),
     "node-rdkafka": ("build-essential", "python3", "librdkafka-dev"),
     "node-sass": ("build-essential", "python3"),

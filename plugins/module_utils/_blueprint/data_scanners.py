@@ -23,7 +23,7 @@ TRIGGERS: Dict[str, str] = {
         ),
         "go": "go.mod go.work Gopkg.toml glide.yaml",
         "rust": "Cargo.toml",
-        "ruby": "Gemfile gems.rb Rakefile config.ru .ruby-version",
+        "ruby": "Gemfile gems.rb Rakefile config.ru .ruby-version _config.yml",
         "php": "composer.json composer.lock artisan index.php wp-config.php wp-config-sample.php",
         "java": "pom.xml build.gradle build.gradle.kts settings.gradle settings.gradle.kts mvnw gradlew build.xml",
         "dotnet": "global.json Directory.Build.props Directory.Packages.props",
@@ -40,7 +40,7 @@ TRIGGERS: Dict[str, str] = {
         "clojure": "deps.edn project.clj shadow-cljs.edn bb.edn",
         "crystal": "shard.yml",
         "haskell": "stack.yaml cabal.project package.yaml",
-        "static": "index.html hugo.toml hugo.yaml config.toml _config.yml mkdocs.yml book.toml",
+        "static": "index.html hugo.toml hugo.yaml config.toml mkdocs.yml book.toml",
     }.items()
     for name in names.split()
 }

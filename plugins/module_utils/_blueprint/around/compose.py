@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ..data_services import PASSWORDS, PORTS
 from ..parsers import at, line_at, strings, table, word, yaml_object
@@ -37,6 +37,9 @@ _NESTED = (
     "deployments/docker-compose.yml",
     ".docker/docker-compose.yml",
 )
+#: Names that services of an application's own have.
+_APPLICATIONS = frozenset("app web api backend frontend worker website webapp streaming sidekiq celery beat".split())
+_PROXIES = frozenset("nginx nginx-unprivileged httpd apache caddy traefik haproxy envoy".split())
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}|\$(\w+)")
 _IMAGE = re.compile(r"^[a-z0-9][a-z0-9._:/@-]*(?::[\w][\w.-]*)?(?:@sha256:[a-f0-9]{64})?$", re.IGNORECASE)
 
@@ -121,6 +124,7 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
     services: List[Service] = []
     applications: List[Tuple[List[int], str]] = []
     contexts: List[str] = []
+    own = _own_images(merged)
     for name, value in merged.items():
         image = resolve(word(value.get("image")))
         build = value.get("build")
@@ -128,7 +132,7 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
         if database:
             # A database with a script or an extension of its own is still a database.
             image, build = database, None
-        if build or _mounts_tree(value, homes[name]):
+        if build or image in own or _mounts_tree(value, homes[name]):
             applications.append((targets(value.get("ports")) or targets(value.get("expose")), sources[name]))
             context = build if isinstance(build, str) else table(build).get("context") if build else None
             path = posixpath.normpath(posixpath.join(homes[name], resolve(word(context)))) if context else "."
@@ -142,6 +146,17 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
         ):
             services.append(Service(_service(name, image, value), sources[name]))
     return Compose(tuple(services), tuple(applications), tuple(dict.fromkeys(contexts)))
+
+
+def _own_images(merged: Dict[str, Dict[str, Any]]) -> Set[str]:
+    """Images of the application itself: built by some service here, or published and run under such a name."""
+    images: Set[str] = set()
+    for name, value in merged.items():
+        image = resolve(word(value.get("image")))
+        published = "/" in image and kind_of(image) not in (*PORTS, *_PROXIES) and name in _APPLICATIONS
+        if image and (value.get("build") or published):
+            images.add(image)
+    return images
 
 
 def _database(folder: Folder, build: Any, home: str) -> str:

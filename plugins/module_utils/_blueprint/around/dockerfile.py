@@ -33,7 +33,7 @@ IMAGES: Dict[str, str] = {
     name: runtime
     for runtime, names in {
         "node": "node javascript-node typescript-node",
-        "python": "python miniconda3 anaconda3",
+        "python": "python miniconda3 anaconda3 uv",
         "go": "golang go",
         "rust": "rust",
         "ruby": "ruby jruby",
@@ -92,6 +92,9 @@ def runtime_of_image(image: str) -> Tuple[str, str]:
     if "devcontainers/" in name or "vscode/devcontainers" in name:
         # The first number is the template's own where two follow each other: `1-20-bookworm`.
         tag = re.sub(r"^(?:dev-)?[01](?:\.\d+)*-(?=\d)", "", tag)
+    if last == "uv":
+        # The first number is uv's own: `0.8.15-python3.12-bookworm-slim`.
+        _uv, _python, tag = tag.partition("python")
     if runtime == "haskell" or last in ("clojure", "frankenphp"):
         tag = re.sub(r"^.*?php", "", tag) if last == "frankenphp" else tag if runtime == "haskell" else ""
     match = _VERSION.search(tag)

@@ -65,6 +65,12 @@ def scan(folder: Folder) -> Optional[Finding]:
             finding.setup.append(Candidate("make", at(folder, make), confidence=0.6))
             finding.managers.reverse()
         return finding
+    qt = folder.ending(".pro")
+    if sources and qt:
+        finding = Finding("cpp", folder.path, 52, at(folder, qt[0]), "Qt project")
+        finding.managers = [Candidate("qmake", at(folder, qt[0]), confidence=0.85)]
+        finding.packages.append(Candidate("qtbase5-dev", at(folder, qt[0]), note="qmake builds it"))
+        return finding
     if folder.ending(".vcxproj"):
         return Finding("cpp", folder.path, 50, at(folder, folder.ending(".vcxproj")[0]), "Visual C++ project")
     if sources and not make:

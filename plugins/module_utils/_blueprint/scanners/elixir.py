@@ -62,6 +62,13 @@ def scan(folder: Folder) -> Optional[Finding]:
             if found and port:
                 finding.ports.append(Candidate([port], at(folder, name, line_at(body, found.start(1))), confidence=0.9))
                 break
+    name = re.search(r"\bapp:\s*:(\w{1,80})", text)
+    file = f"lib/{name.group(1)}/application.ex" if name and finding.framework == "plug" and not finding.ports else ""
+    body = folder.text(file) or "" if file else ""
+    found = re.search(r"\b(?:Plug\.Cowboy|Bandit)\b[^\n]{0,300}?\bport:\s*(\d{2,5})", body)
+    port = valid(found.group(1)) if found else None
+    if found and port:
+        finding.ports.append(Candidate([port], at(folder, file, line_at(body, found.start(1))), confidence=0.85))
     if folder.names.get("assets") and folder.has("assets/package.json"):
         finding.parts.append(folder.at("assets"))
     if "apps_path:" in text:

@@ -20,6 +20,7 @@ from ..versions import END, candidate, numbers
 from .common import shared_versions, upward
 from .node_workspaces import expand
 
+_HUGO = ("hugo.toml", "hugo.yaml", "hugo.json", "config.toml", "config.yaml")
 _TOOLCHAIN = re.compile(r"^toolchain[ \t]+go(\d[\w.]*)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^go[ \t]+(\d[\w.]*)", re.MULTILINE)
 _USE = re.compile(r"^use[ \t]*(?:\(([^)]*)\)|(\S+))", re.MULTILINE)
@@ -44,6 +45,9 @@ def scan(folder: Folder) -> Optional[Finding]:
     finding = Finding(
         "go", folder.path, 92 if manifest else 22, at(folder, manifest or sources[0]), manifest or "loose Go sources"
     )
+    if not sources and folder.first(*_HUGO):
+        # Hugo fetches themes as Go modules: a site, not a program.
+        finding.score, finding.reason = 35, "modules of Hugo"
     finding.versions = _versions(folder)
     manager = {"Gopkg.toml": "dep", "glide.yaml": "glide"}.get(manifest or "", "go")
     finding.managers = [

@@ -70,7 +70,7 @@ def _composer(folder: Folder) -> Finding:
             )
             break
     else:
-        if folder.has("index.php") or folder.has("public/index.php"):
+        if folder.first("index.php", "public/index.php", "web/index.php"):
             finding.default_ports.append(Candidate([8000], "default", DEFAULT, 0.4, note="port of PHP's own server"))
     if finding.framework == "laravel" and folder.has(".env.example"):
         finding.setup.append(

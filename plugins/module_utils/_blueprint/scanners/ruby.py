@@ -26,6 +26,7 @@ _LOCK_RUBY = re.compile(r"^RUBY VERSION\s+ruby (\d+\.\d+\.\d+)", re.MULTILINE)
 _LOCK_BUNDLER = re.compile(r"^BUNDLED WITH\s+(\d[\d.]*)", re.MULTILINE)
 _REQUIRED = re.compile(r"required_ruby_version\s*=\s*(?:Gem::Requirement\.new\()?\[?\s*([\"'][^)\]\n]*)")
 _RACKUP = 9292
+_JEKYLL = 4000
 #: Gems that projects of other languages use as tools.
 _TOOLS = {
     "cocoapods",
@@ -57,6 +58,8 @@ def scan(folder: Folder) -> Optional[Finding]:
     manifest = folder.first("Gemfile", "gems.rb")
     gemspecs = folder.ending(".gemspec")
     if manifest is None and not gemspecs:
+        if folder.has("_config.yml") and not folder.has("package.json") and _is_jekyll(folder):
+            return _jekyll(folder)
         sources = folder.ending(".rb", ".ru")
         if not sources and not folder.has("Rakefile"):
             return None
@@ -91,6 +94,24 @@ def scan(folder: Folder) -> Optional[Finding]:
             match = re.search(rf"[\"']{re.escape(gem)}[\"']", text)
             where = at(folder, manifest or "", line_at(text, match.start() if match else 0))
             finding.packages += [Candidate(package, where, note=f"{gem} needs it") for package in packages]
+    return finding
+
+
+def _is_jekyll(folder: Folder) -> bool:
+    return any(folder.has_folder(name) for name in ("_posts", "_layouts", "_includes")) or bool(
+        re.search(r"^(?:remote_)?theme:", folder.text("_config.yml") or "", re.MULTILINE)
+    )
+
+
+def _jekyll(folder: Folder) -> Finding:
+    """A site that GitHub builds without a Gemfile."""
+    source = at(folder, "_config.yml")
+    finding = Finding("ruby", folder.path, 45, source, "_config.yml of Jekyll")
+    finding.framework = "jekyll"
+    finding.versions = shared_versions(folder, "ruby", ".ruby-version")
+    finding.managers = [Candidate("bundler", "default", DEFAULT, 0.4, note="the usual one")]
+    finding.setup.append(Candidate("gem install jekyll", source, confidence=0.6))
+    finding.default_ports.append(Candidate([_JEKYLL], "default", DEFAULT, 0.6, note="port of jekyll"))
     return finding
 
 
