@@ -51,6 +51,8 @@ def check_engine(provider: str) -> None:
 
         serve_start.check_engine()
 
+def find(client: Client, ref: str, *, observe: bool = False) -> Environment:
+    """The environment that `ref` names; FuelError in a person's words when there is none, or more than one.
 
     :param observe: a person wants to know how it is: have its machine asked, for the next answer.
     """
@@ -73,8 +75,6 @@ def _nobody(ref: str) -> FuelError:
         f"There is no environment {ref[:80]!r}", hint="`fuelctl ls --all` shows every id and name", code="not_found"
     )
 
-def find(client: Client, ref: str, *, observe: bool = False) -> Environment:
-    """The environment that `ref` names; FuelError in a person's words when there is none, or more than one.
 
 def ambiguous(ref: str, error: ApiError) -> FuelError:
     """Which environments a short id could mean."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections import defaultdict
 import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,12 +27,12 @@ from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.run import Plant
 
 _logger = logging.getLogger(__name__)
-_STOPPED = "stopped"
 _JOB = "observe"
 #: Seconds for which what was seen is fresh enough for a person.
 _FRESH = 5.0
 #: Times as long as a round took, nothing is asked before its time.
 _SPARE = 10.0
+_STOPPED = "stopped"
 _UNREACHABLE = "unreachable"
 
 
@@ -45,8 +45,8 @@ class Observer:
         self._engine = engine
         self._seconds = seconds
         self._one_at_a_time = threading.Lock()
-        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
         self._not_before = 0.0
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
 
     def start(self) -> None:
         """Ask now, for environments may have ended while nobody looked; and then regularly."""
@@ -60,7 +60,6 @@ class Observer:
         )
         self._scheduler.start()
 
-    def round(self) -> int:
     def soon(self) -> None:
         """Somebody wants to know: the next round begins now, unless the last one was a moment ago. Returns at once.
 
@@ -70,6 +69,7 @@ class Observer:
             self._not_before = time.monotonic() + _FRESH
             self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC))
 
+    def round(self) -> int:
         """Ask every provider once about its environments; how many were observed."""
         with self._one_at_a_time:
             status = [str(one) for one in ENTERABLE]
@@ -157,11 +157,11 @@ class Observer:
             self._scheduler.shutdown(wait=False)
 
     def _guarded(self) -> None:
+        begun = time.monotonic()
         try:
             self.round()
         except Exception:
             # The database or the engine may be away for a while; the next round asks again.
             _logger.exception("observing failed")
-        begun = time.monotonic()
         ended = time.monotonic()
         self._not_before = ended + max(_FRESH, _SPARE * (ended - begun))
