@@ -206,7 +206,8 @@ def _report(file: str, fields: list[str], problems: list[dict[str, Any]]) -> Non
         for problem in mine:
             where = f"{file}:{problem['line']}" if problem["line"] else file
             hint = f". {problem['hint']}" if problem["hint"] else ""
-            say(clean(f"    {where}: {problem['path']}: {problem['message']}{hint}"))
+            path = f"{problem['path']}: " if problem["path"] else ""
+            say(clean(f"    {where}: {path}{problem['message']}{hint}"))
 
 
 @app.command()

@@ -162,3 +162,19 @@ def test_importing_the_command_is_cheap() -> None:
     code = f"import sys, fuelctl.cli.blueprint; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- 1\n", "env.yaml:1: must be a mapping, not a list"),
+        ("", "env.yaml: must be a mapping, not nothing"),
+        ("image: a\nports: [99999]\n", "env.yaml:2: ports[0]: 99999 is not a port. write a number from 1 to 65535"),
+        ("version: 2\nimage: a\n", "env.yaml:1: version: 2 is not a known blueprint version. write 1"),
+    ],
+)
+def test_validate_says_each_thing_once(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "env.yaml").write_text(text, "utf-8")
+    done = fuelctl("validate", "env.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"    {told}" in done.stdout.splitlines()

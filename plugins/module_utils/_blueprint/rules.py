@@ -102,13 +102,13 @@ class Number:
         self.what = what
         self.least = least
         self.most = most
-        self.hint = hint or f"{least} to {most}"
+        self.hint = hint or (f"write {least}" if least == most else f"write a number from {least} to {most}")
 
     def complaint(self, value: float) -> Optional[str]:
         """What is wrong with `value`, or None."""
         if self.least <= value <= self.most:
             return None
-        return f"{value!r} is not {self.what} ({self.least} to {self.most})"
+        return f"{value!r} is not {self.what}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Dict[str, Any]]) -> Dict[str, Any]:
         return dict(handler(source), ge=self.least, le=self.most)
