@@ -7,6 +7,7 @@ passes that is not named here. Standard library only: the CLI's start passes her
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 _NAMES = frozenset({"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "NPM_CONFIG_REGISTRY"})
@@ -19,9 +20,61 @@ _OF_THE_SERVER = frozenset({"PATH", "TMPDIR", "PYTHONPATH", "PYTHONWARNINGS", "C
 _PREFIXES_OF_THE_SERVER = ("FUELCTL_", "XDG_")
 
 
-def for_playbooks(source: Mapping[str, str]) -> dict[str, str]:
-    """What a playbook run may see."""
-    return {name: value for name, value in source.items() if _common(name)}
+#: What the modules of a provider read besides: credentials, and where the cloud is. No other provider's runs see them.
+_OF_PROVIDERS = {
+    "ec2": frozenset(
+        {
+            "AWS_ACCESS_KEY_ID",
+            "AWS_CA_BUNDLE",
+            "AWS_CONFIG_FILE",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_DEFAULT_REGION",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_EC2",
+            "AWS_ENDPOINT_URL_STS",
+            "AWS_PROFILE",
+            "AWS_REGION",
+            "AWS_ROLE_ARN",
+            "AWS_ROLE_SESSION_NAME",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_STS_REGIONAL_ENDPOINTS",
+            "AWS_URL",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+        }
+    )
+}
+_OF_ANY_PROVIDER = frozenset().union(*_OF_PROVIDERS.values())
+_SECRET = frozenset({"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+#: Where to work is said anew each time; who works there is what a server is started with.
+_PLACES = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION"})
+
+
+def for_playbooks(source: Mapping[str, str], provider: str = "") -> dict[str, str]:
+    """What a playbook run for this provider may see."""
+    its = _OF_PROVIDERS.get(provider, frozenset())
+    return {name: value for name, value in source.items() if _common(name) or name in its}
+
+
+def secrets(source: Mapping[str, str]) -> list[str]:
+    """Values among these that no record may show."""
+    return [source[name] for name in sorted(_SECRET) if source.get(name)]
+
+
+def has_credentials(provider: str) -> bool:
+    """Whether variables say who works there."""
+    return provider in _OF_PROVIDERS
+
+
+def identity(source: Mapping[str, str]) -> str:
+    """A digest of what says who works in which cloud; empty when nothing does."""
+    said = sorted((name, source[name]) for name in _OF_ANY_PROVIDER - _PLACES if source.get(name))
+    return hashlib.sha256(repr(said).encode("utf-8")).hexdigest()[:16] if said else ""
 
 
 def for_server(source: Mapping[str, str]) -> dict[str, str]:
@@ -29,7 +82,10 @@ def for_server(source: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in source.items()
-        if _common(name) or name in _OF_THE_SERVER or name.startswith(_PREFIXES_OF_THE_SERVER)
+        if _common(name)
+        or name in _OF_THE_SERVER
+        or name in _OF_ANY_PROVIDER
+        or name.startswith(_PREFIXES_OF_THE_SERVER)
     }
 
 

@@ -21,7 +21,9 @@ _SHAPES = (
     ("workspace", "workspace"),
 )
 #: A provider's entry points that change nothing: in `down`, only what comes after them takes anything away.
-_LOOKING = frozenset({"launch", "locate"})
+_LOOKING = frozenset({"launch", "locate", "contact"})
+#: Work that is begun before its stage's turn.
+_AHEAD = "fetch"
 _TAIL_LINES = 20
 _LONGEST_TEXT = 8192
 _LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -118,7 +120,9 @@ class Story:
             told += self._begin(stage, at) + self._close(stage, at, "failed")
             return told
         for stage in stages:
-            told += self._close(stage, at)
+            # A provider's work is that of several modules: it ends when something else begins.
+            if stage != self._provider_stage:
+                told += self._close(stage, at)
         return told
 
     def _failure(self, stage: str, error: dict[str, Any], result: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -180,8 +184,10 @@ class Story:
     def _stage_of_role(self, role: Any, file: Any) -> str | None:
         name = str(role or "").removeprefix(_COLLECTION)
         down = self._provider_stage == "destroy"
-        if name.startswith("provider_"):
+        if name.startswith("provider_") or name == "docker_engine":
             return None if down and file in _LOOKING else self._provider_stage
+        if file == _AHEAD:
+            return None
         return self._stage_named(name)
 
     def _stage_named(self, name: str) -> str | None:

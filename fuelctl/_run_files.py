@@ -80,9 +80,9 @@ def _unsafe(value: Any) -> Any:
     return value
 
 
-def environment(folder: Path, source: dict[str, str]) -> dict[str, str]:
+def environment(folder: Path, source: dict[str, str], provider: str = "") -> dict[str, str]:
     """The whole environment of a run: an allow-list of `source`, and Ansible's settings."""
-    passed = _environ.for_playbooks(source)
+    passed = _environ.for_playbooks(source, provider)
     interpreter = str(Path(sys.executable).parent)
     passed.setdefault("LANG", "C.UTF-8")
     return {

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fuelctl import _reserved, _run_files
+from fuelctl import _environ, _reserved, _run_files
 from fuelctl._run_events import Story
 from fuelctl._run_files import Record, Scrubber
 
@@ -71,6 +71,11 @@ class RunResult:
             merged.update(result)
         return merged
 
+    def observed(self) -> dict[str, dict[str, Any]]:
+        """Environment id -> what modules of ours saw of it: its machine's word, or its provider's that it is gone."""
+        shown = [one for results in self.results.values() for result in results for one in result.get("observed") or []]
+        return {str(one["environment_id"]): one for one in shown}
+
     def machines(self) -> list[dict[str, Any]]:
         """Every `machine` that a module of ours showed: what a provider that bills has running, in order."""
         shown = (result.get("machine") for results in self.results.values() for result in results)
@@ -99,7 +104,7 @@ def run_playbook(
     :param on_events: gets typed events `{type, at, data}`, several at a time, scrubbed. What it raises ends the run.
     :param files: further secrets, name -> content, each in a file (0600) whose path stands where `FileOf(name)` is.
     """
-    scrub = Scrubber([*secrets.values(), *(files or {}).values()])
+    scrub = Scrubber([*secrets.values(), *(files or {}).values(), *_environ.secrets(os.environ)])
     with _run_files.private_data(record) as folder, Record(record, Path(playbook).stem.split(".")[-1]) as kept:
         _prepare(folder, playbook, variables, secrets, files or {})
         story = Story(verb)
@@ -112,7 +117,7 @@ def run_playbook(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**_run_files.environment(folder, dict(os.environ)), "PYTHONPATH": str(_root())},
+                env={**_environment(folder, variables), "PYTHONPATH": str(_root())},
                 cwd=folder,
                 start_new_session=True,
             )
@@ -237,6 +242,10 @@ def _prepare(
         (folder / name).mkdir()
     _private(folder / "inventory" / "hosts", "localhost ansible_connection=local\n")
     _private(folder / "run.json", json.dumps({"playbook": playbook}))
+
+
+def _environment(folder: Path, variables: Mapping[str, Any]) -> dict[str, str]:
+    return _run_files.environment(folder, dict(os.environ), str(variables.get("remote_provider") or ""))
 
 
 def _with_files(value: Any, written: Mapping[str, str]) -> Any:

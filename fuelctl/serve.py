@@ -21,7 +21,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from fuelctl import __version__, _docker_engine, _server_log, config, paths
+from fuelctl import __version__, _docker_engine, _environ, _server_log, config, paths
 from fuelctl._shared._errors import FuelError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
@@ -159,6 +159,7 @@ class _Server(BaseApplication):
     def _on_ready(self, _arbiter: Any) -> None:
         self._logs_to_file = _server_log.follow()
         document = {"pid": os.getpid(), "version": __version__, "bind": self._bind or str(paths.server_socket())}
+        document["cloud"] = _environ.identity(os.environ)
         document["engine"] = _docker_engine.engine_of(os.environ)
         if self._bind is None:
             paths.server_stopped_file().unlink(missing_ok=True)

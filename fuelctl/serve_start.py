@@ -69,6 +69,20 @@ def check_engine() -> None:
         )
 
 
+def take_up_credentials(provider: str) -> None:
+    """Have the server work as whom this shell's variables name: it is started anew where it works as somebody else.
+
+    Variables that are not set say nothing: a server keeps what it was started with.
+    """
+    mine = _environ.identity(os.environ) if _environ.has_credentials(provider) else ""
+    if not mine or mine == str(_document().get("cloud") or ""):
+        return
+    with _alone():
+        # Work in flight is parked, and taken up by the new one.
+        stop_running(wait_seconds=0)
+        _start(paths.server_socket())
+
+
 def stop_running(wait_seconds: float = 600.0, *, for_good: bool = False) -> bool:
     """Stop the embedded server after its work, at most `wait_seconds` later; False when none runs.
 

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,12 +33,20 @@ _PATTERNS = {
     "user": re.compile(r"[a-z_][a-z0-9_-]{0,31}"),
     "host_key": re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{40,1400}={0,2}"),
     "server": re.compile(r"[\x21-\x7e ]{1,1024}"),
+    "machine": re.compile(
+        r"|(?:sudo )?[a-z_][a-z0-9_-]{0,31}@[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])? [0-9]{1,5}"
+    ),
 }
+_PATTERNS["machine_key"] = re.compile(f"|{_PATTERNS['host_key'].pattern}")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What ssh has to know about one environment; `server` is the control plane that it belongs to."""
+    """What ssh has to know about one environment; `server` is the control plane that it belongs to.
+
+    `machine` is `[sudo ]user@address port` of the machine that its container is on, with `machine_key` for a host key;
+    both are empty where that is this machine.
+    """
 
     id: str
     name: str
@@ -45,6 +54,8 @@ class Entry:
     user: str
     host_key: str
     server: str
+    machine: str = ""
+    machine_key: str = ""
 
     def __post_init__(self) -> None:
         for field, value in asdict(self).items():
@@ -65,28 +76,53 @@ class Entry:
         """The name under which the host key is pinned; the id keeps a later environment of the same name apart."""
         return f"fuel-{self.name}-{self.id.lower()}"
 
+    @property
+    def machine_host(self) -> str:
+        """The name under which ssh knows the machine, and its host key is pinned."""
+        return f"{self.host_key_alias}.machine"
+
     def block(self) -> str:
         """The entry as ssh reads it, its facts in a comment above."""
         reach = f"docker exec -i -u 0 {self.container} /usr/sbin/sshd -i -f /etc/fuel-code/sshd_config"
-        lines = (
-            f"Host {self.host}",
-            f"  HostName {self.host}",
-            f"  User {self.user}",
-            f"  ProxyCommand {reach}",
-            f"  IdentityFile {_quoted(paths.ssh_key_file(self.id))}",
-            "  IdentitiesOnly yes",
-            f"  HostKeyAlias {self.host_key_alias}",
-            f"  UserKnownHostsFile {_quoted(paths.ssh_known_hosts_file())}",
-            "  GlobalKnownHostsFile /dev/null",
-            "  StrictHostKeyChecking yes",
-            "  UpdateHostKeys no",
-            "  PreferredAuthentications publickey",
-            "  ForwardAgent no",
-            "  ServerAliveInterval 15",
-            "  ServerAliveCountMax 4",
-            "  LogLevel ERROR",
-        )
-        return _MARK + json.dumps(asdict(self)) + "\n" + "\n".join(lines) + "\n"
+        blocks = []
+        if self.machine:
+            who, _space, port = self.machine.rpartition(" ")
+            sudo, _at, address = who.rpartition("@")
+            user = sudo.removeprefix("sudo ")
+            # Through the same file, so that plain `ssh fuel-NAME` of another config finds it too.
+            over = f"ssh -F {shlex.quote(str(paths.ssh_config_file())).replace('%', '%%')} {self.machine_host}"
+            reach = f"{over} {'sudo -n ' if sudo.startswith('sudo ') else ''}{reach}"
+            facts = (f"HostName {address}", f"Port {port}", f"User {user}")
+            blocks.append(_block(self.machine_host, self.machine_host, self.id, facts))
+        facts = (f"HostName {self.host}", f"User {self.user}", f"ProxyCommand {reach}")
+        blocks.insert(0, _block(self.host, self.host_key_alias, self.id, facts))
+        return _MARK + json.dumps(asdict(self)) + "\n" + "\n".join(blocks)
+
+    def known_hosts(self) -> str:
+        """Its lines of the file of pinned host keys."""
+        machine = f"{self.machine_host} {self.machine_key}\n" if self.machine else ""
+        return f"{self.host_key_alias} {self.host_key}\n{machine}"
+
+
+def _block(name: str, alias: str, environment_id: str, facts: Iterable[str]) -> str:
+    """One host: what is particular to it, and what holds for all of ours."""
+    lines = (
+        f"Host {name}",
+        *(f"  {fact}" for fact in facts),
+        f"  IdentityFile {_quoted(paths.ssh_key_file(environment_id))}",
+        "  IdentitiesOnly yes",
+        f"  HostKeyAlias {alias}",
+        f"  UserKnownHostsFile {_quoted(paths.ssh_known_hosts_file())}",
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking yes",
+        "  UpdateHostKeys no",
+        "  PreferredAuthentications publickey",
+        "  ForwardAgent no",
+        "  ServerAliveInterval 15",
+        "  ServerAliveCountMax 4",
+        "  LogLevel ERROR",
+    )
+    return "\n".join(lines) + "\n"
 
 
 def host(name: str) -> str:
@@ -108,7 +144,17 @@ def entry_for(environment: dict[str, Any], server: str) -> Entry | None:
         user=connection.get("user"),
         host_key=host_key,
         server=server,
+        **_machine_of(connection.get("machine")),
     )
+
+
+def _machine_of(machine: Any) -> dict[str, str]:
+    """The machine's part of an entry; nothing where the container is on this machine."""
+    if not isinstance(machine, dict):
+        return {}
+    sudo = "sudo " if machine.get("sudo") else ""
+    said = f"{sudo}{machine.get('user')}@{machine.get('address')} {machine.get('port')}"
+    return {"machine": said, "machine_key": " ".join(str(machine.get("host_key", "")).split()[:2])}
 
 
 def entries() -> list[Entry]:
@@ -225,7 +271,7 @@ def repair(environments: Iterable[dict[str, Any]], server: str) -> None:
 
 
 def _write(new: list[Entry]) -> None:
-    known_hosts = "".join(f"{entry.host_key_alias} {entry.host_key}\n" for entry in new)
+    known_hosts = "".join(entry.known_hosts() for entry in new)
     paths.private_file(paths.ssh_known_hosts_file(), known_hosts.encode())
     paths.private_file(paths.ssh_config_file(), _rendered(new).encode())
 

@@ -39,7 +39,8 @@ def _check_engine(client: Client, environment: dict[str, Any]) -> None:
     """FuelError when ssh's `docker exec` would look for the container on another engine than it is on."""
     its = (environment.get("provider") or {}).get("engine")
     mine = _docker_engine.engine_of(os.environ)
-    if client.embedded and its is not None and its != mine:
+    elsewhere = (environment.get("connection") or {}).get("machine")
+    if client.embedded and not elsewhere and its is not None and its != mine:
         name, back = _environment.clean(environment["name"]), _environment.clean(_docker_engine.way_back(its))
         raise FuelError(
             f"{name} is on {_docker_engine.words(its)}, your shell means {_docker_engine.words(mine)}",

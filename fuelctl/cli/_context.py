@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -45,11 +46,32 @@ def keep_running() -> None:
 
 
 def check_engine(provider: str) -> None:
-    """FuelError when `local` would mean another Docker engine to the embedded server than to this shell."""
-    if provider == "local" and not _settings.server().url:
+    """Have an embedded server that means the same by this provider as this shell does.
+
+    FuelError when `local` would be another Docker engine to it; for a cloud, it takes up this shell's credentials.
+    """
+    if _settings.server().url:
+        return
+    from fuelctl import serve_start
+
+    if provider == "local":
+        serve_start.check_engine()
+    else:
+        from fuelctl.cli import _provider
+
+        _provider.check(provider)
+        serve_start.take_up_credentials(provider)
+
+
+def take_up_credentials(environments: Iterable[Environment]) -> None:
+    """Before something is done to these: an embedded server works with this shell's credentials from here on."""
+    providers = {(environment.get("provider") or {}).get("name") for environment in environments} - {"local", None}
+    if providers and not _settings.server().url:
         from fuelctl import serve_start
 
-        serve_start.check_engine()
+        for provider in sorted(map(str, providers)):
+            serve_start.take_up_credentials(provider)
+
 
 def find(client: Client, ref: str, *, observe: bool = False) -> Environment:
     """The environment that `ref` names; FuelError in a person's words when there is none, or more than one.

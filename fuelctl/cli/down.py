@@ -11,7 +11,7 @@ import typer
 
 from fuelctl._shared._errors import UsageError
 from fuelctl.cli import _ask, _prices, _progress, _receipt
-from fuelctl.cli._context import AsJson, Refs, Yes, connect, find
+from fuelctl.cli._context import AsJson, Refs, Yes, connect, find, take_up_credentials
 from fuelctl.cli._environment import ENDED, address, now, stalled, status_words, uptime
 from fuelctl.cli._output import clean, duration, emit, note, say, table
 from fuelctl.client import Client
@@ -63,6 +63,7 @@ def down(
     live = [ending for ending in endings if not _has_ended(ending.environment)]
     if live and not yes:
         _ask_about(live, all_=all_)
+    take_up_credentials(ending.environment for ending in live)
     for ending in live:
         ending.after = _cursor(client, ending.environment["id"])
         client.terminate(ending.environment["id"], discard=discard)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fuelctl.cli._context import AsJson, Ref, connect, find
+from fuelctl.cli._context import AsJson, Ref, connect, find, take_up_credentials
 from fuelctl.cli._durations import seconds
 from fuelctl.cli._environment import now, ttl_left
 from fuelctl.cli._output import clean, duration, emit, say
@@ -24,7 +24,9 @@ def extend(
     """Give an environment more time to live."""
     wanted = seconds("--ttl", ttl)
     client = connect()
-    environment = client.extend(find(client, env)["id"], ttl_seconds=wanted)
+    found = find(client, env)
+    take_up_credentials([found])
+    environment = client.extend(found["id"], ttl_seconds=wanted)
     if as_json:
         emit(environment)
         return

@@ -15,7 +15,7 @@ import typer
 
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._identity import check_environment_name
-from fuelctl.cli import _ask, _context, _launch, _outcome, _plan, _secrets
+from fuelctl.cli import _ask, _context, _launch, _outcome, _plan, _provider, _secrets
 from fuelctl.cli._output import can_ask, emit, note, say
 from fuelctl.cli._progress import UPLOAD, View, follow
 from fuelctl.cli._view import make_view
@@ -33,7 +33,7 @@ class _Options:
 
     location: str
     name: str | None
-    provider: str | None
+    provider: _provider.Asked
     blueprint: Path | None
     branch: str | None
     ttl: str | None
@@ -58,6 +58,22 @@ def up(
         str | None, typer.Option("--name", help="Name of the environment; default: the repository's.")
     ] = None,
     provider: Annotated[str | None, typer.Option("--provider", help="Where its machine comes from.")] = None,
+    region: Annotated[
+        str | None,
+        typer.Option("--region", help="Region; default: the blueprint's, or your settings'."),
+    ] = None,
+    instance_type: Annotated[
+        list[str] | None,
+        typer.Option("--instance-type", metavar="TYPE", help="Machine type; repeat it for what to try next."),
+    ] = None,
+    disk: Annotated[int | None, typer.Option("--disk", metavar="GB", min=8, max=1000, help="Size of the disk.")] = None,
+    spot: Annotated[
+        bool | None, typer.Option("--spot/--no-spot", help="Spot capacity first, on-demand where there is none.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Any other option of the provider. Repeatable."),
+    ] = None,
     blueprint: Annotated[
         Path | None, typer.Option("--blueprint", metavar="FILE", help="Use this instead of .fuel-code/env.yaml.")
     ] = None,
@@ -123,8 +139,9 @@ def up(
         found = _context.find(client, attach)
         _drive(client, lambda _: found, replay=True, as_json=as_json, ssh=ssh)
         return
+    asked = _provider.Asked(provider, region, instance_type or [], disk, spot, option or [])
     options = _Options(
-        location, name, provider, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
+        location, name, asked, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
         clean_, keep_on_error, max_price_hour, yes, as_json,
     )  # fmt: skip
     plan = _make_plan(options)
@@ -158,9 +175,8 @@ def _make_plan(options: _Options) -> _plan.Plan:
     found, origin, details = _plan.blueprint_of(repository.folder, options.blueprint)
     ttl_seconds, idle_seconds = _plan.lease(found, options.ttl, options.idle)
     blueprint = _blueprint.to_dict(found)
-    if options.provider is not None:
-        blueprint["provider"]["name"] = options.provider
-    _plan.check_provider(blueprint["provider"]["name"])
+    _plan.check_provider(options.provider.name or blueprint["provider"]["name"])
+    _provider.settle(blueprint, options.provider, foreign=options.blueprint is None)
     offered = _plan.offer(blueprint, options.max_price_hour)
     wish = options.name or blueprint["name"] or _plan.slug(repository.name)
     return _plan.Plan(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -24,7 +25,7 @@ from fuelctl.store import environments, events
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows.engine import Engine
-from fuelctl.workflows.run import Plant
+from fuelctl.workflows.run import Plant, where
 
 _logger = logging.getLogger(__name__)
 _JOB = "observe"
@@ -75,11 +76,11 @@ class Observer:
             status = [str(one) for one in ENTERABLE]
             with self._core.database.read() as session:
                 live = environments.list_all(session, include_ended=False, status=status)
-            by_provider: dict[str, list[EnvironmentRow]] = defaultdict(list)
+            together: dict[str, list[EnvironmentRow]] = defaultdict(list)
             for row in live:
                 if row.operation_id is None and not self._is_out_of_reach(row):
-                    by_provider[row.provider["name"]].append(row)
-            return sum(self._ask(provider, rows) for provider, rows in by_provider.items())
+                    together[json.dumps(where(row), sort_keys=True)].append(row)
+            return sum(self._ask(json.loads(place), rows) for place, rows in together.items())
 
     def _is_out_of_reach(self, row: EnvironmentRow) -> bool:
         why = self._plant.out_of_reach(row)
@@ -87,13 +88,18 @@ class Observer:
             self._condition(row, _UNREACHABLE, f"{why['message']}; {why['hint']}")
         return why is not None
 
-    def _ask(self, provider: str, rows: list[EnvironmentRow]) -> int:
+    def _ask(self, place: dict[str, Any], rows: list[EnvironmentRow]) -> int:
+        provider = place["remote_provider"]
         record = paths.run_folder("observe", provider)
         # Only the last round is of interest.
         shutil.rmtree(record, ignore_errors=True)
         result = run_playbook(
             self._plant.playbooks["observe"],
-            variables={"remote_provider": provider, "remote_cursors": {row.id: row.spool_cursor for row in rows}},
+            variables={
+                **place,
+                "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
+                "remote_cursors": {row.id: row.spool_cursor for row in rows},
+            },
             secrets={},
             record=record,
             lock=paths.environment_lock(f"observe-{provider}"),
@@ -107,10 +113,12 @@ class Observer:
                 for row in rows:
                     self._condition(row, _UNREACHABLE, f"its machine cannot be asked: {message}")
             return 0
-        seen = {one["environment_id"]: one for one in result.of("dev_container_info").get("observed") or []}
+        seen = result.observed()
         for row in rows:
             if row.id in seen:
                 self._note(row, seen[row.id])
+            elif (row.connection or {}).get("machine"):
+                self._condition(row, _UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)
 
     def _note(self, row: EnvironmentRow, seen: dict[str, Any]) -> None:

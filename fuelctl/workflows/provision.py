@@ -21,6 +21,10 @@ _logger = logging.getLogger(__name__)
 _MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
+#: What of a provider's facts the environment keeps: to show, and to find its machine again.
+_KEPT = ("type", "region", "account", "address")
+
+
 def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
     """The workflow's body; returns `ready`, `error` or `superseded`. Safe to run again from the start at any time."""
     try:
@@ -84,7 +88,6 @@ def _up(run: Run, source_path: str | None) -> dict[str, Any]:
     optional = {
         "remote_source": source_path,
         "remote_agent_home": row.agent_home,
-        "remote_provider_options": row.provider.get("options"),
     }
     variables: dict[str, Any] = {
         "remote_blueprint": row.blueprint,
@@ -118,6 +121,7 @@ def _published(result: RunResult) -> dict[str, Any]:
     if degraded:
         message = f"setup command failed (exit code {degraded.get('rc')}): {degraded.get('command')}"
         conditions.append({"type": "degraded", "message": message, "details": degraded})
+    machine = result.of("provider_machine")
     place = workspace.get("workspace") if isinstance(workspace.get("workspace"), dict) else {}
     return {
         "connection": {
@@ -126,10 +130,15 @@ def _published(result: RunResult) -> dict[str, Any]:
             "workspace": (place or {}).get("path") or container.get("workspace"),
             "host_key": container.get("host_key"),
             "ports": container.get("ports") or [],
+            # Where the container is on another machine, and nothing where it is on this one.
+            **({"machine": machine["contact"]} if isinstance(machine.get("contact"), dict) else {}),
         },
         "agent": {key: agent.get(key) for key in ("name", "version")} if isinstance(agent, dict) else None,
-        "resources": [{"kind": str(item["kind"]), "name": str(item["name"])} for item in made.get("resources") or []],
-        "provider": {},
+        "resources": [
+            {"kind": str(item["kind"]), "name": str(item["name"])}
+            for item in [*(machine.get("resources") or []), *(made.get("resources") or [])]
+        ],
+        "provider": {key: value for key, value in (machine.get("provider") or {}).items() if key in _KEPT and value},
         "conditions": conditions,
     }
 

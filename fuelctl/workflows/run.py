@@ -156,6 +156,15 @@ def common(row: EnvironmentRow) -> dict[str, Any]:
         "remote_owner": row.owner,
         "remote_environment_id": row.id,
         "remote_attempt": row.attempt,
-        "remote_provider": row.provider["name"],
         "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
+        **where(row),
     }
+
+
+def where(row: EnvironmentRow) -> dict[str, Any]:
+    """The variables that say which provider its machine is of, and where to look for it there."""
+    options = dict(row.provider.get("options") or {})
+    found = {"region": row.provider.get("region") or (row.blueprint.get("provider") or {}).get("region")}
+    found["account"] = row.provider.get("account")
+    options |= {name: value for name, value in found.items() if value}
+    return {"remote_provider": row.provider["name"], **({"remote_provider_options": options} if options else {})}

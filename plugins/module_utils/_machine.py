@@ -30,6 +30,7 @@ ARGUMENTS: Dict[str, Any] = {
     "address": {"type": "str"},
     "port": {"type": "int", "default": 22},
     "user": {"type": "str", "default": "root"},
+    "sudo": {"type": "bool"},
     "provider": {"type": "dict", "default": {}},
     "resources": {
         "type": "list",
@@ -57,7 +58,13 @@ def provider_machine(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any
     changed = _pin(path, params["alias"], keys, check=check)
     return {
         "changed": changed,
-        "contact": {"address": address, "port": params["port"], "user": user, "host_key": keys[-1]},
+        "contact": {
+            "address": address,
+            "port": params["port"],
+            "user": user,
+            "sudo": user != "root" if params["sudo"] is None else params["sudo"],
+            "host_key": keys[-1],
+        },
         "provider": {**params["provider"], "address": address},
         "resources": list(params["resources"]),
         "known_hosts": path,

@@ -82,11 +82,20 @@ machines:
       launched_at: 1767225600.0
       reason: ''
       tags: {Name: fuel-code-shop}
-ended:
-  description: Environments of O(environment_ids) all of whose instances AWS shows as ended, one at least.
+observed:
+  description:
+    - Environments of O(environment_ids) all of whose instances AWS shows as ended, one at least. In the shape of what
+      M(fuel_code.remote.dev_container_info) tells of those that are there.
   returned: success
   type: list
-  elements: str
+  elements: dict
+  sample:
+    - environment_id: 01JD0000000000000000000000
+      present: false
+      running: false
+      events: []
+      cursor: ''
+      problem: null
 environments:
   description: Everything that carries the tag, by environment, with C(environment_id), C(owner) and C(resources).
   returned: success
@@ -147,15 +156,16 @@ def look(module: AnsibleAWSModule) -> Dict[str, Any]:
     api = _module.connect(module)
     wanted = [_identity.check_environment_id(each) for each in module.params["environment_ids"]]
     machines = _describe.instances_of(api, wanted) if wanted else _describe.managed(api)
-    ended = []
+    gone: Dict[str, Any] = {"present": False, "running": False, "events": [], "cursor": "", "problem": None}
+    observed = []
     for name in wanted:
         states = [each.state for each in machines if each.environment_id == name]
         if states and all(state == "terminated" for state in states):
-            ended.append(name)
+            observed.append({"environment_id": name, **gone})
     return {
         "changed": False,
         "machines": [shown(each, module.params["connect_to"]) for each in machines],
-        "ended": ended,
+        "observed": observed,
         "environments": by_environment(machines),
     }
 

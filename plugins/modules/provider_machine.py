@@ -51,6 +51,9 @@ options:
     description: Who logs in.
     type: str
     default: root
+  sudo:
+    description: Whether O(user) needs C(sudo) for the Docker engine. Everybody but C(root) does, without.
+    type: bool
   provider:
     description: What the provider wants to be remembered, for example C(type), C(region) and C(account).
     type: dict
@@ -89,7 +92,7 @@ contact:
   description: How it is reached.
   returned: success, with O(state=present)
   type: dict
-  sample: {address: 203.0.113.7, port: 22, user: fuel, host_key: ssh-ed25519 AAAA...}
+  sample: {address: 203.0.113.7, port: 22, user: fuel, sudo: true, host_key: ssh-ed25519 AAAA...}
 provider:
   description: O(provider), with the address.
   returned: success, with O(state=present)

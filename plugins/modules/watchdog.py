@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Moves the deadline of an environment's watchdog on this engine. Nothing else of the environment is touched, and
     there is no moment without a watchdog.
+  - On a machine that powers itself off at its time, that time is moved as well when it would come earlier.
   - Fails when there is no watchdog, or when it does not run.
 requirements:
   - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
@@ -71,7 +72,7 @@ error:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils import _watchdog
+from ansible_collections.fuel_code.remote.plugins.module_utils import _machine_timer, _watchdog
 from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._lock import only_one
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
@@ -86,6 +87,12 @@ def _move(docker: Docker, params: Dict[str, Any], *, check: bool) -> Dict[str, A
         watchdog = _running(docker, name)
         before = int(_watchdog.deadline(docker, watchdog))
         after = max(before, wanted) if params["only_later"] else wanted
+        machine = _machine_timer.deadline() if _machine_timer.present() else None
+        if machine is not None:
+            # Whichever is first ends the environment: a machine of ours powers itself off.
+            before = min(before, machine)
+            if machine != max(machine, after) and not check:
+                _machine_timer.move(after)
         if after != before and not check:
             _watchdog.deadline(docker, watchdog, after)
     shown = {"before": f"{name} ends it at {before}\n", "after": f"{name} ends it at {after}\n"}
