@@ -14,7 +14,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -33,7 +33,7 @@ from fuelctl._shared._workspace._names import (
 )
 from fuelctl._shared._workspace._submodules import declared
 
-__all__ = ["Packed", "Repository", "inspect", "pack"]
+__all__ = ["Packed", "Repository", "begin_at", "inspect", "pack", "sweep"]
 
 _PREFIXES = _PACK, _TREE, _CLONE = "pack-", "tree-", "clone-"
 
@@ -103,6 +103,37 @@ def inspect(
         notes=notes,
         clean=clean,
         described=described,
+    )
+
+
+def begin_at(repository: Repository, marker: str) -> Repository:
+    """The repository with work beginning in the nearest folder, from its own upwards to its top, that holds `marker`.
+
+    As it is where none does. A note says when that is another folder.
+    """
+    described = repository.described
+    parts = described.folder.split("/") if described.folder else []
+    top = Path(*repository.folder.parts[: len(repository.folder.parts) - len(parts)])
+    for depth in range(len(parts), -1, -1):
+        folder = top.joinpath(*parts[:depth])
+        # A link that leads nowhere is a mistake to be told of, not a reason to look further.
+        if (folder / marker).is_symlink() or (folder / marker).exists():
+            break
+    else:
+        return repository
+    if depth == len(parts):
+        return repository
+    above = "/".join(parts[:depth])
+    note = (
+        f"{described.folder} has no {marker}: that of {above or 'the whole repository'} counts, "
+        f"and set-up and logins begin {'in that folder' if above else 'at its top'}"
+    )
+    return replace(
+        repository,
+        name=repository_name(above) if above else described.name,
+        folder=folder,
+        notes=[note, *(one for one in repository.notes if one != _folder_note(described))],
+        described=replace(described, folder=above),
     )
 
 
@@ -202,10 +233,7 @@ def _inspect_url(text: str, branch: str | None, report: Report, resolve: Resolve
 def _notes(described: _pack.Repository, path: str, changed: list[str], clean: bool) -> list[str]:
     notes = []
     if described.folder:
-        notes.append(
-            f"{described.folder} is a folder of {described.worktree}: the whole repository goes along, "
-            "and set-up and logins begin in that folder"
-        )
+        notes.append(_folder_note(described))
     if described.worktree and not described.is_head and not clean and _pack.changed_files(_at_head(path)):
         notes.append(f"uncommitted work stays behind: it does not belong to branch {described.branch}")
     if len(changed) > 1000:
@@ -214,6 +242,13 @@ def _notes(described: _pack.Repository, path: str, changed: list[str], clean: bo
         if not described.worktree or not (Path(described.worktree) / inner / ".git").exists():
             notes.append(f"submodule {inner} stays behind: it is not checked out here")
     return notes
+
+
+def _folder_note(described: _pack.Repository) -> str:
+    return (
+        f"{described.folder} is a folder of {described.worktree}: the whole repository goes along, "
+        "and set-up and logins begin in that folder"
+    )
 
 
 def _at_head(path: str) -> _pack.Repository:

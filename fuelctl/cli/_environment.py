@@ -68,6 +68,12 @@ def address(environment: Environment) -> str:
     return clean(reported or ("localhost" if environment.get("connection") else "-"))
 
 
+def work_folder(environment: Environment) -> str:
+    """Where in the container work begins: the repository, or the folder of it that was launched; empty when unknown."""
+    connection = environment.get("connection") or {}
+    return clean("/".join(part for part in (connection.get("workspace"), connection.get("folder")) if part))
+
+
 def ports_words(environment: Environment) -> list[str]:
     """`8080 -> 127.0.0.1:8080` for every published port."""
     ports = (environment.get("connection") or {}).get("ports") or []

@@ -23,6 +23,7 @@ from fuelctl.cli._environment import (
     status_words,
     ttl_left,
     uptime,
+    work_folder,
 )
 from fuelctl.cli._output import clean, clean_lines, duration, emit, mark, paint, say
 from fuelctl.cli._prices import spent_at_rate
@@ -63,7 +64,6 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
     provider = environment.get("provider") or {}
     repository = environment.get("repository") or {}
     blueprint = environment.get("blueprint") or {}
-    connection = environment.get("connection") or {}
     agent = environment.get("agent") or {}
     commit = clean(repository.get("commit") or "")[:12]
     at_commit = " ".join(word for word in (clean(repository.get("branch") or ""), commit) if word)
@@ -88,7 +88,7 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
         ("TTL left", duration(left) if left is not None else ""),
         ("Idle", f"{duration(since)}{_of_limit(environment)}" if since is not None else ""),
         ("Cost", spent_at_rate(environment)),
-        ("Workspace", clean(connection.get("workspace") or "")),
+        ("Workspace", work_folder(environment)),
         ("Ports", ", ".join(ports_words(environment))),
         ("Blueprint", clean(environment.get("blueprint_sha256") or "")[:12]),
     ]

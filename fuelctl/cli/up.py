@@ -165,6 +165,7 @@ def up(
 
 def _make_plan(options: _Options) -> _plan.Plan:
     """Look at everything, change nothing."""
+    from fuelctl import source
     from fuelctl._shared import _blueprint
 
     if options.name is not None:
@@ -172,6 +173,8 @@ def _make_plan(options: _Options) -> _plan.Plan:
     if options.agent_home is not None and not options.agent_home.expanduser().is_dir():
         raise UsageError(f"{options.agent_home} is no folder", where="--agent-home")
     repository = _inspect(options)
+    if options.blueprint is None:
+        repository = source.begin_at(repository, _blueprint.BLUEPRINT_PATH)
     found, origin, details = _plan.blueprint_of(repository.folder, options.blueprint)
     ttl_seconds, idle_seconds = _plan.lease(found, options.ttl, options.idle)
     blueprint = _blueprint.to_dict(found)

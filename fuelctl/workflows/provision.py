@@ -128,6 +128,7 @@ def _published(result: RunResult) -> dict[str, Any]:
             "user": container.get("user"),
             "container": container.get("container"),
             "workspace": (place or {}).get("path") or container.get("workspace"),
+            "folder": (place or {}).get("folder") or "",
             "host_key": container.get("host_key"),
             "ports": container.get("ports") or [],
             # Where the container is on another machine, and nothing where it is on this one.

@@ -99,6 +99,7 @@ def connection(environment_id: str) -> dict[str, Any]:
         "user": "dev",
         "container": f"fuel-code-{environment_id.lower()}-1",
         "workspace": "/workspaces/it's here",
+        "folder": "services/api",
         "host_key": HOST_KEY,
         "ports": [{"container": 8080, "host": 18080}],
     }

@@ -81,6 +81,24 @@ def test_who_looks_has_the_machines_asked_and_who_works_does_not(fuelctl: Any, s
     assert stage.looks == 2
 
 
+def test_a_folder_is_launched_with_the_nearest_blueprint_and_that_is_said(
+    fuelctl: Any, stage: Stage, repo: Path
+) -> None:
+    (repo / "services" / "api").mkdir(parents=True)
+    done = fuelctl("up", str(repo / "services" / "api"), "--yes", "--name", "api")
+    assert done.code == 0, done.err
+    told = "services/api has no .fuel-code/env.yaml: that of the whole repository counts"
+    assert told in done.out
+    assert "debian:bookworm" in done.out
+    assert "Workspace:  /workspaces/it's here/services/api" in fuelctl("status", "api").out
+    own = repo / "services" / "api" / ".fuel-code"
+    own.mkdir()
+    (own / "env.yaml").write_text("image: debian:trixie\n")
+    done = fuelctl("up", str(repo / "services" / "api"), "--dry-run")
+    assert "debian:trixie" in done.out
+    assert told not in done.out
+
+
 class TestUp:
     def test_ends_with_what_to_type_next(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         done = fuelctl("up", str(repo), "--yes")

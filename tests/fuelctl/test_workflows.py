@@ -13,12 +13,14 @@ from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.registry import NewEnvironment
+from fuelctl.runner import RunResult
 from fuelctl.store import environments, resources
 from fuelctl.store.database import Database
 from fuelctl.store.models import SecretRow
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.observer import Observer
+from fuelctl.workflows.provision import _published
 from fuelctl.workflows.reaper import Reaper
 from tests.fuelctl.control import CANARY, Lab, wanted
 
@@ -38,6 +40,7 @@ def test_up_and_down(lab: Lab) -> None:
         "user": "dev",
         "container": f"fuel-code-{made.lower()}-1",
         "workspace": "/workspaces/x",
+        "folder": "",
         "host_key": "k",
         "ports": [],
     }
@@ -215,3 +218,13 @@ def test_a_mistake_of_ours_ends_as_error_with_everything_undone(lab: Lab, monkey
 
 def test_request_type_is_checked() -> None:
     assert isinstance(wanted(), NewEnvironment)
+
+
+def test_the_folder_that_was_launched_is_a_part_of_the_connection() -> None:
+    container = {"container": "c", "user": "dev", "workspace": "/workspaces/x", "host_key": "k"}
+    results: dict[str, list[dict[str, object]]] = {
+        "fuel_code.remote.dev_container": [{"environment": container}],
+        "fuel_code.remote.workspace": [{"workspace": {"path": "/workspaces/x", "folder": "services/api"}}],
+    }
+    connection = _published(RunResult("ok", 0, results))["connection"]
+    assert (connection["workspace"], connection["folder"]) == ("/workspaces/x", "services/api")
