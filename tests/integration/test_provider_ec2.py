@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role provider_ec2 by plain ansible-playbook, without fuelctl and without a server, on a machine without Docker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuelctl._shared._identity import environment_id_for
+from tests.e2e import ec2
+from tests.e2e.harness import Fuelctl
+from tests.lab.ec2.amis import ami_id
+from tests.lab.ec2.client import Ec2Lab
+
+from .machine import IMAGE, ansible, docker
+
+pytestmark = pytest.mark.docker
+
+NAME, OWNER = "plain", "integration"
+ENVIRONMENT = environment_id_for(OWNER, NAME)
+
+
+class Plays:
+    """One user's plays against one lab."""
+
+    def __init__(self, lab: Ec2Lab, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.keys = folder / "keys"
+        self.progress = folder / "progress.jsonl"
+        self._variables = {
+            "remote_provider": "ec2",
+            "remote_provider_options": lab.options(image="debian-12", region=ec2.REGION),
+            "remote_keys_path": str(self.keys),
+        }
+
+    def __call__(self, verb: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        file = self.folder / f"{verb}.json"
+        file.write_text(json.dumps({**self._variables, **variables}))
+        return ansible(
+            *("ansible-playbook", f"fuel_code.remote.remote_{verb}", "-e", f"@{file}", *options),
+            collections=self.folder / "collections",
+            home=self.folder,
+            **self.lab.environment(ec2.REGION),
+        )
+
+    def left(self) -> list[str]:
+        return ec2.left(self.lab, Fuelctl(self.folder / "nobody")) + [
+            str(path) for path in self.keys.rglob("*") if path.is_file()
+        ]
+
+
+def changed(done: subprocess.CompletedProcess[str]) -> int:
+    """How many tasks changed something."""
+    recap = done.stdout.rpartition("PLAY RECAP")[2]
+    return sum(int(word.partition("=")[2]) for word in recap.split() if word.startswith("changed="))
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Ec2Lab]:
+    with Ec2Lab(images=[IMAGE]) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def play(lab: Ec2Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
+    plays = Plays(lab, tmp_path_factory.mktemp("plain home"))
+    yield plays
+    plays("down", remote_environment_id=ENVIRONMENT, remote_discard=True)
+    assert plays.left() == []
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "it's mine"
+    path.mkdir()
+    (path / "README").write_text("hello\n")
+    for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=path, check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def up(play: Plays, repository: Path) -> dict[str, Any]:
+    """What `remote_up` is given, once it has been played."""
+    given = {
+        "remote_name": NAME,
+        "remote_owner": OWNER,
+        "remote_source": str(repository),
+        "remote_blueprint": {"image": IMAGE, "setup": ["echo prepared > prepared.txt"]},
+        "remote_progress_path": str(play.progress),
+    }
+    done = play("up", **given)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return given
+
+
+def test_up_from_an_image_without_docker(play: Plays, up: dict[str, Any]) -> None:
+    [instance] = play.lab.alive(ENVIRONMENT)
+    described = ec2.client(play.lab).describe_instances(InstanceIds=[instance["id"]])
+    newest = ami_id("debian-12-amd64-20260914-2")
+    assert described["Reservations"][0]["Instances"][0]["ImageId"] == newest
+    told = [json.loads(line) for line in play.progress.read_text().splitlines()]
+    done = {(each["stage"], each["step"]) for each in told if each["state"] == "ok"}
+    assert {
+        ("provider", "install"),
+        ("container", "image"),
+        ("workspace", "repository"),
+        ("agent", "configure"),
+    } <= done
+    # Progress comes while the modules work, not at their end: the build's own output is between the steps.
+    assert any(each["state"] == "output" for each in told)
+    assert [each["at"] for each in told] == sorted(each["at"] for each in told)
+    inside = docker("exec", instance["machine"], "docker", "ps", "--format", "{{.Names}}")
+    assert f"fuel-code-{ENVIRONMENT.lower()}-1" in inside.split()
+    settings = json.loads(docker("exec", instance["machine"], "cat", "/etc/docker/daemon.json"))
+    assert settings["registry-mirrors"] == [play.lab.registry]
+    assert settings["log-opts"]["max-size"] == "10m"
+
+
+def test_a_second_up_keeps_everything(play: Plays, up: dict[str, Any]) -> None:
+    [before] = play.lab.alive()
+    done = play("up", **up)
+    assert done.returncode == 0, done.stdout[-4000:]
+    [after] = play.lab.alive()
+    assert after["id"] == before["id"]
+    # The key for a first contact, which nobody has: made, pinned, removed.
+    assert changed(done) <= 4, done.stdout
+    [group] = ec2.groups(play.lab)
+    assert ec2.ingress(group) == ec2.ONLY_THE_CALLER
+
+
+def test_down_refuses_to_lose_work(play: Plays, up: dict[str, Any]) -> None:
+    [instance] = play.lab.alive()
+    container = f"fuel-code-{ENVIRONMENT.lower()}-1"
+    docker("exec", instance["machine"], "docker", "exec", container, "sh", "-c", "echo x > /workspaces/it-s-mine/new")
+    done = play("down", remote_name=NAME, remote_owner=OWNER)
+    assert done.returncode != 0
+    assert "Work would be lost" in done.stdout
+    assert play.lab.alive()
+
+
+def test_credentials_of_another_account_end_nothing(play: Plays, up: dict[str, Any]) -> None:
+    options = play.lab.options(region=ec2.REGION, account="999999999999")
+    done = play("down", remote_environment_id=ENVIRONMENT, remote_provider_options=options, remote_discard=True)
+    assert done.returncode != 0
+    assert "it is in the AWS account 999999999999, and these credentials are of 123456789012" in done.stdout
+    assert play.lab.alive()
+
+
+def test_down_from_the_id_alone_and_twice(play: Plays, up: dict[str, Any]) -> None:
+    for _turn in range(2):
+        done = play("down", remote_environment_id=ENVIRONMENT, remote_discard=True)
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert play.left() == []
