@@ -20,6 +20,7 @@ _UNNAMED = "failed"
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the CLI and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is no reason to fail.
         if hasattr(stream, "reconfigure"):
@@ -119,6 +120,17 @@ def _unexpected(error: Exception) -> FuelError:
     except Exception:  # noqa: BLE001 - the folder may be what is broken; the first fault is the one to tell
         hint = "its details could not be written to the state folder; `fuelctl doctor` may say why"
     return FuelError(message, where=where, hint=hint, code="unexpected")
+
+
+def _open_closed_streams() -> None:
+    """Whoever closed one of our streams (`>&-`) wants nothing of it; the next file opened must not take its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _silence_stdout() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from fuelctl import __version__
 from fuelctl._shared._errors import FuelError, UsageError
@@ -89,11 +90,8 @@ class Client:
         self._timeout = timeout
         self._prefix = ""
         if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise UsageError(f"server.url {url!r} is no http(s) URL", hint="for example https://fuel.example.org")
-            self._parts = parts
-            self._prefix = parts.path.rstrip("/")
+            self._parts = _checked_url(url)
+            self._prefix = self._parts.path.rstrip("/")
         elif socket_path is None:
             raise ValueError("either socket_path or url")
 
@@ -279,6 +277,19 @@ class Client:
         finally:
             connection.close()
         return _decode(reply.status, reply.reason, content, self.endpoint)
+
+
+def _checked_url(url: str) -> SplitResult:
+    """The parts of an address that can be asked; UsageError for anything else."""
+    try:
+        parts = urlsplit(url)
+        # Its port is looked at when it is asked for.
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not re.fullmatch(r"[!-~]+", url):
+        raise UsageError(f"server.url {url[:200]!r} is no http(s) URL", hint="for example https://fuel.example.org")
+    return parts
 
 
 def _at(ref: str, *rest: str) -> str:

@@ -14,6 +14,7 @@ from fuelctl import paths
 from fuelctl._shared._errors import UsageError
 
 _TABLE = "control_plane"
+_KINDS = {int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _typed(name: str, value: Any, kind: type) -> Any:
         converted = kind(value)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"{_TABLE}.{name} must be a {kind.__name__}",
+            f"{_TABLE}.{name} must be {_KINDS.get(kind, 'text')}",
             hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",
             code="bad_settings",
         ) from error

@@ -14,7 +14,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from fuelctl._shared._errors import FuelError
+from fuelctl._shared._errors import FuelError, UsageError
 
 _APPLICATION = "fuelctl"
 #: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included.
@@ -263,7 +263,14 @@ def storage_error(error: OSError, path: Path) -> FuelError:
 def _base(kind: str) -> Path:
     home = os.environ.get("FUELCTL_HOME")
     if home:
-        return Path(home).expanduser().absolute() / kind
+        try:
+            return Path(home).expanduser().absolute() / kind
+        except RuntimeError as error:
+            raise UsageError(
+                f"FUELCTL_HOME names a user that is not known here: {home[:80]!r}",
+                hint="set it to a folder that can be written",
+                code="state_unusable",
+            ) from error
     import platformdirs
 
     folder = {

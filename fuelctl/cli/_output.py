@@ -73,7 +73,8 @@ def error_lines(error: FuelError) -> list[str]:
     if isinstance(problems, list) and problems:
         return [line for problem in problems[:_MOST_PROBLEMS] for line in _problem_lines(problem)]
     message = clean(error.message).rstrip(".")
-    where = f"{clean(error.where)}: " if error.where else ""
+    # Some messages name the file themselves.
+    where = f"{clean(error.where)}: " if error.where and clean(error.where) not in message else ""
     return [f"error: {where}{message}"] + ([f"  hint: {clean(error.hint)}"] if error.hint else [])
 
 
@@ -108,7 +109,17 @@ def mark(good: bool | None, stream: TextIO | None = None) -> str:
     """A tick, a cross, or (None) a question mark."""
     if good is None:
         return paint("?", "yellow", stream)
-    return paint("\N{CHECK MARK}", "green", stream) if good else paint("\N{BALLOT X}", "red", stream)
+    tick, cross = ("\N{CHECK MARK}", "\N{BALLOT X}") if _draws("\N{CHECK MARK}\N{BALLOT X}", stream) else ("+", "x")
+    return paint(tick, "green", stream) if good else paint(cross, "red", stream)
+
+
+def _draws(characters: str, stream: TextIO | None) -> bool:
+    """Whether the stream's encoding has these: replaced by question marks, they would say something else."""
+    try:
+        characters.encode(getattr(stream or sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def width(text: str) -> int:
@@ -134,7 +145,10 @@ def fit(line: str, *, indent: int = 0) -> str:
     if not is_terminal(sys.stdout):
         return line
     columns = shutil.get_terminal_size().columns - indent
-    return line if width(line) <= columns else line[: columns - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    if width(line) <= columns:
+        return line
+    more = "\N{HORIZONTAL ELLIPSIS}" if _draws("\N{HORIZONTAL ELLIPSIS}", None) else "..."
+    return line[: max(0, columns - len(more))] + more
 
 
 def duration(seconds: float | None) -> str:
