@@ -208,7 +208,7 @@ def _ensure_service(docker: Docker, spec: Spec, service: Service, observed: Obse
 
 def _ensure_container(
     docker: Docker, spec: Spec, observed: Observed, image: DerivedImage, progress: Progress
-) -> Dict[str, Any]:
+) -> Mapping[str, Any]:
     """Have the container run. Returns, inspected, what it was made from: itself if it was there, else the image."""
     name = spec.names.container
     made_from = image.inspected
