@@ -227,7 +227,11 @@ class _Assembly:
             commands += dev
         else:
             seen: Dict[Tuple[str, str], None] = {}
+            named = {finding.runtime for finding, _version in runtimes}
             for finding in self.findings:
+                if finding.runtime not in named:
+                    # Its runtime is left out, so nothing here could run what it asks for.
+                    continue
                 if finding.member and any(
                     finding.runtime == other.runtime and not other.folder for other in self.findings
                 ):
@@ -236,7 +240,7 @@ class _Assembly:
                     if (finding.folder, candidate.value) in seen:
                         continue
                     seen[(finding.folder, candidate.value)] = None
-                    commands.append(_inside(finding.folder, candidate, seen))
+                    commands.append(_inside(finding.folder, candidate))
             if not any(finding.setup for finding in self.findings):
                 commands += self.signals.setup_target()
         if runtimes and runtimes[0][0].runtime != "python":
@@ -266,22 +270,22 @@ class _Assembly:
         return values
 
 
+_PIP_INSTALL = re.compile(r"^((?:cd \S+ && )?)pip install (-[re] )")
 _SYSTEM_WIDE = re.compile(r"^(?:sudo |npm install --global|corepack )")
 
 
-def _inside(folder: str, candidate: Candidate, seen: Dict[Tuple[str, str], None]) -> Candidate:
-    del seen
+def _inside(folder: str, candidate: Candidate) -> Candidate:
     if not folder or _SYSTEM_WIDE.match(candidate.value):
         return candidate
-    command = f"cd {shlex.quote(folder)} && {candidate.value}"
-    return Candidate(command, candidate.source, candidate.kind, candidate.confidence, candidate.raw, candidate.note)
+    return candidate._replace(value=f"cd {shlex.quote(folder)} && {candidate.value}")
 
 
 def _beside_debian(candidate: Candidate) -> Candidate:
     command = candidate.value.replace(
         "sudo pip install --root-user-action=ignore", "pip install --user --break-system-packages"
     )
-    return Candidate(command, candidate.source, candidate.kind, candidate.confidence, candidate.raw, candidate.note)
+    command = _PIP_INSTALL.sub(r"\1python3 -m venv .venv && .venv/bin/pip install \2", command)
+    return candidate._replace(value=command)
 
 
 def assemble(

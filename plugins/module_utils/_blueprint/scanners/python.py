@@ -203,7 +203,7 @@ def _framework(project: Project) -> Tuple[Optional[Framework], str]:
     if project.folder.has("manage.py"):
         return PYTHON["django"], "django"
     for key, framework in PYTHON.items():
-        if key in project.dependencies:
+        if key in project.dependencies and key not in project.optional:
             return framework, key
     return None, ""
 

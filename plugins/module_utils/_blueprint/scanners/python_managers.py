@@ -119,5 +119,7 @@ def _pip(project: Project) -> List[str]:
         or folder.has("setup.py")
         or folder.has("setup.cfg")
     ):
-        commands.append("pip install -e .")
+        extras = table(project.pyproject, "project", "optional-dependencies")
+        extra = next((name for name in ("dev", "develop", "development", "test", "tests") if name in extras), "")
+        commands.append(f"pip install -e '.[{extra}]'" if extra else "pip install -e .")
     return commands

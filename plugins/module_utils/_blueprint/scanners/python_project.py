@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict
+from typing import Any, Dict, Set
 
 from ..parsers import line_at, lines_of, strings, table, toml_table
 from ..tree import Folder
@@ -37,26 +37,20 @@ class Project:
         self.requirements = [name for name in _REQUIREMENTS if folder.has(name)]
         self.conda = folder.first(*_CONDA)
         self.dependencies: Dict[str, str] = {}
+        #: Those that only development, tests or an extra ask for.
+        self.optional: Set[str] = set()
         self._collect()
 
     def _collect(self) -> None:
         project = table(self.pyproject, "project")
-        groups = [project.get("dependencies"), *table(project, "optional-dependencies").values()]
-        groups += table(self.pyproject, "dependency-groups").values()
-        for group in groups:
-            for requirement in strings(group):
-                self._add(requirement, "pyproject.toml")
+        for requirement in strings(project.get("dependencies")):
+            self._add(requirement, "pyproject.toml")
         poetry = table(self.tool, "poetry")
-        for section in (
-            poetry.get("dependencies"),
-            poetry.get("dev-dependencies"),
-            *[table(group, "dependencies") for group in table(poetry, "group").values()],
-        ):
+        for section in (poetry.get("dependencies"),):
             for name in section if isinstance(section, dict) else ():
                 self._add(name, "pyproject.toml")
-        for section in ("packages", "dev-packages"):
-            for name in table(self.pipfile, section):
-                self._add(name, "Pipfile")
+        for name in table(self.pipfile, "packages"):
+            self._add(name, "Pipfile")
         for name in self.requirements:
             for number, line in lines_of(self.folder.text(name) or ""):
                 if line[0] not in "-.":
@@ -73,6 +67,22 @@ class Project:
                     re.MULTILINE,
                 ):
                     self._add(requirement, name)
+
+        known = set(self.dependencies)
+        self._collect_optional(project, poetry)
+        self.optional = set(self.dependencies) - known
+
+    def _collect_optional(self, project: Dict[str, Any], poetry: Dict[str, Any]) -> None:
+        extras = table(project, "optional-dependencies")
+        for group in (*extras.values(), *table(self.pyproject, "dependency-groups").values()):
+            for requirement in strings(group):
+                self._add(requirement, "pyproject.toml")
+        groups = [table(group, "dependencies") for group in table(poetry, "group").values()]
+        for section in (table(poetry, "dev-dependencies"), *groups):
+            for name in section:
+                self._add(name, "pyproject.toml")
+        for name in table(self.pipfile, "dev-packages"):
+            self._add(name, "Pipfile")
 
     def _add(self, requirement: str, source: str) -> None:
         match = _REQUIREMENT.match(requirement)
