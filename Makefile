@@ -17,16 +17,19 @@ TEST_PROGRAMS := curl=curl rsync=rsync
 # What tests, demo and benchmarks start from.
 IMAGES := debian:bookworm node:22-bookworm python:3.11-bookworm
 
-.PHONY: help setup demo test soak lint types sanity units molecule pytest bench lab docs build clean \
+.PHONY: help setup demo demo-ec2 test soak lint types sanity units molecule pytest bench lab docs build clean \
 	_run _dev _docker _images _demo_image
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: _dev _docker ## .venv with everything, and a Docker engine
 
 demo: _run _docker _demo_image ## examples/node-api in a running environment, its tests and the agent in it
 	@$(VENV)/python tools/demo.py
+
+demo-ec2: _dev _docker _demo_image ## the same on a local EC2 with real machines: no AWS account is needed
+	@$(VENV)/python tools/demo_ec2.py
 
 test: _dev _docker _images ## every gate and every test
 	@tools/test.sh

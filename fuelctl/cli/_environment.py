@@ -75,8 +75,15 @@ def work_folder(environment: Environment) -> str:
 
 
 def ports_words(environment: Environment) -> list[str]:
-    """`8080 -> 127.0.0.1:8080` for every published port."""
-    ports = (environment.get("connection") or {}).get("ports") or []
+    """`8080 -> 127.0.0.1:8080` for every published port; of one on another machine, how to have it here."""
+    connection = environment.get("connection") or {}
+    ports = connection.get("ports") or []
+    if connection.get("machine"):
+        name = clean(environment["name"])
+        return [
+            f"{port['container']} (ssh -L {port['container']}:localhost:{port['container']} fuel-{name})"
+            for port in ports
+        ]
     return [f"{port['container']} -> 127.0.0.1:{port['host']}" for port in ports]
 
 

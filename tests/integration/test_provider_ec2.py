@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.e2e.harness import Fuelctl
 from tests.lab.ec2.amis import ami_id
 from tests.lab.ec2.client import Ec2Lab
 
-from .machine import IMAGE, ansible, docker
+from .machine import CHECKOUT, IMAGE, ansible, docker
 
 pytestmark = pytest.mark.docker
 
@@ -151,6 +152,14 @@ def test_credentials_of_another_account_end_nothing(play: Plays, up: dict[str, A
     assert done.returncode != 0
     assert "it is in the AWS account 999999999999, and these credentials are of 123456789012" in done.stdout
     assert play.lab.alive()
+
+
+def test_the_documented_policy_covers_every_call(play: Plays, up: dict[str, Any]) -> None:
+    page = (CHECKOUT / "docs" / "user" / "ec2.md").read_text()
+    allowed = set(re.findall(r'"ec2:([A-Za-z]+)"', page.split("```json")[1].split("```")[0]))
+    seen = {call["action"] for call in play.lab.calls() if call["service"] == "ec2" and "fault" not in call}
+    # Made by the test itself.
+    assert seen - {"DescribeKeyPairs"} <= allowed
 
 
 def test_down_from_the_id_alone_and_twice(play: Plays, up: dict[str, Any]) -> None:
