@@ -151,6 +151,14 @@ def test_a_failure_is_one_line(tmp_path: Path, tasks: str, message: str, stage: 
     assert result.failure["stage"] == stage
 
 
+def test_a_host_that_is_not_reached_is_a_failure(tmp_path: Path) -> None:
+    where = "{ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}"
+    result, _told = play(tmp_path, f"    - ansible.builtin.ping:\n      vars: {where}\n")
+    assert result.status == "failed"
+    assert result.failure is not None
+    assert result.failure["code"] == "unreachable"
+
+
 def test_stop_ends_the_tree_within_a_second(tmp_path: Path) -> None:
     mark = f"MARK{time.monotonic_ns()}"
     begun: list[float] = []
