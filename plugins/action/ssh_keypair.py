@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, Mapping
 
-from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, keypair
+from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair
 from ansible_collections.fuel_code.remote.plugins.plugin_utils.in_process import InProcess
 
 
@@ -15,6 +15,11 @@ class ActionModule(InProcess):
     """Ansible's entry point."""
 
     arguments: ClassVar[Dict[str, Any]] = ARGUMENTS
+    rules: ClassVar[Dict[str, Any]] = RULES
+
+    def _here(self) -> bool:
+        """What talks to AWS is a process of its own: boto3 is no part of Ansible's."""
+        return super()._here() and self._task.args.get("backend", "file") == "file"
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """As the module does it."""

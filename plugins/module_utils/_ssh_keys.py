@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
 
+from . import _aws
 from ._docker import Run, run_command
 from ._errors import FuelError, UsageError
 from ._receipt import GONE, PRESENT, entry
@@ -211,14 +212,20 @@ def _storage(error: OSError, path: str) -> FuelError:
 #: Arguments of the module `ssh_keypair`.
 ARGUMENTS: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "backend": {"type": "str", "choices": ["file"], "default": "file"},
+    "backend": {"type": "str", "choices": ["file", "s3"], "default": "file"},
     "path": {"type": "path", "required": True},
     "comment": {"type": "str", "default": "fuel-code"},
+    "bucket": {"type": "str"},
+    "kms_key": {"type": "str", "default": ""},
+    "patience": {"type": "float", "default": 60},
+    **_aws.ARGUMENTS,
 }
+#: Besides each argument for itself.
+RULES: Dict[str, Any] = {"required_if": [("backend", "s3", ["bucket"])]}
 
 
 def keypair(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
-    """The work and the result of the module `ssh_keypair` with `params` as in ARGUMENTS."""
+    """The work and the result of the module `ssh_keypair` with `params` as in ARGUMENTS and backend `file`."""
     path = os.path.abspath(params["path"])
     halves = (path, f"{path}.pub")
     if params["state"] == "absent":

@@ -9,10 +9,14 @@ module: ssh_keypair
 short_description: Make or remove the SSH key pair of an environment
 version_added: 0.1.0
 description:
-  - Keeps an ed25519 key pair in a folder. Both halves appear whole or not at all, and no temporary file is left.
-  - The private half is in no result, no diff and no log.
+  - Keeps an ed25519 key pair in a folder, or in a bucket of S3. Both halves appear whole or not at all, a repeat keeps
+    the pair that is there, and no temporary file is left.
+  - The private half is in no result, no diff and no log. With O(backend=s3) it is in no file either.
+  - With O(backend=s3) both objects are encrypted and private, and O(state=present) fails unless the bucket blocks
+    public access by all four of its settings. O(state=absent) removes every version of both.
 requirements:
   - OpenSSH's C(ssh-keygen) on the host where the module runs, usually the controller.
+  - With O(backend=s3), boto3 >= 1.35.3, botocore >= 1.35.3 and the collection amazon.aws. O(backend=file) needs none.
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -27,20 +31,37 @@ options:
     choices: [present, absent]
     default: present
   backend:
-    description: Where the pair is kept.
+    description:
+      - Where the pair is kept.
+      - With V(s3) the options of AWS say who calls it and where. They count for nothing else.
     type: str
-    choices: [file]
+    choices: [file, s3]
     default: file
   path:
     description:
       - File of the private half (mode 0600); the public half is beside it, with C(.pub) added.
       - The folder around it is made with mode 0700 and should hold nothing else. It is removed when it becomes empty.
+      - With O(backend=s3), the name of the private half's object in O(bucket).
     type: path
     required: true
   comment:
     description: Comment in the public half.
     type: str
     default: fuel-code
+  bucket:
+    description: Bucket that has the pair. It has to be there. Required with O(backend=s3).
+    type: str
+  kms_key:
+    description: KMS key that encrypts the objects. S3's own key, without.
+    type: str
+    default: ''
+  patience:
+    description: Seconds for which a call that AWS throttles or does not answer is repeated.
+    type: float
+    default: 60
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
 author:
   - fuel_code maintainers (@fuel-code)
 """
@@ -56,11 +77,19 @@ EXAMPLES = r"""
   fuel_code.remote.ssh_keypair:
     path: ~/.local/share/fuel-code/keys/01JD3Z5Q8W6S9X4V7T2R1P0N8M/id_ed25519
     state: absent
+
+- name: Make one that is kept in S3
+  fuel_code.remote.ssh_keypair:
+    backend: s3
+    bucket: our-private-keys
+    path: ssh-keys/01JD3Z5Q8W6S9X4V7T2R1P0N8M/id_ed25519
+    region: eu-central-1
+  register: key
 """
 
 RETURN = r"""
 path:
-  description: File of the private half.
+  description: File of the private half, or its object as C(s3://bucket/name).
   returned: success
   type: str
   sample: /home/ada/.local/share/fuel-code/keys/01JD3Z5Q8W6S9X4V7T2R1P0N8M/id_ed25519
@@ -75,7 +104,7 @@ fingerprint:
   type: str
   sample: SHA256:2a5e
 resources:
-  description: The files, each with the answer to whether it is there.
+  description: The files or objects, each with the answer to whether it is there.
   returned: O(state=absent)
   type: list
   elements: dict
@@ -88,15 +117,20 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fuel_code.remote.plugins.module_utils import _aws, _ssh_keys_s3
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, keypair
+from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair
 
 
 def main() -> None:
     """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
     try:
-        result = keypair(module.params, check=module.check_mode)
+        if module.params["backend"] == "s3":
+            api = _aws.connect(module, "s3", module.params["patience"])
+            result = _ssh_keys_s3.keypair(api, module.params, check=module.check_mode)
+        else:
+            result = keypair(module.params, check=module.check_mode)
     except FuelError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
     module.exit_json(**result)
