@@ -130,7 +130,8 @@ class _Assembly:
         taken = {port for service in services for port in service["ports"]}
         stated: List[Candidate] = []
         for candidate in self.signals.ports(self.tree.folder("")):
-            numbers = [port for port in candidate.value if port not in taken or candidate.note == "EXPOSE"]
+            forwarded = candidate.note in ("forwardPorts", "appPort")
+            numbers = [port for port in candidate.value if not (forwarded and port in taken)]
             if numbers:
                 stated.append(
                     Candidate(numbers, candidate.source, candidate.kind, candidate.confidence, note=candidate.note)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .around.dockerfile import Dockerfile
 
 _CI_FILES = 12
+#: Processes of a Procfile that somebody connects to.
+_LISTENING = frozenset("web server app api backend frontend client".split())
 _TARGET = re.compile(r"^(setup|bootstrap|install|deps|init|dependencies|install-deps)\s*:(?!=)", re.MULTILINE)
 
 
@@ -75,6 +77,8 @@ class Signals:
     def versions(self, folder: Folder, runtime: str) -> List[Candidate]:
         """Candidates of a runtime from the dev container and the Dockerfiles."""
         found = [item for name, item in self.dev.versions if name == runtime] if self.dev else []
+        if self.compose and not folder.path:
+            found += [item for name, item in self.compose.versions if name == runtime]
         for place in {folder.path: folder, "": self.root}.values():
             for name, file in self.dockerfiles(place):
                 from .around import dockerfile
@@ -185,12 +189,20 @@ class Signals:
         return []
 
     def _procfile(self, name: str) -> List[Candidate]:
+        ports: List[int] = []
+        processes: List[str] = []
+        first = 0
         for number, line in lines_of(self.root.text(name) or "") if name in self.root.names else ():
             process, _colon, command = line.partition(":")
-            port = in_command(command) if process in ("web", "server", "app") else None
+            port = in_command(command) if process in _LISTENING else None
             if port:
-                return [Candidate([port], at(self.root, name, number), confidence=0.9, note=f"process {process}")]
-        return []
+                first = first or number
+                ports.append(port)
+                processes.append(process)
+        if not ports:
+            return []
+        note = f"process {', '.join(processes)}"
+        return [Candidate(unique(ports), at(self.root, name, first), confidence=0.9, note=note)]
 
     def setup_target(self) -> List[Candidate]:
         """The set-up target of a Makefile or justfile."""

@@ -12,9 +12,12 @@ import re
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ..data_services import PASSWORDS, PORTS
+from ..findings import Candidate
 from ..parsers import at, line_at, strings, table, word, yaml_object
 from ..ports import unique, valid
 from ..tree import Folder
+from ..versions import candidate
+from .dockerfile import runtime_of_image
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDES = (
@@ -59,6 +62,8 @@ class Compose(NamedTuple):
     applications: Tuple[Tuple[List[int], str], ...]
     #: Folders that images are built from, relative to the tree's root.
     contexts: Tuple[str, ...]
+    #: (runtime, candidate) of stock images that the tree is mounted into.
+    versions: Tuple[Tuple[str, Candidate], ...]
 
 
 def files_of(folder: Folder, more: Tuple[str, ...] = ()) -> List[str]:
@@ -124,6 +129,7 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
     services: List[Service] = []
     applications: List[Tuple[List[int], str]] = []
     contexts: List[str] = []
+    versions: List[Tuple[str, Candidate]] = []
     own = _own_images(merged)
     for name, value in merged.items():
         image = resolve(word(value.get("image")))
@@ -134,6 +140,12 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
             image, build = database, None
         if build or image in own or _mounts_tree(value, homes[name]):
             applications.append((targets(value.get("ports")) or targets(value.get("expose")), sources[name]))
+            if image and not build:
+                runtime, version = runtime_of_image(image)
+                versions += [
+                    (runtime, item)
+                    for item in (candidate(version, runtime, sources[name], confidence=0.8) if runtime else ())
+                ]
             context = build if isinstance(build, str) else table(build).get("context") if build else None
             path = posixpath.normpath(posixpath.join(homes[name], resolve(word(context)))) if context else "."
             if path not in (".", "..") and not path.startswith(("../", "/")) and folder.tree.is_folder(folder.at(path)):
@@ -145,7 +157,7 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
             and re.fullmatch(r"[A-Za-z0-9][\w.-]{0,62}", name)
         ):
             services.append(Service(_service(name, image, value), sources[name]))
-    return Compose(tuple(services), tuple(applications), tuple(dict.fromkeys(contexts)))
+    return Compose(tuple(services), tuple(applications), tuple(dict.fromkeys(contexts)), tuple(versions))
 
 
 def _own_images(merged: Dict[str, Dict[str, Any]]) -> Set[str]:

@@ -44,6 +44,9 @@ def scan(folder: Folder) -> Optional[Finding]:
         finding.score = 25
     elif any(key in tasks for key in ("start", "dev", "serve")):
         finding.score, finding.reason = 82, f"{name} with a start task"
+    elif folder.has("package.json"):
+        # Its name for a registry, or settings of its linter, beside a package of Node.js.
+        finding.score = 55
     finding.versions = shared_versions(folder, "deno", ".dvmrc", ".deno-version")
     finding.managers = [Candidate("deno", at(folder, name), confidence=0.95)]
     locked = folder.has("deno.lock")

@@ -35,6 +35,11 @@ def scan(folder: Folder) -> Optional[Finding]:
     if re.search(r"\bmod:\s*\{", text) or "apps_path:" in text:
         finding.score, finding.reason = 100, "mix.exs with an application"
     finding.versions = shared_versions(folder, "elixir", ".elixir-version", ".exenv-version")
+    buildpack = folder.text("elixir_buildpack.config") or ""
+    match = re.search(r"^[ \t]*elixir_version=v?(\S+)", buildpack, re.MULTILINE)
+    if match:
+        source = at(folder, "elixir_buildpack.config", line_at(buildpack, match.start()))
+        finding.versions += candidate(match.group(1), "elixir", source, flavour="gem")
     match = _ELIXIR.search(text)
     if match:
         source = at(folder, "mix.exs", line_at(text, match.start()))

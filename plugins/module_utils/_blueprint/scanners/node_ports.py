@@ -33,6 +33,8 @@ _LISTEN = (
     re.compile(
         r"(?:\b[A-Z_]*PORT\s*[:=]\s*|\.PORT\)?\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)" + _FALLBACK
     ),
+    # A configuration service with a default: `config.get<number>('PORT', 3000)`.
+    re.compile(r"\bget\w{0,20}(?:<\w{1,20}>)?\(\s*[\"'][\w.]{0,40}(?:PORT|port)[\"']\s*,\s*(\d{2,5})\s*\)"),
     re.compile(r"\b[pP]ort\s*[:=]\s*" + _FALLBACK),
 )
 _SERVER_BLOCK = re.compile(r"\b(?:server|devServer)\s*:\s*\{")
@@ -71,10 +73,12 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
             finding.ports.append(targets[0]._replace(value=numbers))
     library = key in NODE_LIBRARIES
     starts = any(script in scripts for script in ("start", "dev", "serve", "start:dev"))
+    # What is begun with `node server.js` has a server of its own, whatever framework it hands over to.
+    begun = _START_FILE.search(scripts.get("dev", scripts.get("start", "")))
     if (
         not finding.ports
         and (library or starts)
-        and (library or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia", "fastify"))
+        and (library or begun or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia"))
     ):
         listening = _listening(folder, scripts, manifest.data)
         if listening:

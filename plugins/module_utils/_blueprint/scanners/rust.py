@@ -20,6 +20,7 @@ from ..versions import END, candidate, numbers
 from .common import tools_of, upward
 from .node_workspaces import expand
 
+_SERVES = re.compile(r"Listener|hyper|\bServer::|\.serve\(")
 _LISTEN = (
     re.compile(
         r"(?:bind(?:_addr)?|\.run|\.listen|parse::<SocketAddr>|addr)\b[^;\n]{0,80}?[\"'][\w.\[\]:]*?:(\d{2,5})[\"']"
@@ -27,7 +28,7 @@ _LISTEN = (
     re.compile(r"bind\(\s*\(\s*[^,()]{1,60},\s*(\d{2,5})\s*\)"),
     re.compile(r"\]\s*,\s*(\d{4,5})\s*\)"),
     re.compile(r"PORT\"\s*\)[^;]{0,120}?unwrap_or(?:_else)?\([^0-9;]{0,40}(\d{2,5})"),
-    re.compile(r"[\"'](?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::\]):(\d{2,5})[\"']"),
+    re.compile(r"[\"'](?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::1?\]):(\d{2,5})[\"']"),
     re.compile(r"\b(?:port|PORT)\s*(?::\s*u16\s*)?=\s*(\d{2,5})\b"),
 )
 
@@ -167,7 +168,7 @@ def _ports(folder: Folder, finding: Finding) -> None:
     if finding.ports or not folder.has("src/main.rs"):
         return
     text = folder.text("src/main.rs") or ""
-    found = in_source(text, _LISTEN) if finding.framework or "Listener" in text or "hyper" in text else None
+    found = in_source(text, _LISTEN) if finding.framework or _SERVES.search(text) else None
     if found:
         source = at(folder, "src/main.rs", line_at(text, found[1]))
         finding.ports.append(Candidate([found[0]], source, confidence=0.8, note="listens there"))
