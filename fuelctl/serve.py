@@ -27,7 +27,7 @@ from fuelctl.config import Settings
 from fuelctl.environments.core import Core
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
-from fuelctl.store.database import Database, sqlite_url
+from fuelctl.store.database import Database, check_file, sqlite_url
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.extend import move_deadline
@@ -201,6 +201,7 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
     paths.require_space()
     with_lock = _only_one(bind or str(paths.server_socket()), patience)
     # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
+    _check_files(settings)
     Database(settings.database or sqlite_url(paths.database_file())).migrate()
     Safe(paths.secret_key_file())
     os.umask(0o077)
@@ -209,6 +210,16 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
         _Server(bind, settings).run()
     finally:
         os.close(with_lock)
+
+
+def _check_files(settings: Settings) -> None:
+    """FuelError when something else is where our own files belong."""
+    if not settings.database:
+        check_file(paths.database_file())
+        check_file(paths.workflows_file())
+    socket = paths.server_socket()
+    if socket.exists() and not socket.is_socket():
+        raise FuelError("it is not a socket", hint="move it away", where=str(socket), code="state_unusable")
 
 
 def _only_one(bind: str, patience: float) -> int:

@@ -120,6 +120,9 @@ def _start(file: Path) -> None:
         **_environ.for_server(os.environ),
         "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
     }
+    if environment.get("FUELCTL_HOME"):
+        # It may be relative to here, and the server works elsewhere.
+        environment["FUELCTL_HOME"] = str(paths.state_folder().parent)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "fuelctl.serve"],

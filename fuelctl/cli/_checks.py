@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuelctl import __version__, paths, ssh_include
-from fuelctl._shared._errors import FuelError
+from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.cli._context import connect
 from fuelctl.cli._environment import moment, now
 from fuelctl.cli._output import duration, size
@@ -152,6 +152,8 @@ def _server() -> Check:
         found = client.environments()
     except FuelError as error:
         fix = "fuelctl server stop, then fuelctl server start; its log: " + str(paths.server_log())
+        if isinstance(error, UsageError):
+            return Check("server", False, error.message, str(error.hint or f"correct {error.where}"))
         # A team's server is not ours to restart.
         theirs = bool(error.hint) and "server.url" in str(error.hint)
         return Check("server", False, error.message, str(error.hint) if theirs else fix)

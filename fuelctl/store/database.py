@@ -19,6 +19,8 @@ from fuelctl import paths
 from fuelctl._shared._errors import FuelError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
+#: How every SQLite file begins.
+_SQLITE = b"SQLite format 3\0"
 _BUSY_MILLISECONDS = 30_000
 _MIGRATION_LOCK = 0x66_75_65_6C  # any number that nobody else on a team's Postgres uses
 
@@ -26,6 +28,24 @@ _MIGRATION_LOCK = 0x66_75_65_6C  # any number that nobody else on a team's Postg
 def sqlite_url(file: Path) -> str:
     """The URL of an SQLite database in `file`."""
     return f"sqlite:///{file}"
+
+
+def check_file(file: Path) -> None:
+    """FuelError when `file` is there and is no SQLite database."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(len(_SQLITE))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise paths.storage_error(error, file) from error
+    if head and head != _SQLITE:
+        raise FuelError(
+            "it is not a database: it is damaged, or something else was written there",
+            hint="put a copy back; or move it away, and what it knew of environments is not known any more",
+            where=str(file),
+            code="database_unusable",
+        )
 
 
 class Database:

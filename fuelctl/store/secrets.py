@@ -27,7 +27,15 @@ class Safe:
     def __init__(self, key_file: Path) -> None:
         self._key_file = key_file
         self._key = self._load()
-        self._fernet = Fernet(self._key)
+        try:
+            self._fernet = Fernet(self._key)
+        except ValueError as error:
+            raise FuelError(
+                "it is not a key: it is damaged, or something else was written there",
+                hint="put a copy back; or move it away, and runs that were under way have to be started again",
+                where=str(key_file),
+                code="secrets_lost",
+            ) from error
 
     def put(self, session: Session, environment_id: str, values: dict[str, str]) -> None:
         """Keep `values` (name -> secret) for this environment."""

@@ -200,6 +200,33 @@ def test_why_it_did_not_start_is_said_in_one_line(home: Path) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.usefixtures("embedded")
+def test_a_home_that_is_relative_is_the_same_to_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FUELCTL_HOME", "here")
+    assert Client(socket_path=str(ensure_running())).health()["status"] == "ok"
+    assert (tmp_path / "here" / "state" / "server.json").exists()
+    assert not Path("/here").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fuelctl.sqlite", "it is not a database"),
+        ("dbos.sqlite", "it is not a database"),
+        ("secret.key", "it is not a key"),
+        ("server.sock", "it is not a socket"),
+    ],
+)
+def test_something_else_where_our_files_belong_is_one_line_with_its_name(name: str, told: str) -> None:
+    (paths.private_folder(paths.state_folder()) / name).write_text("garbage, and more of it\n")
+    with pytest.raises(FuelError) as caught:
+        ensure_running()
+    assert caught.value.message.startswith(told)
+    assert caught.value.where == str(paths.state_folder() / name)
+    assert "move it away" in str(caught.value.hint)
+
+
 def test_a_state_folder_that_cannot_be_written_is_one_line(home: Path) -> None:
     home.mkdir()
     (home / "state").write_text("a file")
