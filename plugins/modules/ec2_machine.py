@@ -310,6 +310,10 @@ receipt:
       description: Each thing with C(kind), C(name), C(state) (C(gone), C(present) or C(unknown)) and C(detail).
       type: list
       elements: dict
+receipts:
+  description: The same for each environment, by its id. One that had nothing has an empty one, which is complete.
+  returned: with O(state=absent), not in check mode
+  type: dict
 instances:
   description: Ids that would be ended.
   returned: with O(state=absent), in check mode
@@ -484,8 +488,14 @@ def absent(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool)
         live = sorted(name for name, each in _terminate.find(api, wanted).items() if not each.dead)
         return {"changed": bool(live), "instances": live}
     ended = _terminate.ensure_gone(api, wanted, progress)
-    receipt = {"complete": ended.complete, "checked_at": round(time.time(), 3), "resources": ended.resources}
-    return {"changed": ended.changed, "receipt": receipt}
+    checked_at = round(time.time(), 3)
+
+    def receipt(lines: List[Dict[str, str]]) -> Dict[str, Any]:
+        complete = all(each["state"] == "gone" for each in lines)
+        return {"complete": complete, "checked_at": checked_at, "resources": lines}
+
+    receipts = {each: receipt(ended.of(each)) for each in wanted.environment_ids}
+    return {"changed": ended.changed, "receipt": receipt(ended.resources), "receipts": receipts}
 
 
 def main() -> None:

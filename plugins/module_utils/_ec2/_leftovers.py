@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, List, Sequence, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from .. import _identity
 from . import _describe, _refusals
 from ._api import Api, ApiError
 
@@ -58,45 +59,53 @@ KINDS = (
 )
 
 
-def confirm(api: Api, kind: Kind, ending: "Ending", had: Sequence[str]) -> List[Dict[str, str]]:
-    """Ask for what the instances had and for what carries the tags, until it is gone or time is up: receipt entries.
+def confirm(api: Api, kind: Kind, ending: "Ending", had: Mapping[str, str]) -> List[Tuple[str, Dict[str, str]]]:
+    """Ask for what the instances had and for what carries the tags, until it is gone or time is up.
 
     What nothing holds any more is deleted: an end that was interrupted half-way may have left it.
+
+    :param had: id of each thing that an instance had -> environment id.
+    :returns: (environment id, receipt entry) for each thing.
     """
-    expected: Set[str] = set(had)
+    owners: Dict[str, str] = dict(had)
     begun = ending.clock()
     while True:
-        present = _present(api, kind, ending, sorted(expected))
-        expected |= set(present)
+        present = _present(api, kind, ending, sorted(owners))
+        for name, found in present.items():
+            owners[name] = owners.get(name) or environment_of(found)
         if not present or ending.clock() - begun > min(ending.timeout, PATIENCE):
             break
-        for name in sorted(name for name, state in present.items() if state == "available"):
+        for name in sorted(name for name, found in present.items() if found.get(kind.state_key) == "available"):
             _delete(api, kind, name)
         ending.sleep(ending.interval)
-    return [
-        {
-            "kind": kind.name,
-            "name": name,
-            "state": "present" if name in present else "gone",
-            "detail": present.get(name, ""),
-        }
-        for name in sorted(expected)
-    ]
+    return [(owners[name], _entry(kind, name, present.get(name))) for name in sorted(owners)]
 
 
-def _present(api: Api, kind: Kind, ending: "Ending", names: Sequence[str]) -> Dict[str, str]:
-    """Those that carry these environments' tags, or are named: id to state."""
+def environment_of(described: Mapping[str, Any]) -> str:
+    """The environment that a volume or an interface says it belongs to; empty without our tag."""
+    tags = described.get("Tags") or described.get("TagSet") or []
+    return next((str(each["Value"]) for each in tags if each["Key"] == _identity.TAG_ENVIRONMENT), "")
+
+
+def _entry(kind: Kind, name: str, found: Optional[Mapping[str, Any]]) -> Dict[str, str]:
+    if found is None:
+        return {"kind": kind.name, "name": name, "state": "gone", "detail": ""}
+    return {"kind": kind.name, "name": name, "state": "present", "detail": str(found.get(kind.state_key, ""))}
+
+
+def _present(api: Api, kind: Kind, ending: "Ending", names: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+    """Those that carry these environments' tags, or are named: id to what AWS says of it."""
     filters = [_describe.of_environments(ids) for ids in _describe.chunks(ending.environment_ids)]
     filters += [[{"Name": kind.id_filter, "Values": ids}] for ids in _describe.chunks(names)]
     try:
         found = {
-            each[kind.id_key]: str(each.get(kind.state_key, ""))
+            str(each[kind.id_key]): each
             for each_filter in filters
             for each in api.pages(kind.describe, kind.key, Filters=each_filter)
         }
     except ApiError as error:
         raise _refusals.explain(error) from error
-    return {name: state for name, state in found.items() if state != "deleted"}
+    return {name: each for name, each in found.items() if each.get(kind.state_key) != "deleted"}
 
 
 def _delete(api: Api, kind: Kind, name: str) -> None:

@@ -67,7 +67,7 @@ def run(module: "AnsibleAWSModule", progress: Progress, work: Callable[[], Dict[
     else:
         left = not_gone(result.get("receipt"))
         if left is not None:
-            fail(module, left, progress, receipt=result["receipt"])
+            fail(module, left, progress, **{key: result[key] for key in ("receipt", "receipts") if key in result})
         module.exit_json(steps=progress.steps, **{key: value for key, value in result.items() if key != "steps"})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from .._errors import FuelError
 from .._progress import Progress
@@ -53,14 +53,25 @@ class _Watched:
 
 @dataclass
 class Ended:
-    """The result: whether anything was there to end, and a receipt entry {kind, name, state, detail} for each thing."""
+    """The result: whether anything was there to end, and for each thing (environment id, receipt entry).
+
+    An entry is {kind, name, state, detail}; the environment is empty for what carries no tag that says it.
+    """
 
     changed: bool
-    resources: List[Dict[str, str]] = field(default_factory=list)
+    lines: List[Tuple[str, Dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def resources(self) -> List[Dict[str, str]]:
+        return [line for _environment, line in self.lines]
 
     @property
     def complete(self) -> bool:
         return all(each["state"] == "gone" for each in self.resources)
+
+    def of(self, environment_id: str) -> List[Dict[str, str]]:
+        """What this environment had; empty for one that had nothing."""
+        return [line for environment, line in self.lines if environment == environment_id]
 
 
 def find(api: Api, ending: Ending) -> Dict[str, Instance]:
@@ -96,11 +107,14 @@ def ensure_gone(api: Api, ending: Ending, progress: Progress) -> Ended:
         else:
             step.message = ", ".join(sorted(watched))
     with progress.step("confirm") as step:
-        ended = Ended(changed, [_entry(name, each, ending) for name, each in sorted(watched.items())])
+        instances = [each.instance for each in watched.values()]
+        ended = Ended(changed)
+        for name, each in sorted(watched.items()):
+            ended.lines.append((each.instance.environment_id, _entry(name, each, ending)))
         for kind in _leftovers.KINDS:
-            had = {name for each in watched.values() for name in getattr(each.instance, kind.attribute)}
-            ended.resources += _leftovers.confirm(api, kind, ending, sorted(had))
-        step.message = f"{sum(each['state'] == 'gone' for each in ended.resources)} of {len(ended.resources)} gone"
+            had = {name: each.environment_id for each in instances for name in getattr(each, kind.attribute)}
+            ended.lines += _leftovers.confirm(api, kind, ending, had)
+        step.message = f"{sum(each['state'] == 'gone' for each in ended.resources)} of {len(ended.lines)} gone"
     return ended
 
 
