@@ -81,12 +81,13 @@ def ready_lines(environment: dict[str, Any]) -> list[str]:
             lines.append(f"  {clean(broken.get('message') or '')}")
         lines.append(f"  Get in and mend it: fuelctl ssh {name}. All of its output: fuelctl logs {name}")
     left = ttl_left(environment, now())
+    plain = f"    (or plain: ssh {ssh_config.host(name)})" if ssh_include.user_config() is not None else ""
     facts = [
         ("ID", clean(environment["id"])),
         ("Name", name),
         ("Address", address(environment)),
         ("Ports", ", ".join(ports_words(environment))),
-        ("Enter", f"fuelctl ssh {name}    (or plain: ssh {ssh_config.host(name)})"),
+        ("Enter", f"fuelctl ssh {name}{plain}"),
         ("End", f"fuelctl down {name}    (ends by itself in {duration(left)})"),
     ]
     return lines + [f"  {label + ':':<9} {value}" for label, value in facts if value]
@@ -103,7 +104,8 @@ def failure_lines(environment: dict[str, Any]) -> list[str]:
     name = clean(environment["name"])
     if environment["status"] == "terminated":
         by = clean(environment.get("ended_by") or "somebody")
-        return [f"error: {name} was ended by {by} before it was ready", f"  hint: see fuelctl logs {name}"]
+        before = " before it was ready" if not environment.get("ready_at") else ""
+        return [f"error: {name} was ended by {by}{before}", f"  hint: see fuelctl logs {environment['id']}"]
     lines = error_lines(environment.get("error") or {})
     if stalled(environment):
         lines.append("What had been made could not all be removed yet; the server tries again by itself.")

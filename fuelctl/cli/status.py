@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from fuelctl import ssh_config
+from fuelctl import ssh_config, ssh_include
 from fuelctl.cli import _access, _receipt
 from fuelctl.cli._context import AsJson, Ref, connect, find
 from fuelctl.cli._environment import (
@@ -130,4 +130,5 @@ def _next(environment: dict[str, Any]) -> list[str]:
     if environment["status"] not in ENTERABLE:
         return []
     fix = f"fix it inside: fuelctl ssh {name}; " if degraded(environment) else f"Enter: fuelctl ssh {name}; "
-    return ["", f"{fix}or plain: ssh {ssh_config.host(name)}. End: fuelctl down {name}"]
+    plain = f"or plain: ssh {ssh_config.host(name)}. " if ssh_include.user_config() is not None else ""
+    return ["", f"{fix}{plain}End: fuelctl down {name}"]

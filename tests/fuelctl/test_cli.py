@@ -99,6 +99,27 @@ def test_a_folder_is_launched_with_the_nearest_blueprint_and_that_is_said(
     assert told not in done.out
 
 
+def test_plain_ssh_is_promised_only_where_the_users_config_may_know_it(
+    fuelctl: Any, stage: Stage, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "or plain: ssh fuel-my-shop" in fuelctl("up", str(repo), "--yes").out
+    assert "or plain: ssh fuel-my-shop" in fuelctl("status", "my-shop").out
+    monkeypatch.setenv("FUELCTL_SSH_CONFIG", "none")
+    assert "plain" not in fuelctl("status", "my-shop").out
+    assert "plain" not in fuelctl("up", str(repo), "--yes").out
+
+
+def test_attaching_to_what_was_ready_and_has_ended_does_not_say_that_it_never_was(
+    fuelctl: Any, stage: Stage, repo: Path
+) -> None:
+    fuelctl("up", str(repo), "--yes")
+    identity = fuelctl("status", "my-shop", "--json").json["id"]
+    fuelctl("down", "my-shop", "--yes")
+    done = fuelctl("up", "--attach", identity)
+    assert done.code == 1
+    assert "error: my-shop was ended by user\n" in done.err
+
+
 class TestUp:
     def test_ends_with_what_to_type_next(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         done = fuelctl("up", str(repo), "--yes")
