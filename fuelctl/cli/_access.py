@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from fuelctl import _docker_engine, paths, ssh_config
 from fuelctl._shared._errors import FuelError
 from fuelctl.cli import _environment
+from fuelctl.cli._output import clean
 from fuelctl.client import ApiError, Client
 
 
@@ -41,9 +42,9 @@ def _check_engine(client: Client, environment: dict[str, Any]) -> None:
     mine = _docker_engine.engine_of(os.environ)
     elsewhere = (environment.get("connection") or {}).get("machine")
     if client.embedded and not elsewhere and its is not None and its != mine:
-        name, back = _environment.clean(environment["name"]), _environment.clean(_docker_engine.way_back(its))
+        name, back = clean(environment["name"]), clean(_docker_engine.way_back(its))
         raise FuelError(
-            f"{name} is on {_docker_engine.words(its)}, your shell means {_docker_engine.words(mine)}",
+            f"{name} is on {clean(_docker_engine.words(its))}, your shell means {_docker_engine.words(mine)}",
             hint=f"put {back} before the command, or switch back: docker context use",
             where="docker context",
             code="other_engine",

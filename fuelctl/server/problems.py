@@ -34,7 +34,7 @@ _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (MachineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _CONTRACT = "GET /api/openapi.json says what every call takes"
-_HINTS = {
+_HINTS: dict[int, str] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "send less at a time; control_plane.max_body_bytes is the largest body taken",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send JSON, with `Content-Type: application/json`",
 }
