@@ -41,13 +41,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environments:
-  description: Environments by id, each with all that it owns. C(login) is none if it never ran.
+  description:
+    - Environments by id, each with all that it owns. C(login) is none if it never ran.
+    - Without O(environment_id) and O(cursors) also C(name), and C(since), the epoch seconds of when the oldest was made.
   returned: success
   type: list
   elements: dict
   sample:
     - environment_id: 01JD3Z5Q8W6S9X4V7T2R1P0N8M
       owner: ada
+      name: api
+      since: 1764000000.0
       login:
         container: fuel-code-01jd3z5q8w6s9x4v7t2r1p0n8m-1
         user: dev

@@ -7,6 +7,9 @@
 
 from __future__ import annotations
 
+import calendar
+import re
+import time
 from typing import Any, Dict, List, Optional
 
 from .._docker import Docker
@@ -16,6 +19,9 @@ from ._spec import LABEL_HOME, LABEL_ROLE, LABEL_USER, LABEL_WORKSPACE
 
 #: States of a container that has run: there may be work in it.
 _ENTERED = ("running", "exited", "paused", "restarting")
+#: How `docker inspect` calls our kinds; an image's tag is younger than the image.
+_INSPECTED = {"container": "container", "watchdog": "container", "volume": "volume", "network": "network"}
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|([+-])(\d\d):(\d\d))")
 
 
 def audit(docker: Docker, environment_id: Optional[str] = None) -> List[Dict[str, Any]]:
@@ -55,6 +61,53 @@ def audit(docker: Docker, environment_id: Optional[str] = None) -> List[Dict[str
         if environment_id in (None, one_id):
             add(of(one_id), "image_tag", f"{TAG_REPOSITORY}:{tag}", "present")
     return [found[key] for key in sorted(found)]
+
+
+def describe(docker: Docker, found: List[Dict[str, Any]]) -> None:
+    """Add to each what only a look at every thing tells: `name`, and `since`, when the oldest of it was made.
+
+    Epoch seconds; None when it went away meanwhile.
+    """
+    made: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    for kind in ("container", "volume", "network", "image"):
+        names = [
+            line["name"] for one in found for line in one["resources"] if _INSPECTED.get(line["kind"], "image") == kind
+        ]
+        listed = docker.inspect(names, kind=kind)
+        if kind == "image":
+            made[kind] = {tag: each for each in listed for tag in each.get("RepoTags") or ()}
+        else:
+            made[kind] = {str(each.get("Name", "")).lstrip("/"): each for each in listed}
+    for one in found:
+        times: List[float] = []
+        one["name"] = ""
+        for line in one["resources"]:
+            kind = _INSPECTED.get(line["kind"], "image")
+            each = made[kind].get(line["name"], {})
+            text = (each.get("Metadata") or {}).get("LastTagTime") if kind == "image" else _created(each)
+            at = moment(str(text or ""))
+            times += [] if at is None else [at]
+            config = each.get("Config") or {}
+            if kind == "container" and (config.get("Labels") or {}).get(LABEL_ROLE) == "environment":
+                one["name"] = str(config.get("Hostname") or "")
+        one["since"] = min(times) if times else None
+
+
+def _created(each: Dict[str, Any]) -> Any:
+    """Containers and networks call it otherwise than volumes."""
+    return each.get("Created") or each.get("CreatedAt")
+
+
+def moment(text: str) -> Optional[float]:
+    """Epoch seconds of a time as the engine writes it (RFC 3339, nanoseconds and offset included); None for none."""
+    parts = _TIME.fullmatch(text)
+    if parts is None:
+        return None
+    seconds = calendar.timegm(time.strptime(parts.group(1), "%Y-%m-%dT%H:%M:%S"))
+    offset = 0
+    if parts.group(2):
+        offset = (int(parts.group(3)) * 60 + int(parts.group(4))) * (60 if parts.group(2) == "+" else -60)
+    return float(seconds - offset)
 
 
 def _label(name: str) -> str:

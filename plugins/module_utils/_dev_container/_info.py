@@ -12,7 +12,7 @@ from typing import Any, Dict, Mapping
 from .._docker import Docker
 from .._errors import FuelError
 from .._identity import check_environment_id
-from ._audit import audit
+from ._audit import audit, describe
 from ._observe import observe
 
 ARGUMENTS: Dict[str, Any] = {"environment_id": {"type": "str"}, "cursors": {"type": "dict"}}
@@ -22,7 +22,12 @@ def info(params: Mapping[str, Any]) -> Dict[str, Any]:
     """The module's result."""
     try:
         wanted, cursors = params["environment_id"], params["cursors"]
-        result = {"changed": False, "environments": audit(Docker(), check_environment_id(wanted) if wanted else None)}
-        return result if cursors is None else {**result, "observed": observe(Docker(), cursors)}
+        found = audit(Docker(), check_environment_id(wanted) if wanted else None)
+        result = {"changed": False, "environments": found}
+        if cursors is None:
+            if not wanted:
+                describe(Docker(), found)
+            return result
+        return {**result, "observed": observe(Docker(), cursors)}
     except FuelError as error:
         return error.as_result()
