@@ -49,8 +49,8 @@ AWS_ERRORS: dict[str, tuple[int, str]] = {
 
 @dataclass
 class Fault:
-    """One rule. `when` compares facts of the call: type, zone, market (`spot`, `on-demand`), key (the access key with
-    which it was signed), or a raw parameter."""
+    """One rule; service and action may be `*`. `when` compares facts of the call: type, zone, market (`spot`,
+    `on-demand`), key (the access key with which it was signed), or a raw parameter."""
 
     service: str
     action: str
@@ -61,7 +61,10 @@ class Fault:
     when: dict[str, str] = field(default_factory=dict)
     #: How many calls it hits; None for all.
     times: int | None = None
+    #: Each (service, action) once: every step of a run, without anybody listing them.
+    each: bool = False
     seconds: float = 30.0
+    _met: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     @classmethod
     def parse(cls, data: dict[str, Any]) -> Fault:
@@ -74,8 +77,9 @@ class Fault:
     def fits(self, service: str, action: str, facts: dict[str, str]) -> bool:
         return (
             self.times != 0
-            and service == self.service
+            and self.service in ("*", service)
             and self.action in ("*", action)
+            and (service, action) not in self._met
             and all(facts.get(name) == value for name, value in self.when.items())
         )
 
@@ -131,6 +135,8 @@ class Faults:
                 if rule.fits(service, action, facts):
                     if rule.times is not None:
                         rule.times -= 1
+                    if rule.each:
+                        rule._met.add((service, action))
                     return rule
         return None
 
