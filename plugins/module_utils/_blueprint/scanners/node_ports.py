@@ -73,13 +73,7 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
             finding.ports.append(targets[0]._replace(value=numbers))
     library = key in NODE_LIBRARIES
     starts = any(script in scripts for script in ("start", "dev", "serve", "start:dev"))
-    # What is begun with `node server.js` has a server of its own, whatever framework it hands over to.
-    begun = _START_FILE.search(scripts.get("dev", scripts.get("start", "")))
-    if (
-        not finding.ports
-        and (library or starts)
-        and (library or begun or not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia"))
-    ):
+    if not finding.ports and (library or starts) and (library or _own_server(framework, scripts)):
         listening = _listening(folder, scripts, manifest.data)
         if listening:
             finding.ports.append(listening)
@@ -90,6 +84,13 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
         finding.ports.append(Candidate([port], source, confidence=0.7, note="script storybook"))
     if framework and framework[1] and (not library or any(script in scripts for script in ("start", "dev"))):
         finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
+
+
+def _own_server(framework: Optional[Framework], scripts: Dict[str, str]) -> bool:
+    """Whether a file of the project listens: begun with `node server.js`, it does so whatever it hands over to."""
+    if not framework or framework[0] in ("nest", "apollo", "graphql-yoga", "elysia"):
+        return True
+    return bool(_START_FILE.search(scripts.get("dev", scripts.get("start", ""))))
 
 
 def _config_port(folder: Folder) -> Optional[Candidate]:
