@@ -27,8 +27,21 @@ if TYPE_CHECKING:
 Pack = Callable[[str, str], None]
 
 _PROGRESS = "progress.jsonl"
-#: Ends with its standard input, so with whoever started it, wherever the connection breaks.
-_FOLLOW = "tail -n +1 -F -- {file} 2>/dev/null & cat >/dev/null; kill $!"
+#: Set for the module and all that it starts: the folder of its task.
+_MARK = "FUEL_CODE_TASK"
+#: Ends with its standard input, so with whoever started it, wherever the connection breaks. Then nobody waits for the
+#: module any more, and it must not go on beside the one that the next run starts.
+_FOLLOW = """\
+tail -n +1 -F -- {file} 2>/dev/null & tail=$!
+cat >/dev/null
+kill $tail
+for each in /proc/[0-9]*/environ; do
+  if grep -qzxF -- {mark} "$each" 2>/dev/null; then
+    each=${{each#/proc/}}
+    kill -9 "${{each%/environ}}"
+  fi
+done
+"""
 
 
 def run_there(action: "ActionBase", task_vars: Optional[Dict[str, Any]], packs: Mapping[str, Pack]) -> Dict[str, Any]:
@@ -50,7 +63,8 @@ def run_there(action: "ActionBase", task_vars: Optional[Dict[str, Any]], packs: 
         if not progress:
             return execute(action, arguments, task_vars)
         arguments["progress_path"] = f"{folder}/{_PROGRESS}"
-        with _Following(action, str(progress), f"{folder}/{_PROGRESS}").while_it_works():
+        action._task.environment = [*(action._task.environment or ()), {_MARK: folder}]
+        with _Following(action, str(progress), folder).while_it_works():
             return execute(action, arguments, task_vars)
     finally:
         action._remove_tmp_path(folder, force=True)
@@ -75,10 +89,11 @@ def _send(action: "ActionBase", pack: Pack, path: Any, target: str) -> str:
 class _Following:
     """Appends whole lines of a file over there to a file here: as they come, and at the end what was missed."""
 
-    def __init__(self, action: "ActionBase", here: str, there: str) -> None:
+    def __init__(self, action: "ActionBase", here: str, folder: str) -> None:
         self._action = action
         self._here = here
-        self._there = there
+        self._there = f"{folder}/{_PROGRESS}"
+        self._mark = f"{_MARK}={folder}"
         self._taken = 0
         self._lock = threading.Lock()
 
@@ -104,7 +119,7 @@ class _Following:
         build = getattr(connection, "_build_command", None)
         if build is None:
             return None
-        script = _FOLLOW.format(file=shlex.quote(self._there))
+        script = _FOLLOW.format(file=shlex.quote(self._there), mark=shlex.quote(self._mark))
         become = ["sudo", "-n"] if self._action._play_context.become else []
         command = " ".join([*become, "sh", "-c", shlex.quote(script)])
         host = connection.get_option("host") or self._action._play_context.remote_addr
