@@ -12,17 +12,19 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from fuelctl import __version__, _docker_engine, _environ, _server_log, config, paths
-from fuelctl._shared._errors import FuelError
+from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
 from fuelctl.server.app import create_app
@@ -40,6 +42,7 @@ _logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 5
 _ASK_EVERY = 0.1
 _LOCK_SECONDS = 30.0
+_LAST_PORT = 65535
 
 
 class ControlPlane:
@@ -119,9 +122,8 @@ class _Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        socket = paths.server_socket()
         options: dict[str, Any] = {
-            "bind": self._bind or f"unix:{socket}",
+            "bind": self._bind or f"unix:{paths.server_socket()}",
             "umask": 0o177,
             "workers": 1,
             "worker_class": "gthread",
@@ -201,6 +203,8 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
     paths.require_space()
     with_lock = _only_one(bind or str(paths.server_socket()), patience)
     # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
+    if bind:
+        _check_address(bind)
     _check_files(settings)
     Database(settings.database or sqlite_url(paths.database_file())).migrate()
     Safe(paths.secret_key_file())
@@ -212,14 +216,37 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
         os.close(with_lock)
 
 
+def _check_address(bind: str) -> None:
+    """FuelError when nothing can listen at `HOST:PORT` or `unix:PATH`: gunicorn tries for seconds."""
+    where = "--bind"
+    if bind.startswith("unix:"):
+        folder = Path(bind.removeprefix("unix:")).parent
+        if not folder.is_dir():
+            raise FuelError(f"cannot listen at {bind}: there is no folder {folder}", hint="make it first", where=where)
+        return
+    host, _colon, port = bind.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise UsageError(f"{bind[:200]!r} is no address", where=where, hint="give HOST:PORT, or unix:PATH")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        family, kind, protocol, _name, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        hint = "choose an address of this machine, and a port that is free and yours to take"
+        raise FuelError(f"cannot listen at {bind}: {reason}", hint=hint, where=where, code="cannot_listen") from error
+
+
 def _check_files(settings: Settings) -> None:
     """FuelError when something else is where our own files belong."""
     if not settings.database:
         check_file(paths.database_file())
         check_file(paths.workflows_file())
-    socket = paths.server_socket()
-    if socket.exists() and not socket.is_socket():
-        raise FuelError("it is not a socket", hint="move it away", where=str(socket), code="state_unusable")
+    file = paths.server_socket()
+    if file.exists() and not file.is_socket():
+        raise FuelError("it is not a socket", hint="move it away", where=str(file), code="state_unusable")
 
 
 def _only_one(bind: str, patience: float) -> int:

@@ -73,8 +73,9 @@ def error_lines(error: FuelError) -> list[str]:
     if isinstance(problems, list) and problems:
         return [line for problem in problems[:_MOST_PROBLEMS] for line in _problem_lines(problem)]
     message = clean(error.message).rstrip(".")
-    # Some messages name the file themselves.
-    where = f"{clean(error.where)}: " if error.where and clean(error.where) not in message else ""
+    where = clean(error.where or "")
+    # Some messages name the file themselves; `.` and the like are in many a sentence by chance.
+    where = f"{where}: " if where and not (where.startswith("/") and where in message) else ""
     return [f"error: {where}{message}"] + ([f"  hint: {clean(error.hint)}"] if error.hint else [])
 
 

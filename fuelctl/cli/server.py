@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,8 @@ def stop(
     Work that was parked goes on when the server starts again.
     """
     _only_embedded("stop")
+    if isnan(wait):
+        raise UsageError("nan is no number of seconds", where="--wait", hint="give 0 to 3600")
     from fuelctl.serve_start import stop_running
 
     if not as_json and _operations():
@@ -138,6 +141,8 @@ def run(
     # The only place where CLI and control plane meet in one process: this command is the control plane.
     import importlib
 
+    if bind is not None and not bind.strip():
+        raise UsageError("an empty word is no address", where="--bind", hint="give HOST:PORT, or unix:PATH")
     note(f"Starting the control plane at {bind or f'unix:{paths.server_socket()}'}; Ctrl-C ends it.")
     serve: Any = importlib.import_module("fuelctl.serve")
     raise typer.Exit(int(serve.run(bind) or 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,3 +107,40 @@ def test_good_and_bad_look_different_in_every_encoding(tmp_path: Path) -> None:
 def test_a_setting_of_the_wrong_kind_is_said_in_words() -> None:
     done = shell("$F server run", FUELCTL_THREADS="many")
     assert "control_plane.threads must be a whole number" in done.stderr
+
+
+def test_a_place_that_is_in_the_sentence_by_chance_is_still_named(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    done = shell("git init -q . && cd .git && $F up --dry-run", cwd=tmp_path)
+    assert done.stderr.splitlines()[0] == "error: .: lies inside a .git folder"
+
+
+def test_seconds_that_are_no_number() -> None:
+    done = shell("$F server stop --wait nan")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: --wait: nan is no number of seconds")
+
+
+@pytest.mark.parametrize(
+    ("bind", "told"),
+    [
+        ("nonsense", "--bind: 'nonsense' is no address"),
+        ("127.0.0.1:99999999", "--bind: '127.0.0.1:99999999' is no address"),
+        ("fd://9", "--bind: 'fd://9' is no address"),
+        ("", "--bind: an empty word is no address"),
+        ("192.0.2.1:80", "--bind: cannot listen at 192.0.2.1:80: Cannot assign requested address"),
+        ("nowhere.invalid:80", "--bind: cannot listen at nowhere.invalid:80: Name or service not known"),
+        ("unix:/proc/nope/x.sock", "--bind: cannot listen at unix:/proc/nope/x.sock: there is no folder"),
+    ],
+)
+def test_an_address_at_which_nobody_can_listen_is_told_at_once(bind: str, told: str) -> None:
+    done = shell(f"$F server run --bind '{bind}'")
+    assert done.returncode in (1, 2)
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"error: {told}")
+    assert hint.startswith("  hint: ")
+
+
+def test_a_port_that_is_taken_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = shell(f"$F server run --bind 127.0.0.1:{taken.getsockname()[1]}")
+    assert "Address already in use" in done.stderr.splitlines()[-2]
