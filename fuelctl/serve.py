@@ -85,6 +85,8 @@ class ControlPlane:
             draining=self._draining.is_set,
             operations=self.engine.running,
             look=self.observer.soon,
+            audit=partial(audit.look, self.plant),
+            auditable=audit.providers,
         )
 
     def park(self) -> None:
@@ -202,15 +204,15 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
     paths.private_folder(paths.server_socket().parent)
     paths.require_space()
     with_lock = _only_one(bind or str(paths.server_socket()), patience)
-    # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
-    if bind:
-        _check_address(bind)
-    _check_files(settings)
-    Database(settings.database or sqlite_url(paths.database_file())).migrate()
-    Safe(paths.secret_key_file())
-    os.umask(0o077)
-    _docker_engine.pin(os.environ)
     try:
+        # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
+        if bind:
+            _check_address(bind)
+        _check_files(settings)
+        Database(settings.database or sqlite_url(paths.database_file())).migrate()
+        Safe(paths.secret_key_file())
+        os.umask(0o077)
+        _docker_engine.pin(os.environ)
         _Server(bind, settings).run()
     finally:
         os.close(with_lock)
