@@ -85,8 +85,6 @@ class ControlPlane:
             draining=self._draining.is_set,
             operations=self.engine.running,
             look=self.observer.soon,
-            audit=partial(audit.look, self.plant),
-            auditable=audit.providers,
         )
 
     def park(self) -> None:
