@@ -340,3 +340,26 @@ def test_environment_rows_say_what_they_are(core: Core) -> None:
     row = registry.create(core, wanted())
     assert isinstance(row, EnvironmentRow)
     assert (row.status, row.attempt, row.fence) == ("provisioning", 1, 0)
+
+
+def test_the_log_of_what_ended_long_ago_is_forgotten_piece_by_piece(core: Core, clock: HandClock) -> None:
+    ended, live = (registry.create(core, wanted(name=name)).id for name in ("ended", "live"))
+    with core.write() as session:
+        for made in (ended, live):
+            events.append(session, made, [core.event("remote.output", {"n": number}) for number in range(25)])
+        environments.change(session, ended, status="terminated", ended_at=clock.wall)
+    with core.database.read() as session:
+        assert events.logs_of_ended(session, clock.wall) == []
+        assert events.logs_of_ended(session, clock.wall + 1) == [ended]
+        last = events.last_cursor(session)
+    removed = []
+    while not removed or removed[-1]:
+        with core.write() as session:
+            removed.append(events.forget(session, ended, limit=10))
+    assert removed == [10, 10, 6, 0]
+    with core.write() as session:
+        assert events.logs_of_ended(session, clock.wall + 1) == []
+        assert len(events.after(session, 0, environment_id=live)) == 26
+        # A cursor never meets a number twice.
+        events.append(session, live, [core.event("remote.output")])
+        assert events.last_cursor(session) == last + 1
