@@ -93,6 +93,12 @@ NODE: Dict[str, Framework] = {
 #: Frameworks whose port is only certain when something really listens: a dependency alone proves nothing.
 NODE_LIBRARIES = frozenset("express fastify koa hono @hapi/hapi polka restify socket.io @hono/node-server".split())
 
+#: Tools that build and test as often as they serve: one of them listens only where a script starts something.
+NODE_TOOLS = frozenset(
+    "vite parcel parcel-bundler @rsbuild/core webpack-dev-server snowpack @web/dev-server @storybook/core http-server "
+    "live-server serve wrangler netlify-cli".split()
+)
+
 #: Commands of scripts -> framework, where no dependency names it.
 NODE_COMMANDS: Dict[str, str] = {
     "next": "next",
@@ -195,14 +201,11 @@ GO: Dict[str, Framework] = {
     "github.com/gin-gonic/gin": ("gin", 8080, True),
     "github.com/labstack/echo": ("echo", 1323, True),
     "github.com/gofiber/fiber": ("fiber", 3000, True),
-    "github.com/go-chi/chi": ("chi", 3000, True),
-    "github.com/gorilla/mux": ("gorilla", 8000, True),
     "github.com/beego/beego": ("beego", 8080, True),
     "github.com/gobuffalo/buffalo": ("buffalo", 3000, True),
     "github.com/revel/revel": ("revel", 9000, True),
     "github.com/kataras/iris": ("iris", 8080, True),
     "github.com/pocketbase/pocketbase": ("pocketbase", 8090, True),
-    "github.com/julienschmidt/httprouter": ("httprouter", 8080, True),
     "github.com/cloudwego/hertz": ("hertz", 8888, True),
 }
 
@@ -236,7 +239,9 @@ JVM: Dict[str, Framework] = {
     "com.typesafe.play": ("play", 9000, True),
     "org.playframework": ("play", 9000, True),
     "jetty-maven-plugin": ("jetty", 8080, True),
-    "tomcat": ("tomcat", 8080, True),
+    "tomcat7-maven-plugin": ("tomcat", 8080, True),
+    "tomcat-maven-plugin": ("tomcat", 8080, True),
+    "tomcat-embed": ("tomcat", 8080, True),
 }
 
 ELIXIR: Dict[str, Framework] = {

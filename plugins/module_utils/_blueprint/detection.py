@@ -48,6 +48,9 @@ def detect(directory: str) -> Detection:
         findings += [
             item for name in ("src", "app", "lib") if root.has_folder(name) for item in _scan(tree.folder(name))
         ]
+    if any(_real(finding) for finding in findings):
+        # Beside a project, a script in another language or a page of its own is no runtime.
+        findings = [finding for finding in findings if finding.score > WEAK or finding.tools_only]
     findings += _named_only(root, findings, signals)
     findings.sort(key=lambda finding: _rank(finding, rooted))
     blueprint, fields, conflicts, warnings = assemble(tree, findings, signals)

@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 
 from .data_ci import SETUP_KEYS
-from .findings import RANGE, Candidate
+from .findings import ALIAS, RANGE, Candidate
 from .parsers import at, line_at, lines_of, table, toml_line, toml_table, word
 from .ports import in_command, unique, valid
 from .tree import Folder
-from .versions import candidate
+from .versions import END, candidate
 
 if TYPE_CHECKING:
     from .around.compose import Compose
@@ -109,15 +109,11 @@ class Signals:
         for name in names[:_CI_FILES]:
             file = f"{folder}/{name}"
             text = self.root.text(file) or ""
+            known = {runtime for runtime, _item in found}
             for key, runtime in SETUP_KEYS.items():
-                for match in re.finditer(rf"^[ \t]*(?:-[ \t]+)?{re.escape(key)}:[ \t]*(.+)$", text, re.MULTILINE):
-                    words = [
-                        item
-                        for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", match.group(1)))
-                        if item.lstrip("v")[:1].isdigit() or item.startswith("lts")
-                    ]
-                    source = at(self.root, file, line_at(text, match.start()))
-                    found += [(runtime, item) for item in _best(words, runtime, source)]
+                if runtime not in known:
+                    words = list(_ci_words(text, key))
+                    found += [(runtime, item) for item in _best(words, runtime, at(self.root, file))]
         return found
 
     def ports(self, folder: Folder) -> List[Candidate]:
@@ -241,27 +237,36 @@ class Signals:
         return []
 
 
-def _best(words: List[str], runtime: str, source: str) -> List[Candidate]:
-    """One candidate of a matrix: its newest entry, and then only as a range."""
-    found = [
-        item
-        for text in words
-        for item in candidate(
-            text, runtime, source, flavour="pep440" if runtime == "python" else "npm", confidence=0.5, note="CI"
-        )
-    ]
+def _ci_words(text: str, key: str, matrix: bool = True) -> Iterator[Tuple[str, int]]:
+    """(version word, line) of every `key:` of a workflow: one value, a list in either way of writing it, a matrix."""
+    for match in re.finditer(rf"^[ \t]*(?:-[ \t]+)?{re.escape(key)}:[ \t]*(.*)$", text, re.MULTILINE):
+        value = match.group(1)
+        reference = re.search(r"\bmatrix\.([\w-]+)", value)
+        if reference and matrix and reference.group(1) != key:
+            yield from _ci_words(text, reference.group(1), matrix=False)
+            continue
+        if not value or value.startswith("#"):
+            listed = re.compile(r"(?:\n[ \t]*(?:-[ \t].*|#.*)?)*").match(text, match.end())
+            value = re.sub(r"(?m)^[ \t]*-|#.*$", "", listed.group(0)) if listed else ""
+        line = line_at(text, match.start())
+        for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", value)):
+            if item.lstrip("v")[:1].isdigit() or item.startswith("lts") or item == "stable":
+                yield item, line
+
+
+def _best(words: List[Tuple[str, int]], runtime: str, file: str) -> List[Candidate]:
+    """One candidate of all that a workflow sets up: the only one, or the newest of several, and then as a range."""
+    flavour = "pep440" if runtime == "python" else "npm"
+    found: Dict[str, Candidate] = {}
+    for text, line in words:
+        source = f"{file.rpartition(':')[0]}:{line}"
+        for item in candidate(text, runtime, source, flavour=flavour, confidence=0.5, note="CI"):
+            found.setdefault(item.value, item)
     if len(found) < 2:
-        return found
-    newest = max(found, key=lambda item: item.bounds[0][0] if item.bounds else (0,))
-    bounds = tuple(bound for item in found for bound in item.bounds)
-    return [
-        Candidate(
-            newest.value,
-            source,
-            RANGE,
-            0.45,
-            raw=", ".join(item.raw for item in found)[:100],
-            note="CI matrix",
-            bounds=bounds,
-        )
-    ]
+        return list(found.values())
+    newest = max(found.values(), key=lambda item: item.bounds[0][0] if item.bounds else END)
+    if newest.kind == ALIAS:
+        return [newest]
+    bounds = tuple(bound for item in found.values() for bound in item.bounds)
+    raw = ", ".join(item.raw for item in found.values())[:100]
+    return [newest._replace(kind=RANGE, confidence=0.45, raw=raw, note="CI matrix", bounds=bounds)]

@@ -103,7 +103,8 @@ def scan(folder: Folder) -> Optional[Finding]:
     manifest = maven or gradle or ant
     if manifest is None:
         return Finding("java", folder.path, 22, at(folder, sources[0]), "loose Java sources") if sources else None
-    finding = Finding("java", folder.path, 92, at(folder, manifest), manifest)
+    # Ant drives builds of other languages too.
+    finding = Finding("java", folder.path, 92 if maven or gradle or sources else 29, at(folder, manifest), manifest)
     managers: List[Tuple[str, Optional[str]]] = (
         [("gradle", gradle), ("maven", maven), ("ant", ant)]
         if gradle and (folder.has("gradlew") and not folder.has("mvnw"))

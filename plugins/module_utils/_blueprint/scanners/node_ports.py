@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Match, NamedTuple, Optional
 
-from ..data_frameworks import NODE_LIBRARIES, Framework
+from ..data_frameworks import NODE_LIBRARIES, NODE_TOOLS, Framework
 from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, json_line, json_object, line_at, table, word
 from ..ports import in_command, in_source, unique, valid
@@ -42,6 +42,8 @@ _IN_BLOCK = re.compile(r"[{}]|\bport\s*:\s*" + _FALLBACK)
 
 
 _STORYBOOK = 6006
+#: Words of the names of scripts that start something: `dev`, `vite:dev`, `start:web`.
+_STARTING = frozenset("dev start serve develop server watch preview".split())
 _MAX_APPS = 30
 
 
@@ -82,7 +84,11 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
         port = in_command(scripts["storybook"]) or _STORYBOOK
         source = at(folder, manifest.name, json_line(manifest.text, "scripts", "storybook"))
         finding.ports.append(Candidate([port], source, confidence=0.7, note="script storybook"))
-    if framework and framework[1] and (not library or any(script in scripts for script in ("start", "dev"))):
+    if library:
+        serves = "start" in scripts or "dev" in scripts
+    else:
+        serves = key not in NODE_TOOLS or any(not _STARTING.isdisjoint(script.split(":")) for script in scripts)
+    if framework and framework[1] and serves:
         finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
 
 

@@ -283,7 +283,10 @@ def _ports(project: Project, finding: Finding, framework: Optional[Framework], k
     )
     # A framework among the requirements of something else serves only when something starts it.
     confidence = 0.6 if _entry(folder) or folder.has("manage.py") else 0.35
-    program = bool(table(project.pyproject, "project", "scripts")) and not _entry(folder)
+    commands = bool(table(project.pyproject, "project", "scripts")) or any(
+        "console_scripts" in (folder.text(name) or "") for name in ("setup.py", "setup.cfg")
+    )
+    program = commands and not _entry(folder)
     if framework and serves and not program:
         finding.default_ports.append(
             Candidate([framework[1]], "default", DEFAULT, confidence, note=f"port of {framework[0]}")

@@ -106,7 +106,7 @@ def _is_jekyll(folder: Folder) -> bool:
 def _jekyll(folder: Folder) -> Finding:
     """A site that GitHub builds without a Gemfile."""
     source = at(folder, "_config.yml")
-    finding = Finding("ruby", folder.path, 45, source, "_config.yml of Jekyll")
+    finding = Finding("ruby", folder.path, 29, source, "_config.yml of Jekyll")
     finding.framework = "jekyll"
     finding.versions = shared_versions(folder, "ruby", ".ruby-version")
     finding.managers = [Candidate("bundler", "default", DEFAULT, 0.4, note="the usual one")]
