@@ -46,9 +46,9 @@ class Handler(MotoRequestHandler):
         pass
 
 
-def take_block() -> tuple[int, socket.socket]:
-    """A free block and its listening socket."""
-    for block in BLOCKS:
+def take_block(wanted: int | None) -> tuple[int, socket.socket]:
+    """A free block, or the wanted one, and its listening socket."""
+    for block in BLOCKS if wanted is None else [wanted]:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -60,7 +60,7 @@ def take_block() -> tuple[int, socket.socket]:
                 raise
         else:
             return block, listener
-    raise SystemExit("lab: every address block is taken by another lab")
+    raise SystemExit(f"lab: {'every address block' if wanted is None else wanted} is taken by another lab")
 
 
 def start_fleet(block: int, images: Sequence[str]) -> Fleet:
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument(
         "--image", action="append", default=[], metavar="NAME", help="image of this engine that machines can pull"
     )
+    parser.add_argument("--block", type=int, choices=BLOCKS, metavar="N", help="have the addresses 127.0.N.*")
     options = parser.parse_args()
     settings = Settings()
     try:
@@ -104,7 +105,7 @@ def main() -> None:
         signal.signal(number, lambda *_: os._exit(0))
     if options.until_eof:
         threading.Thread(target=end_with_stdin, daemon=True).start()
-    block, listener = take_block()
+    block, listener = take_block(options.block)
     fleet = None if options.no_machines else start_fleet(block, options.image)
     host = f"127.0.{block}.1"
     server = make_server(

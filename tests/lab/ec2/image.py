@@ -84,3 +84,7 @@ def _ensure(kind: str) -> str:
         build = ["docker", "build", "--quiet", "--tag", name, str(context)]
         subprocess.run(build, check=True, stdout=sys.stderr, stderr=sys.stderr, env=environment)
     return name
+
+
+if __name__ == "__main__":
+    print(ensure(*sys.argv[1:2]))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import socket
 import struct
@@ -159,6 +160,9 @@ class Lab:
                 self._faults.clear()
             case ["GET held"]:
                 return self._faults.held()
+            case ["POST end"]:
+                # Once this answer is out.
+                threading.Timer(0.5, lambda: os._exit(0)).start()
             case ["POST release"]:
                 self._faults.release(data.get("key"))
             case ["PATCH settings"]:
