@@ -12,7 +12,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
@@ -130,6 +130,25 @@ class Client:
         body: Json = {"ttl_seconds": ttl_seconds}
         # The machine is told first, and an engine that hangs is given its time to answer.
         return self.call("POST", _at(ref, "extend"), body=body, repeat=True, timeout=self._timeout * 4)
+
+    def audit(self, *, providers: Sequence[str] = (), options: Json | None = None, all_regions: bool = False) -> Json:
+        """`{checked_at, complete, providers, problems, environments}`: what carries our label, and who owns it."""
+        body: Json = {"providers": list(providers), "options": options or {}, "all_regions": all_regions}
+        # Every provider is asked while we wait, in every region.
+        return self.call("POST", "/api/audit", body=body, repeat=True, timeout=self._timeout * 20)
+
+    def adopt(
+        self,
+        refs: Sequence[str],
+        *,
+        providers: Sequence[str] = (),
+        options: Json | None = None,
+        all_regions: bool = False,
+    ) -> Json:
+        """`{environments}`: a row again for what a provider shows and the database has lost."""
+        where: Json = {"providers": list(providers), "options": options or {}, "all_regions": all_regions}
+        body: Json = {"refs": list(refs), **where}
+        return self.call("POST", "/api/audit/adopt", body=body, repeat=True, timeout=self._timeout * 20)
 
     def events(self, ref: str, *, after: int, wait: int = 0) -> Json:
         """`{events, cursor}`; holds up to `wait` seconds (30 at most) until there is one."""

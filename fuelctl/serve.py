@@ -31,6 +31,7 @@ from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, check_file, sqlite_url
 from fuelctl.store.secrets import Safe
+from fuelctl.workflows import audit
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.housekeeping import Housekeeper
@@ -85,6 +86,8 @@ class ControlPlane:
             draining=self._draining.is_set,
             operations=self.engine.running,
             look=self.observer.soon,
+            audit=partial(audit.look, self.plant),
+            auditable=audit.providers,
         )
 
     def park(self) -> None:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Show what happened in an environment, and follow it with -f."),
     "extend": ("extend", "Give an environment more time to live."),
     "down": ("down", "End environments and prove that nothing of them is left."),
+    "audit": ("audit", "Show everything that carries fuelctl's label, and who owns it."),
     "blueprint": ("blueprint", "Detect, show and validate what an environment is made of."),
     "server": ("server", "Start, stop and inspect the control plane."),
     "prices": ("prices", "Show what machines cost, and refresh it from AWS."),

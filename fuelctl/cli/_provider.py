@@ -65,6 +65,13 @@ def settle(blueprint: dict[str, Any], asked: Asked, *, foreign: bool) -> None:
     place["options"] = {**settings, **place["options"], **given}
 
 
+def usual(name: str, region: str | None = None) -> dict[str, Any]:
+    """What this provider is asked with when nothing is launched: the settings, and a region where one is said."""
+    settings = _settings(name)
+    said = region or settings.get("region") or _REGIONS.get(name, lambda: "")()
+    return {**settings, **({"region": str(said)} if said else {})}
+
+
 def check(name: str) -> None:
     """FuelError when this machine lacks what the embedded server needs for that provider."""
     for library in _LIBRARIES.get(name, ()):

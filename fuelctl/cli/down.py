@@ -3,47 +3,37 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
 from fuelctl._shared._errors import UsageError
-from fuelctl.cli import _ask, _prices, _progress, _receipt
+from fuelctl.cli import _ending, _places
 from fuelctl.cli._context import AsJson, Refs, Yes, connect, find, take_up_credentials
-from fuelctl.cli._environment import ENDED, address, now, stalled, status_words, uptime
-from fuelctl.cli._output import clean, duration, emit, note, say, table
+from fuelctl.cli._ending import Ending
+from fuelctl.cli._output import emit, note, say
+from fuelctl.cli._places import ProviderOption, RegionOption
 from fuelctl.client import Client
 
 app = typer.Typer()
 
 
-@dataclass
-class _Ending:
-    """One environment on its way out."""
-
-    environment: dict[str, Any]
-    after: int = 0
-    refused: dict[str, Any] | None = None
-    receipt: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return clean(self.environment["name"])
-
-    @property
-    def failed(self) -> bool:
-        return self.refused is not None or not self.receipt.get("complete")
-
-
 @app.command()
 def down(
     env: Refs = None,
+    *,
     all_: Annotated[bool, typer.Option("--all", help="Every live environment, after one question.")] = False,
     discard: Annotated[
         bool, typer.Option("--discard", help="End it even if uncommitted or unpushed work in it is lost.")
     ] = False,
+    tagged: Annotated[
+        bool,
+        typer.Option(
+            "--tagged", help="Find it by its label at its provider, in every region: the server's database was lost."
+        ),
+    ] = False,
+    provider: ProviderOption = None,
+    region: RegionOption = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,148 +44,35 @@ def down(
     """
     if bool(env) == all_:
         raise UsageError("Name environments, or give --all", hint="fuelctl down ENV..., or fuelctl down --all")
+    if not tagged and (provider or region):
+        raise UsageError("--provider and --region say where --tagged looks", hint="give --tagged, or leave them out")
+    if tagged and all_:
+        raise UsageError("--tagged wants to know which", hint="fuelctl audit --all-regions shows them")
     client = connect()
-    found = client.environments()["environments"] if all_ else [find(client, ref) for ref in env or []]
-    endings = [_Ending(item) for item in {item["id"]: item for item in found}.values()]
+    if tagged:
+        found = _tagged(client, env or [], provider or [], region)
+    else:
+        found = client.environments()["environments"] if all_ else [find(client, ref) for ref in env or []]
+    endings = [Ending(item) for item in {item["id"]: item for item in found}.values()]
     if not endings:
         emit({"environments": []}) if as_json else say("No active environments.")
         return
-    live = [ending for ending in endings if not _has_ended(ending.environment)]
+    live = [ending for ending in endings if not _ending.has_ended(ending.environment)]
     if live and not yes:
-        _ask_about(live, all_=all_)
+        _ending.ask_about(live, all_=all_)
     take_up_credentials(ending.environment for ending in live)
-    for ending in live:
-        ending.after = _cursor(client, ending.environment["id"])
-        client.terminate(ending.environment["id"], discard=discard)
+    _ending.begin(client, live, discard=discard)
     for ending in endings:
-        _see_off(client, ending, as_json=as_json)
+        _ending.see_off(client, ending, as_json=as_json)
     if as_json:
-        emit({"environments": [_document(ending) for ending in endings]})
+        emit({"environments": [_ending.document(ending) for ending in endings]})
     if any(ending.failed for ending in endings):
         raise typer.Exit(1)
 
 
-def _has_ended(environment: dict[str, Any]) -> bool:
-    """Whether there is nothing left to end; one in error that is held for a look (no receipt) can be ended."""
-    return environment["status"] in ENDED and environment.get("receipt") is not None
-
-
-def _ask_about(live: list[_Ending], *, all_: bool) -> None:
-    at = now()
-    rows = [
-        [item["id"], clean(item["name"]), status_words(item), address(item), duration(uptime(item, at))]
-        for item in (ending.environment for ending in live)
-    ]
-    for line in table(("ID", "NAME", "STATUS", "ADDRESS", "UPTIME"), rows):
-        note(line)
-    if len(live) == 1 and not all_:
-        _ask.confirm(f"End {live[0].name} and remove everything it owns?")
-    else:
-        _ask.confirm(f"End {'this' if len(live) == 1 else f'these {len(live)}'} and remove everything owned?")
-
-
-def _cursor(client: Client, environment_id: str) -> int:
-    """The end of the event log as it stands, so that an earlier refusal is not taken for this one's."""
-    after = 0
-    while True:
-        reply = client.events(environment_id, after=after)
-        if not reply["events"]:
-            return after
-        after = int(reply["cursor"])
-
-
-def _see_off(client: Client, ending: _Ending, *, as_json: bool) -> None:
-    """Follow one environment to its end, or to its refusal."""
-    if not _has_ended(ending.environment):
-        try:
-            _follow(client, ending, as_json=as_json)
-        except KeyboardInterrupt:
-            note(f"\nDetached: {ending.name} is still being ended. See how it went: fuelctl status {ending.name}")
-            raise typer.Exit(130) from None
-    elif not as_json:
-        note(f"{ending.name} had ended already.")
-    if ending.refused is not None:
-        if not as_json:
-            for line in refusal_lines(ending.name, ending.refused):
-                note(line)
-        return
-    if stalled(ending.environment):
-        # The way in is kept: until the rest is gone, somebody may have to look.
-        ending.receipt = {**(ending.environment.get("receipt") or {"resources": []}), "complete": False}
-        for line in stalled_lines(ending.environment):
-            note(line)
-    else:
-        ending.receipt = _receipt.complete_receipt(ending.environment)
-    if not as_json:
-        say(f"{ending.name} ({ending.environment['id']}): {status_words(ending.environment)}")
-        for line in _receipt.receipt_lines(ending.receipt):
-            say(line)
-        say(f"Cost: {_prices.spent_at_rate(ending.environment)}.")
-
-
-def _follow(client: Client, ending: _Ending, *, as_json: bool) -> None:
-    from fuelctl.cli._view import make_view
-
-    if not as_json:
-        note(f"Ending {ending.name}.")
-    with make_view(sys.stderr) as view:
-
-        def show(event: _progress.Event) -> None:
-            if event["type"] == "remote.terminate.refused":
-                ending.refused = dict(event.get("data") or {})
-            view.event(event)
-
-        ending.environment = _progress.follow(
-            client,
-            ending.environment["id"],
-            show,
-            lambda item: ending.refused is not None or _has_ended(item) or stalled(item),
-            after=ending.after,
-        )
-
-
-def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
-    """What would be lost, and the two ways on."""
-    lines = [f"{name} was not ended: work in it would be lost."]
-    work = refused.get("work") or {}
-    if work.get("unknown"):
-        lines.append(f"  its work cannot be looked at: {clean(work['unknown'])}")
-    titles = {"uncommitted": "not committed", "unpushed": "committed, but nowhere else", "stashes": "stashed"}
-    for key, title in titles.items():
-        items = work.get(key) or []
-        if items:
-            lines.append(f"  {title}:")
-            lines += [f"    {_item(item)}" for item in items[:20]]
-            if len(items) > 20:
-                lines.append(f"    and {len(items) - 20} more")
-    if not any(work.get(key) for key in titles) and refused.get("message"):
-        lines.append(f"  {clean(refused['message'])}")
-    home = f"Bring it home: fuelctl pull {name}"
-    if work.get("uncommitted") or work.get("stashes"):
-        # `pull` brings commits only.
-        home = f"Commit it inside (fuelctl ssh {name}), then bring it home: fuelctl pull {name}"
-    return [*lines, f"{home}. Throw it away: fuelctl down {name} --discard"]
-
-
-def stalled_lines(environment: dict[str, Any]) -> list[str]:
-    """Why an ending did not succeed yet; the reaper tries again by itself."""
-    name = clean(environment["name"])
-    lines = [f"error: {name} could not be ended completely yet; the server tries again by itself"]
-    for condition in environment.get("conditions") or []:
-        if condition.get("type") in ("termination_incomplete", "cleanup_incomplete"):
-            lines.append(f"  {clean(condition.get('message') or '')}")
-            hint = (condition.get("details") or {}).get("hint")
-            lines += [f"  hint: {clean(hint)}"] if hint else []
-    return [*lines, f"  see how it goes: fuelctl status {name}"]
-
-
-def _item(item: Any) -> str:
-    if isinstance(item, dict):
-        return clean("  ".join(str(value) for value in item.values() if value not in (None, "")))
-    return clean(item)
-
-
-def _document(ending: _Ending) -> dict[str, Any]:
-    if ending.refused is not None:
-        return {**ending.environment, "refused": ending.refused}
-    return {**ending.environment, "receipt": ending.receipt}
+def _tagged(client: Client, refs: list[str], providers: list[str], region: str | None) -> list[dict[str, Any]]:
+    """The environments as their labels say them; the server knows them from here on."""
+    places = _places.settle(client, providers, region, all_regions=region is None)
+    note(f"Looking for {', '.join(refs)} by its label.")
+    found: list[dict[str, Any]] = client.adopt(refs, **places)["environments"]
+    return found

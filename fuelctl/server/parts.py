@@ -10,6 +10,7 @@ from typing import cast
 from flask import current_app
 
 from fuelctl.config import Settings
+from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.server.rates import Rates
 
@@ -21,6 +22,7 @@ class Parts:
     """What the views work with.
 
     `engine`: which Docker engine provider `local` means here.
+    `audit`: what a provider shows that carries our label. `auditable`: those that can be asked, given those in use.
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise `token` is asked for.
     """
@@ -37,6 +39,8 @@ class Parts:
     draining: Callable[[], bool] = lambda: False
     operations: Callable[[], list[str]] = list
     look: Callable[[], None] = lambda: None
+    audit: Look = lambda _place: Seen([], [])
+    auditable: Callable[[set[str]], list[str]] = sorted
     rates: Rates = field(default_factory=Rates)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
+from fuelctl.environments.audit import Entry
 from fuelctl.environments.views import Environment, Event
 
 _Line = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -35,6 +36,9 @@ _Observe = Annotated[
 _Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
+_ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,7 +52,7 @@ class RefPath(BaseModel):
 class ProviderIn(_Strict):
     """Where the machine comes from."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    name: _ProviderName
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -145,6 +149,50 @@ class ExtendIn(_Strict):
     """At least this long from now."""
 
     ttl_seconds: int = Field(ge=1)
+
+
+class AuditIn(_Strict):
+    """Where to look."""
+
+    providers: list[_ProviderName] = Field(
+        default_factory=list, max_length=32, description="Every one that is set up, when none is named."
+    )
+    options: dict[_ProviderName, dict[str, Any]] = Field(
+        default_factory=dict, description="By provider: what it is asked with, its `region` among it."
+    )
+    all_regions: bool = False
+
+
+class AdoptIn(AuditIn):
+    """What to take back, and where to look for it."""
+
+    refs: list[_Ref] = Field(min_length=1, max_length=1000)
+
+
+class PlaceProblemOut(BaseModel):
+    """A place that could not be asked."""
+
+    provider: str
+    region: str | None
+    message: str
+    hint: str | None
+    code: str
+
+
+class AuditOut(BaseModel):
+    """What carries our label, wherever it was looked for."""
+
+    checked_at: str
+    complete: bool
+    providers: list[str]
+    problems: list[PlaceProblemOut]
+    environments: list[Entry]
+
+
+class EnvironmentsOut(BaseModel):
+    """Environments."""
+
+    environments: list[Environment]
 
 
 class SourceQuery(BaseModel):

@@ -13,6 +13,8 @@ from fuelctl._shared._errors import FuelError
 from fuelctl.store.models import EnvironmentRow
 
 _CANDIDATES_SHOWN = 20
+#: Values in one query: SQLite takes 999.
+_AT_ONCE = 500
 
 
 class FencedOffError(FuelError):
@@ -51,6 +53,16 @@ def find(session: Session, ref: str) -> list[EnvironmentRow]:
         if found:
             return found
     return _select(session, EnvironmentRow.name == ref)[:1] or _select(session, by_prefix)
+
+
+def by_id(session: Session, ids: Iterable[str]) -> dict[str, EnvironmentRow]:
+    """The rows of these ids, as far as there are any."""
+    wanted = sorted(set(ids))
+    found: dict[str, EnvironmentRow] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        query = select(EnvironmentRow).where(EnvironmentRow.id.in_(wanted[start : start + _AT_ONCE]))
+        found |= {row.id: row for row in session.scalars(query)}
+    return found
 
 
 def list_all(

@@ -29,11 +29,11 @@ def person(lab: Ec2Lab, home: Path, **options: Any) -> Fuelctl:
     return made
 
 
-def client(lab: Ec2Lab, service: str = "ec2") -> Any:
+def client(lab: Ec2Lab, service: str = "ec2", region: str = REGION) -> Any:
     """AWS's own client for the lab."""
     return boto3.client(
         service,
-        region_name=REGION,
+        region_name=region,
         endpoint_url=lab.endpoint,
         aws_access_key_id="AKIALABLABLABLABLAB2",
         aws_secret_access_key="lab",

@@ -19,7 +19,8 @@ from werkzeug.serving import make_server
 
 from fuelctl import __version__, paths
 from fuelctl.config import Settings
-from fuelctl.environments.core import Core
+from fuelctl.environments.audit import Place, Seen, read
+from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.journal import Journal
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
@@ -38,6 +39,9 @@ class Stage:
         self.plays: dict[str, Play] = {"provision": ready, "terminate": gone}
         self.faults: list[Exception] = []
         self.looks = 0
+        #: Provider -> what it shows; a failure is raised. What was asked for is in `places`.
+        self.shown: dict[str, list[dict[str, Any]] | MachineError] = {"local": []}
+        self.places: list[Place] = []
         self._threads: list[threading.Thread] = []
 
     def start(self, operation: str, environment_id: str, operation_id: str) -> None:
@@ -60,6 +64,14 @@ class Stage:
         """A person wants to know how an environment is."""
         self.looks += 1
 
+    def audit(self, place: Place) -> Seen:
+        """A provider is asked for all that carries our label."""
+        self.places.append(place)
+        shown = self.shown.get(place.provider, [])
+        if isinstance(shown, MachineError):
+            raise shown
+        return Seen([read(place.provider, each) for each in shown], [])
+
     def tell(self, journal: Journal, type_: str, **data: Any) -> None:
         journal.log([self.core.event(type_, data)])
 
@@ -77,7 +89,16 @@ def stage() -> Iterator[Stage]:
     database = Database(sqlite_url(paths.database_file()))
     database.migrate()
     made = Stage(Core(database, Safe(paths.secret_key_file())))
-    app = create_app(Parts(core=made.core, start=made.start, settings=Settings(), look=made.look))
+    app = create_app(
+        Parts(
+            core=made.core,
+            start=made.start,
+            settings=Settings(),
+            look=made.look,
+            audit=made.audit,
+            auditable=lambda known: sorted(known | made.shown.keys()),
+        )
+    )
     socket = paths.private_folder(paths.server_socket().parent) / paths.server_socket().name
     server = make_server(f"unix://{socket}", 0, app, threaded=True)
     paths.private_file(paths.server_file(), json.dumps({"pid": os.getpid(), "version": __version__}).encode())
