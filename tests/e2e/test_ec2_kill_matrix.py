@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 at every call to AWS that up and down make, of ansible-playbook and of the control plane: nothing is left.
+
+Nobody lists the calls: the lab holds each one once before it takes effect and once after, and whoever waits for it is
+killed there. `test_ec2_kills.py` does the same at every step of the control plane, on machines;
+`tests/integration/test_ec2_kills.py` for the launching module alone, in far greater numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.ec2.client import Ec2Lab
+
+from . import ec2
+from .ec2_plays import Plays
+from .harness import BASE_IMAGE, Fuelctl, make_repository, write_blueprint
+
+pytestmark = pytest.mark.docker
+
+#: Longer than Describe lags here, as `settle` (2 s, of the lab's options) has to be.
+LAG = {"describe_lag_min": 0.2, "describe_lag_max": 1.0, "stale": 0.5}
+#: Nothing is behind these instances, so that every up ends here.
+END_OF_UP = "nothing answers as SSH"
+SOAK_KILLS = 1000
+SEED = 20261121
+
+
+@dataclass(frozen=True)
+class Death:
+    """The call that was under way: `hold` before it took effect, `hold-after` when it had."""
+
+    action: str
+    effect: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the call changes anything."""
+        return not self.action.startswith(("Describe", "Get", "GET", "HEAD", "List"))
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Ec2Lab]:
+    with Ec2Lab(machines=False, boot_delay=0, shutdown_delay=0, **LAG) as started:
+        yield started
+
+
+def hold_every_call(lab: Ec2Lab) -> None:
+    for effect in ("hold", "hold-after"):
+        lab.fault("*", effect, service="*", each=True, seconds=120)
+
+
+def hold(lab: Ec2Lab, *deaths: Death) -> None:
+    for death in deaths:
+        lab.fault(death.action, death.effect, service="*", times=1, seconds=120)
+
+
+def until_it_goes_through(
+    lab: Ec2Lab, start: Callable[[], subprocess.Popen[str]], kill: Callable[[subprocess.Popen[str]], None]
+) -> tuple[subprocess.Popen[str], list[Death]]:
+    """Begin again and again, each time killed where the lab holds a call, until none is held any more."""
+    deaths: list[Death] = []
+    while True:
+        process = start()
+        lab.wait_for(lambda process=process: lab.ask("GET", "held") or process.poll() is not None, seconds=120)
+        held = lab.ask("GET", "held")
+        if not held:
+            return process, deaths
+        kill(process)
+        deaths.append(Death(held[0]["action"], held[0]["effect"]))
+        lab.ask("POST", "release", {})
+
+
+def life_of_a_play(plays: Plays, prepare_up: Callable[[], None], prepare_down: Callable[[], None]) -> list[Death]:
+    """Up and down, killed at all that was prepared: one machine, then none, and nothing of it."""
+    lab = plays.lab
+    prepare_up()
+    process, of_up = until_it_goes_through(lab, lambda: plays.start("up"), plays.kill)
+    done = plays.finish(process)
+    assert END_OF_UP in done.stdout, str(done)
+    [machine] = lab.alive()
+    assert machine["tags"]["fuel-code:environment"] == plays.environment
+    [group] = ec2.groups(lab)
+    assert ec2.ingress(group) == ec2.ONLY_THE_CALLER
+    assert len(plays.objects()) == 2, "one key pair, of one version"
+    lab.heal()
+    prepare_down()
+    process, of_down = until_it_goes_through(lab, lambda: plays.start("down"), plays.kill)
+    done = plays.finish(process)
+    assert done.returncode == 0, str(done)
+    lab.heal()
+    assert plays.left() == []
+    return of_up + of_down
+
+
+@pytest.fixture(scope="module")
+def plays(lab: Ec2Lab, tmp_path_factory: pytest.TempPathFactory) -> Plays:
+    return Plays(lab, tmp_path_factory.mktemp("plays"), wait_timeout=1)
+
+
+@pytest.fixture(scope="module")
+def deaths(plays: Plays) -> list[Death]:
+    """A life in which ansible-playbook was killed at every call; where."""
+
+    def every_call() -> None:
+        hold_every_call(plays.lab)
+
+    return life_of_a_play(plays, every_call, every_call)
+
+
+def test_a_playbook_killed_at_every_call(deaths: list[Death]) -> None:
+    print(f"\n{len(deaths)} deaths:", *deaths, sep="\n")
+    killed_at = {each.action for each in deaths}
+    assert killed_at >= {"RunInstances", "TerminateInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress"}
+    assert {"DeleteSecurityGroup", "GetCallerIdentity"} <= killed_at
+    assert len([each for each in killed_at if each.startswith("PUT /")]) == 2, "both halves of the key pair"
+
+
+def test_a_playbook_killed_when_a_change_has_been_made(plays: Plays, deaths: list[Death]) -> None:
+    """A change that came late is not made a second time, so the first life could not die after it: this one does."""
+    missed = [
+        Death(each.action, "hold-after")
+        for each in deaths
+        if each.changes and Death(each.action, "hold-after") not in deaths
+    ]
+    assert missed
+    died = life_of_a_play(plays, lambda: hold(plays.lab, *missed), lambda: hold(plays.lab, *missed))
+    assert set(died) >= set(missed)
+
+
+def test_killed_at_a_change_and_ended_at_once(plays: Plays, deaths: list[Death]) -> None:
+    """The change takes effect with nobody there who knows of it; nobody tries `up` again."""
+    up = deaths[: 1 + max(number for number, each in enumerate(deaths) if each.action == "RunInstances")]
+    for change in dict.fromkeys(each.action for each in up if each.changes):
+        hold(plays.lab, Death(change, "hold"))
+        process = plays.start("up")
+        plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=60)
+        plays.kill(process)
+        plays.lab.heal()
+        done = plays.play("down")
+        assert done.returncode == 0, f"{change}: {done}"
+        assert plays.left() == [], change
+
+
+def test_a_module_goes_on_after_its_playbook_was_killed(plays: Plays) -> None:
+    """kill -9 of ansible-playbook alone: its child still launches, while `down` is looking already."""
+    hold(plays.lab, Death("RunInstances", "hold"))
+    process = plays.start("up")
+    plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=60)
+    os.kill(process.pid, signal.SIGKILL)
+    looked = len(plays.lab.calls("DescribeInstances"))
+    down = plays.start("down")
+    plays.lab.wait_for(lambda: len(plays.lab.calls("DescribeInstances")) > looked, seconds=60)
+    plays.lab.heal()
+    done = plays.finish(down)
+    process.communicate(timeout=60)
+    assert done.returncode == 0, str(done)
+    assert plays.left() == []
+
+
+# The control plane
+
+
+@pytest.fixture(scope="module")
+def person(lab: Ec2Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuelctl]:
+    made = ec2.person(lab, tmp_path_factory.mktemp("home"), wait_timeout=1)
+    yield made
+    made.run("server", "stop", ok=None)
+    made.kill_everything()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = make_repository(tmp_path_factory.mktemp("source") / "sample")
+    write_blueprint(path, f"version: 1\nimage: {BASE_IMAGE}\n")
+    return path
+
+
+def settle_through_deaths(lab: Ec2Lab, person: Fuelctl, name: str) -> tuple[dict[str, Any], list[Death]]:
+    """Until no work is under way: everything of the control plane is killed wherever the lab holds a call."""
+    deaths: list[Death] = []
+    asked = 0.0
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        held = lab.ask("GET", "held")
+        if held:
+            person.kill_everything()
+            deaths.append(Death(held[0]["action"], held[0]["effect"]))
+            lab.ask("POST", "release", {})
+            asked = 0.0
+        elif time.monotonic() - asked > 3:
+            # Starts the control plane when it is dead.
+            environment = person.show(name)
+            asked = time.monotonic()
+            if environment["operation"] is None and not lab.ask("GET", "held"):
+                return environment, deaths
+        time.sleep(0.1)
+    raise AssertionError(f"not settled: {person.show(name)}")
+
+
+@pytest.mark.parametrize("effect", ["hold", "hold-after"])
+def test_the_control_plane_killed_at_every_change(
+    lab: Ec2Lab, person: Fuelctl, repository: Path, deaths: list[Death], effect: str
+) -> None:
+    """It takes up what it was doing by itself, in the same environment: held for a look, and then ended."""
+    changes = {each.action for each in deaths if each.changes and "/" not in each.action}
+    wanted = {Death(action, effect) for action in changes}
+    hold(lab, *wanted)
+    before = len(lab.instances())
+    started = person.start("up", str(repository), "--provider=ec2", f"--name={effect}", "--keep-on-error", "--yes")
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    environment, of_up = settle_through_deaths(lab, person, effect)
+    started.communicate(timeout=60)
+    assert environment["status"] == "error"
+    assert END_OF_UP in environment["error"]["message"]
+    assert [each["tags"]["fuel-code:environment"] for each in lab.alive()] == [environment["id"]]
+    assert len(lab.instances()) == before + 1, "a second machine was made"
+    ending = person.start("down", effect, "--yes", "--discard")
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    environment, of_down = settle_through_deaths(lab, person, effect)
+    ending.communicate(timeout=60)
+    assert {*of_up, *of_down} == wanted
+    lab.heal()
+    assert environment["status"] == "terminated"
+    assert environment["receipt"]["complete"] is True
+    assert ec2.left(lab, person) == []
+
+
+def test_only_the_playbook_killed_at_the_launch(lab: Ec2Lab, person: Fuelctl, repository: Path) -> None:
+    """The control plane lives and knows that it failed: it undoes what it never heard of."""
+    hold(lab, Death("RunInstances", "hold-after"))
+    started = person.start("up", str(repository), "--provider=ec2", "--name=half", "--yes")
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    assert len(lab.alive()) == 1
+    for pid in person.server_pids():
+        if b"ansible-playbook" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    lab.heal()
+    started.communicate(timeout=120)
+    assert started.returncode == 1
+    environment = person.show("half")
+    assert environment["status"] == "error"
+    assert environment["error"]["message"]
+    assert environment["receipt"]["complete"] is True
+    assert ec2.left(lab, person) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(4 * 3600)
+def test_killed_a_thousand_times(lab: Ec2Lab, tmp_path: Path) -> None:
+    """Lives killed at every call, and at random moments between."""
+    chance = random.Random(SEED)
+    kills = lives = 0
+    while kills < SOAK_KILLS:
+        lives += 1
+        plays = Plays(lab, tmp_path / f"life-{lives}", wait_timeout=1)
+        for verb in ("up", "down", "up"):
+            for _each in range(3):
+                process = plays.start(verb)
+                time.sleep(chance.uniform(0.5, 6.0))
+                kills += process.poll() is None
+                plays.kill(process)
+        kills += len(life_of_a_play(plays, lambda: hold_every_call(lab), lambda: hold_every_call(lab)))
+        print(f"{lives} lives, {kills} kills, nothing left", flush=True)
