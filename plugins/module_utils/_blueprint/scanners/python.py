@@ -66,6 +66,7 @@ _SETTINGS = (
     ("gunicorn_conf.py", _BIND),
     ("gunicorn_config.py", _BIND),
 )
+_MAX_PACKAGES = 20
 _SETUP_PYTHON = re.compile(r"python_requires\s*=\s*[\"']?([^\"'\n#]+)")
 
 
@@ -214,6 +215,17 @@ def _entry(folder: Folder) -> str:
     )
 
 
+def _only_a_library(project: Project, key: str) -> bool:
+    """Whether what is described is installed by others: packaged, and nothing in it starts a server."""
+    folder = project.folder
+    packaged = "build-system" in project.pyproject or folder.has("setup.py")
+    if not packaged or _entry(folder) or folder.has("manage.py"):
+        return False
+    starts = ("manage.py",) if key == "django" else _ENTRIES
+    inner = [*folder.tree.folders(folder.path), *folder.tree.folders(folder.at("src"))]
+    return not any(folder.tree.is_file(f"{path}/{name}") for path in inner[:_MAX_PACKAGES] for name in starts)
+
+
 def _score(
     project: Project, finding: Finding, manifest: Optional[str], framework: Optional[Framework], key: str
 ) -> None:
@@ -287,7 +299,7 @@ def _ports(project: Project, finding: Finding, framework: Optional[Framework], k
         "console_scripts" in (folder.text(name) or "") for name in ("setup.py", "setup.cfg")
     )
     program = commands and not _entry(folder)
-    if framework and serves and not program:
+    if framework and serves and not program and not _only_a_library(project, key):
         finding.default_ports.append(
             Candidate([framework[1]], "default", DEFAULT, confidence, note=f"port of {framework[0]}")
         )
