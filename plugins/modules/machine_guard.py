@@ -69,6 +69,9 @@ def replace_host_key(host_key: str, path: str = HOST_KEY, *, check: bool) -> boo
     """Have sshd identify itself by this key from now on; connections that are open stay. Whether it had another."""
     wanted = host_key.rstrip("\n") + "\n"
     if _content(path) == wanted:
+        if not check:
+            # Whoever wrote it may have died before sshd was told, which since OpenSSH 9.8 keeps the keys it began with.
+            _reload()
         return False
     if check:
         return True
