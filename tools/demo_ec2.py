@@ -19,8 +19,9 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+import demo  # noqa: E402 - beside this file
+
 from tests.lab.ec2.client import Ec2Lab  # noqa: E402 - found by the line above
-from tools import demo  # noqa: E402 - the same
 
 HOME = CHECKOUT / "build" / "demo-ec2"
 IMAGE = "node:22-bookworm"

@@ -7,15 +7,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Protocol
 
 from .._errors import FuelError
 from .._progress import Progress
 from . import _refusals
 from ._api import Api, ApiError
 
-if TYPE_CHECKING:
-    from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+class Module(Protocol):
+    """Of AnsibleAWSModule, which has no types, what is used here."""
+
+    params: Dict[str, Any]
+    region: Optional[str]
+
+    def client(self, service: str, **options: Any) -> Any:
+        """boto3's client for a service."""
+
+    def fail_json(self, *, msg: str, **facts: Any) -> None:
+        """End with a failure."""
+
+    def exit_json(self, **facts: Any) -> None:
+        """End well."""
+
 
 #: One call waits at most so long for an answer, and botocore repeats nothing: Api does, within a time that is ours.
 CLIENT = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 1}}
@@ -28,17 +42,17 @@ ARGUMENTS: Dict[str, Any] = {
 }
 
 
-def connect(module: "AnsibleAWSModule", service: str = "ec2") -> Api:
+def connect(module: Module, service: str = "ec2") -> Api:
     """The service's API in the module's region."""
     return Api(module.client(service, config=CLIENT), patience=module.params["patience"])
 
 
-def account_of(module: "AnsibleAWSModule") -> str:
+def account_of(module: Module) -> str:
     """The account that the credentials belong to. AWS answers this whatever their policy says."""
     return str(connect(module, "sts").call("get_caller_identity")["Account"])
 
 
-def check_account(module: "AnsibleAWSModule") -> None:
+def check_account(module: Module) -> None:
     """FuelError when the credentials are another account's than `account` says, which shows nothing of this one's.
 
     Without this, an environment would seem to be gone as soon as somebody looks with other credentials.
@@ -55,7 +69,7 @@ def check_account(module: "AnsibleAWSModule") -> None:
         )
 
 
-def run(module: "AnsibleAWSModule", progress: Progress, work: Callable[[], Dict[str, Any]]) -> None:
+def run(module: Module, progress: Progress, work: Callable[[], Dict[str, Any]]) -> None:
     """Do the work and end the module, with its result or with one line."""
     try:
         check_account(module)
@@ -79,6 +93,6 @@ def not_gone(receipt: Optional[Dict[str, Any]]) -> Optional[FuelError]:
     return FuelError(f"not gone yet: {', '.join(left)}", hint="run again; AWS still shows it", code="ec2_not_gone")
 
 
-def fail(module: "AnsibleAWSModule", error: FuelError, progress: Progress, **facts: Any) -> None:
+def fail(module: Module, error: FuelError, progress: Progress, **facts: Any) -> None:
     """End the module with the error as one line and as data."""
     module.fail_json(msg=str(error), error=error.as_dict(), steps=progress.steps, **facts)
