@@ -24,6 +24,9 @@ _PORT = re.compile(
     re.DOTALL,
 )
 
+_NAME = re.compile(r"\bapp:\s*:(\w{1,80})")
+_CHILD = re.compile(r"\b(?:Plug\.Cowboy|Bandit)\b[^\n]{0,300}?\bport:\s*(\d{2,5})")
+
 
 def scan(folder: Folder) -> Optional[Finding]:
     """The Mix project in `folder`."""
@@ -59,24 +62,27 @@ def scan(folder: Folder) -> Optional[Finding]:
                 Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}")
             )
             break
-    for name in ("config/dev.exs", "config/config.exs", "config/runtime.exs"):
-        if folder.names.get("config") and folder.has(name):
-            body = folder.text(name) or ""
-            found = _PORT.search(body)
-            port = valid(found.group(1)) if found else None
-            if found and port:
-                finding.ports.append(Candidate([port], at(folder, name, line_at(body, found.start(1))), confidence=0.9))
-                break
-    name = re.search(r"\bapp:\s*:(\w{1,80})", text)
-    file = f"lib/{name.group(1)}/application.ex" if name and finding.framework == "plug" and not finding.ports else ""
-    body = folder.text(file) or "" if file else ""
-    found = re.search(r"\b(?:Plug\.Cowboy|Bandit)\b[^\n]{0,300}?\bport:\s*(\d{2,5})", body)
-    port = valid(found.group(1)) if found else None
-    if found and port:
-        finding.ports.append(Candidate([port], at(folder, file, line_at(body, found.start(1))), confidence=0.85))
+    stated = _stated(folder, text, finding.framework)
+    if stated:
+        finding.ports.append(stated)
     if folder.names.get("assets") and folder.has("assets/package.json"):
         finding.parts.append(folder.at("assets"))
     if "apps_path:" in text:
         apps = folder.at("apps")
         finding.members = [f"{apps}/{name}" for name, inner in sorted(folder.tree.names(apps).items()) if inner]
     return finding
+
+
+def _stated(folder: Folder, project: str, framework: str) -> Optional[Candidate]:
+    """The port of Phoenix's configuration, or of the server that a Plug application starts as its child."""
+    places = [(name, _PORT) for name in ("config/dev.exs", "config/config.exs", "config/runtime.exs")]
+    name = _NAME.search(project)
+    if name and framework == "plug":
+        places.append((f"lib/{name.group(1)}/application.ex", _CHILD))
+    for file, pattern in places:
+        body = folder.text(file) or "" if file.partition("/")[0] in folder.names else ""
+        found = pattern.search(body)
+        port = valid(found.group(1)) if found else None
+        if found and port:
+            return Candidate([port], at(folder, file, line_at(body, found.start(1))), confidence=0.9)
+    return None

@@ -121,8 +121,8 @@ def _framework(folder: Folder, finding: Finding, gems: "set[str]", text: str, ma
             finding.framework = framework[0]
             # A modular application (`class App < Sinatra::Base`) does not start by itself: rackup starts it.
             rackup = gem == "sinatra" and folder.has("config.ru") and "Sinatra::Base" in (folder.text("app.rb") or "")
-            port, starter = (_RACKUP, "rackup") if rackup else (framework[1], framework[0])
-            finding.default_ports.append(Candidate([port], "default", DEFAULT, 0.6, note=f"port of {starter}"))
+            starter, usual = ("rackup", _RACKUP) if rackup else framework[:2]
+            finding.default_ports.append(Candidate([usual], "default", DEFAULT, 0.6, note=f"port of {starter}"))
             if manifest and finding.score == 92:
                 finding.reason = f"{manifest} with {framework[0]}"
             break
