@@ -3,19 +3,18 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
-"""AWS for a module that mostly does without: amazon.aws and boto3 are imported only when they are asked for.
-
-Modules that always call AWS are AnsibleAWSModule instead.
-"""
+"""The arguments of AWS for a module that mostly does without it, and so is no AnsibleAWSModule."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Dict
 
-from ansible.module_utils.basic import env_fallback
 
-from ._ec2._api import Api
-from ._errors import FuelError
+def env_fallback(*names: str) -> Any:
+    """Ansible's own; imported when it is called, because this file is also read where there is no Ansible."""
+    return importlib.import_module("ansible.module_utils.basic").env_fallback(*names)
+
 
 #: What modules of amazon.aws take (its fragments `common` and `region`): the sanity tests hold this against them.
 ARGUMENTS: Dict[str, Any] = {
@@ -46,30 +45,3 @@ ARGUMENTS: Dict[str, Any] = {
     },
     "region": {"aliases": ["aws_region"], "fallback": (env_fallback, ["AWS_REGION", "AWS_DEFAULT_REGION"])},
 }
-
-
-def connect(module: Any, service: str, patience: float) -> Api:
-    """The service's API with the module's own options; FuelError when what it takes is not installed."""
-    try:
-        import boto3  # noqa: F401 - amazon.aws goes on without, up to its first call
-        from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_conn, get_aws_connection_info
-    except ImportError as error:
-        raise FuelError(
-            f"Keys in S3 need boto3 and the collection amazon.aws: {error}",
-            hint="pip install 'boto3>=1.35.3', and ansible-galaxy collection install amazon.aws",
-            code="missing_library",
-        ) from error
-    region, endpoint, parameters = get_aws_connection_info(module)
-    # One call waits at most so long for an answer, and botocore repeats nothing: Api does, within a time that is ours.
-    config: Dict[str, Any] = {
-        "connect_timeout": 5,
-        "read_timeout": 20,
-        "retries": {"mode": "standard", "total_max_attempts": 1},
-    }
-    if endpoint:
-        # A bucket of another S3 is rarely a host name of its own.
-        config["s3"] = {"addressing_style": "path"}
-    client = boto3_conn(
-        module, conn_type="client", resource=service, region=region, endpoint=endpoint, config=config, **parameters
-    )
-    return Api(client, patience=patience)

@@ -116,10 +116,37 @@ error:
   sample: {message: Failed to write the key pair, hint: null, where: /keys, code: key_storage, details: {}}
 """
 
+from typing import Any, Dict
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils import _aws, _ssh_keys_s3
+from ansible_collections.fuel_code.remote.plugins.module_utils import _ssh_keys_s3
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair
+
+
+def connect(module: AnsibleModule) -> Api:
+    """S3 with the module's own options. amazon.aws and boto3 are imported here, where they are asked for."""
+    try:
+        import boto3  # noqa: F401 - amazon.aws goes on without, up to its first call
+        from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_conn, get_aws_connection_info
+    except ImportError as error:
+        raise FuelError(
+            f"Keys in S3 need boto3 and the collection amazon.aws: {error}",
+            hint="pip install 'boto3>=1.35.3', and ansible-galaxy collection install amazon.aws",
+            code="missing_library",
+        ) from error
+    region, endpoint, parameters = get_aws_connection_info(module)
+    # One call waits at most so long for an answer, and botocore repeats nothing: Api does, within a time that is ours.
+    retries = {"mode": "standard", "total_max_attempts": 1}
+    config: Dict[str, Any] = {"connect_timeout": 5, "read_timeout": 20, "retries": retries}
+    if endpoint:
+        # A bucket of another S3 is rarely a host name of its own.
+        config["s3"] = {"addressing_style": "path"}
+    client = boto3_conn(
+        module, conn_type="client", resource="s3", region=region, endpoint=endpoint, config=config, **parameters
+    )
+    return Api(client, patience=module.params["patience"])
 
 
 def main() -> None:
@@ -127,8 +154,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
     try:
         if module.params["backend"] == "s3":
-            api = _aws.connect(module, "s3", module.params["patience"])
-            result = _ssh_keys_s3.keypair(api, module.params, check=module.check_mode)
+            result = _ssh_keys_s3.keypair(connect(module), module.params, check=module.check_mode)
         else:
             result = keypair(module.params, check=module.check_mode)
     except FuelError as error:
