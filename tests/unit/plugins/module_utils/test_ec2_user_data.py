@@ -50,3 +50,10 @@ def test_calendar(at, expected):
 def test_no_key_is_refused(more):
     with pytest.raises(UsageError):
         config(**more)
+
+
+def test_login_is_ours_whatever_the_image_calls_it():
+    assert not {"user", "ssh_authorized_keys"} & config().keys()
+    made = config(login="fuel", authorized_keys=[PUBLIC])
+    assert made["user"] == {"name": "fuel"}
+    assert made["ssh_authorized_keys"] == [PUBLIC]
