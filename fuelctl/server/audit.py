@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ def audit(body: AuditIn) -> Response:
         complete=not picture.problems,
         providers=picture.asked,
         problems=picture.problems,
-        environments=[entry for _found, entry in picture.things],
+        environments=[thing.entry for thing in picture.things],
     )
 
 
@@ -51,12 +52,20 @@ def take_back(body: AdoptIn) -> Response:
     if any(row is None for row in rows.values()):
         picture = _look(given, body)
         for ref in [ref for ref, row in rows.items() if row is None]:
-            found = _meant(picture, ref)
-            options = body.options.get(found.provider, {})
-            rows[ref] = adopt(given.core, found, options, given.engine)
+            found, place = _meant(picture, ref)
+            rows[ref] = adopt(given.core, found, place.options, given.engine)
     now = given.core.clock().wall
     shown = {row.id: environment_view(row, now) for row in rows.values() if row is not None}
     return jsonify(environments=list(shown.values()))
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """What was found, where, and how it stands to the database."""
+
+    found: Found
+    place: Place
+    entry: Entry
 
 
 @dataclass
@@ -64,7 +73,7 @@ class _Picture:
     """What was asked, what was shown, and what could not be asked."""
 
     asked: list[str] = field(default_factory=list)
-    things: list[tuple[Found, Entry]] = field(default_factory=list)
+    things: list[_Thing] = field(default_factory=list)
     problems: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -74,32 +83,38 @@ def _look(given: Parts, body: AuditIn) -> _Picture:
     with given.core.database.read() as session:
         live = environments.due(session, None)
     names = body.providers or given.auditable({row.provider["name"] for row in live})
-    picture, found = _Picture(asked=list(dict.fromkeys(names))), []
+    picture = _Picture(asked=list(dict.fromkeys(names)))
+    found: list[tuple[Found, Place]] = []
     for name in picture.asked:
-        theirs = {str(row.provider.get("region") or "") for row in live if row.provider["name"] == name}
-        try:
-            seen = given.audit(_place(name, body, theirs))
-        except MachineError as error:
-            told = {"message": error.message, "hint": error.hint, "code": error.code}
-            picture.problems.append({"provider": name, "region": None, **told})
-        else:
-            found += seen.found
-            picture.problems += [{"provider": name, **problem} for problem in seen.problems]
+        for place in _places(name, body, [row.provider for row in live if row.provider["name"] == name]):
+            try:
+                seen = given.audit(place)
+            except MachineError as error:
+                told = {"message": error.message, "hint": error.hint, "code": error.code}
+                picture.problems.append({"provider": name, "region": None, **told})
+            else:
+                found += [(one, place) for one in seen.found]
+                picture.problems += [{"provider": name, **problem} for problem in seen.problems]
     now = given.core.clock().wall
     with given.core.database.read() as session:
         # Read after the providers were asked: what was begun meanwhile has its row first.
-        rows = environments.by_id(session, (one.environment_id for one in found))
+        rows = environments.by_id(session, (one.environment_id for one, _place in found))
         owners = {(row.provider["name"], row.owner) for row in environments.due(session, None)}
-    picture.things = [(one, judge(one, rows.get(one.environment_id), owners, now)) for one in found]
+    picture.things = [_Thing(one, place, judge(one, rows.get(one.environment_id), owners, now)) for one, place in found]
     return picture
 
 
-def _place(name: str, body: AuditIn, theirs: set[str]) -> Place:
-    """All regions, or the one that is named besides those in which environments are known to be."""
+def _places(name: str, body: AuditIn, theirs: list[dict[str, Any]]) -> list[Place]:
+    """Where to ask: in all regions, or in the one that is named besides those in which environments are known to be.
+
+    Of a provider without regions, wherever its environments are known to be, as each was made.
+    """
     options = dict(body.options.get(name, {}))
-    region = str(options.get("region") or "")
-    regions = sorted({region, *theirs} - {""})
-    return Place(name, options, tuple(regions), body.all_regions or (not regions and name != "local"))
+    regions = sorted({str(options.get("region") or ""), *(str(one.get("region") or "") for one in theirs)} - {""})
+    if regions or name == "local" or options or not theirs:
+        return [Place(name, options, tuple(regions), body.all_regions or (not regions and name != "local"))]
+    each = {json.dumps(one.get("options") or {}, sort_keys=True) for one in theirs}
+    return [Place(name, json.loads(text)) for text in sorted(each)]
 
 
 def _live(given: Parts, ref: str) -> EnvironmentRow | None:
@@ -112,16 +127,20 @@ def _live(given: Parts, ref: str) -> EnvironmentRow | None:
     return row if row.ended_at is None else None
 
 
-def _meant(picture: _Picture, ref: str) -> Found:
-    """What `ref`, an id, a unique prefix of one, or a name, means among what providers show."""
-    known = [found for found, entry in picture.things if found.environment_id and entry.state == Standing.UNOWNED]
-    exact = [found for found in known if found.environment_id == ref.upper()]
-    named = exact or [found for found in known if found.name == ref]
-    meant = named or [found for found in known if found.environment_id.startswith(ref.upper())]
+def _meant(picture: _Picture, ref: str) -> tuple[Found, Place]:
+    """What `ref`, an id, a unique prefix of one, or a name, means among what providers show, and where it was seen."""
+    known = [
+        (thing.found, thing.place)
+        for thing in picture.things
+        if thing.found.environment_id and thing.entry.state == Standing.UNOWNED
+    ]
+    exact = [one for one in known if one[0].environment_id == ref.upper()]
+    named = exact or [one for one in known if one[0].name == ref]
+    meant = named or [one for one in known if one[0].environment_id.startswith(ref.upper())]
     if not meant:
         raise _nobody(picture, ref)
     if len(meant) > 1:
-        candidates = [{"id": one.environment_id, "name": one.name, "region": one.region} for one in meant]
+        candidates = [{"id": one.environment_id, "name": one.name, "region": one.region} for one, _place in meant]
         raise ConflictError(
             f"{ref[:64]!r} may mean {len(meant)} environments",
             hint="use more of the id",

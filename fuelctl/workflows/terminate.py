@@ -41,6 +41,9 @@ def _down(run: Run) -> dict[str, Any]:
     survey = result.scrub(result.of("workspace"))
     if survey.get("would_lose") and not discard and receipt is None:
         return {"end": "refused", "work": survey.get("work") or {}}
+    if (result.failure or {}).get("code") == "no_host_key" and not discard:
+        # Its keys were lost with the database that had them: nobody can look into it, and nobody is going to.
+        return {"end": "refused", "work": {"unknown": "the keys to its machine were lost"}}
     if result.status == "ok" and receipt and receipt.get("complete"):
         return {"end": "terminated", "receipt": receipt}
     return {"end": "incomplete", "receipt": receipt, "why": result.failure or _left(receipt)}

@@ -52,7 +52,12 @@ def provider_machine(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any
         return {"changed": there, "resources": [entry("local_known_hosts", path, state)]}
     keys = [_checked(_HOST_KEY, " ".join(each.split()[:2]), "host key") for each in params["host_keys"]]
     if not keys:
-        raise UsageError("no host key is given, and none is believed unseen", where="host_keys", code="no_host_key")
+        raise UsageError(
+            "the key of its machine is not here, and none is believed unseen",
+            hint="work where it was made, with the same remote_keys_path; remote_discard=true ends it without a look",
+            where=params["alias"],
+            code="no_host_key",
+        )
     address = _checked(_ADDRESS, params["address"] or "", "address")
     user = _checked(_USER, params["user"], "user")
     changed = _pin(path, params["alias"], keys, check=check)

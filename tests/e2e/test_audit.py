@@ -47,7 +47,9 @@ def launch(lab: Ec2Lab, region: str, count: int, given: dict[str, str]) -> list[
     listed = [{"Key": name, "Value": value} for name, value in given.items()]
     kinds = ("instance", "volume", "network-interface")
     tagged = {"TagSpecifications": [{"ResourceType": kind, "Tags": listed} for kind in kinds]} if listed else {}
-    answer = ec2.client(lab, region=region).run_instances(ImageId=AMI, MinCount=count, MaxCount=count, **tagged)
+    answer = ec2.client(lab, region=region).run_instances(
+        ImageId=AMI, InstanceType="t3.medium", MinCount=count, MaxCount=count, **tagged
+    )
     return [each["InstanceId"] for each in answer["Instances"]]
 
 

@@ -263,6 +263,30 @@ def test_down_tagged_of_what_is_known_asks_nobody(fuelctl: Any, stage: Stage, tm
     assert len(stage.places) == 1
 
 
+def test_a_provider_without_regions_is_asked_where_its_environments_are(
+    fuelctl: Any, stage: Stage, tmp_path: Path
+) -> None:
+    """And what is taken back from there is ended there."""
+    hosts = {name: known(stage, fuelctl, tmp_path, name) for name in ("one", "two", "three")}
+    for name, environment_id in hosts.items():
+        where = {"host": "a@x" if name == "three" else f"a@{name}"}
+        with stage.core.write() as session:
+            environments.change(session, environment_id, provider={"name": "ssh", "options": where})
+    stage.shown["ssh"] = []
+    fuelctl("audit", "--json")
+    asked = [place.options for place in stage.places if place.provider == "ssh"]
+    assert sorted(each["host"] for each in asked) == ["a@one", "a@two", "a@x"]
+    assert not any(place.all_regions for place in stage.places if place.provider == "ssh")
+    with stage.core.write() as session:
+        for name in ("one", "two"):
+            environments.change(session, hosts[name], ended_at=time.time())
+    stage.shown["ssh"] = [thing(LOST)]
+    assert fuelctl("down", "--tagged", LOST, "--provider", "ssh", "--yes").code == 0
+    ended = row(stage, LOST)
+    assert ended is not None
+    assert ended.provider["options"] == {"host": "a@x"}
+
+
 def test_two_of_one_name_are_told_apart(fuelctl: Any, stage: Stage) -> None:
     stage.shown["local"] = [thing(LOST), thing(OTHER)]
     done = fuelctl("down", "--tagged", "shop", "--yes")

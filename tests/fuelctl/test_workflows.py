@@ -118,6 +118,20 @@ def test_work_that_would_be_lost_refuses_the_end(lab: Lab) -> None:
     assert lab.settled(made).status == "terminated"
 
 
+def test_what_nobody_can_look_into_is_not_ended_without_a_word(lab: Lab) -> None:
+    """The keys to its machine were lost: an ending that asks first is refused, not tried for ever."""
+    made = lab.up()
+    lab.settled(made)
+    (lab.world / "keys_are_lost").touch()
+    lab.down(made)
+    row = lab.settled(made)
+    assert (row.status, row.conditions) == ("ready", [])
+    [refused] = [event for event in lab.told(made) if event.type == "remote.terminate.refused"]
+    assert refused.data == {"work": {"unknown": "the keys to its machine were lost"}}
+    lab.down(made, discard=True)
+    assert lab.settled(made).status == "terminated"
+
+
 def test_another_engine_is_not_believed_about_what_is_not_on_it(lab: Lab) -> None:
     made = lab.up(provider={"name": "local", "options": {}, "engine": ""})
     assert lab.settled(made).status == "ready"

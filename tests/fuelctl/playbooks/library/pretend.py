@@ -72,6 +72,8 @@ def main() -> None:
         )
     lives = json.loads(behaviour.read_text()) if behaviour.exists() else {}
     if given["act"] == "survey":
+        if (world / "keys_are_lost").exists() and not given["discard"]:
+            module.fail_json(msg="no key", error={"message": "the key is not here", "code": "no_host_key"})
         tell("survey", "look", "ok", seconds=0.1)
         work = lives.get("work") or {}
         module.exit_json(work=work, would_lose=bool(work) and not given["discard"])
