@@ -33,6 +33,8 @@ _PASSING = re.compile(
     r"|unable to fetch|failed to fetch|cannot download|curl error|could not get lock|lock-frontend|timeout was reached",
     re.IGNORECASE,
 )
+_FULL = re.compile(r"no space left on device|enough free space", re.IGNORECASE)
+_WAIT = "another package manager is at work on the machine; run again when it is done"
 
 
 @dataclass
@@ -176,16 +178,18 @@ def _patiently(machine: Machine, arguments: List[str]) -> None:
 
 
 def _failed(verb: str, done: Completed) -> FuelError:
+    # What dpkg says comes by way of apt, on its standard output.
+    everything = f"{done.text}\n{done.error_text}"
     lines = [line.strip() for line in (done.error_text or done.text).splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "Error"))] or lines
     said = (errors or [f"exit code {done.returncode}"])[0]
-    if any("No space left on device" in line for line in lines):
+    if _FULL.search(everything):
         return FuelError(
             "the machine's disk is full", hint="give it a larger one (resources.disk_gb)", where=verb, code="disk_full"
         )
     return FuelError(
         f"Failed to run {verb}: {said[:300]}",
-        hint="see that the machine reaches its package archive",
+        hint=_WAIT if "lock-frontend" in everything else "see that the machine reaches its package archive",
         code="engine_install",
         details={"tail": lines[-8:]},
     )
