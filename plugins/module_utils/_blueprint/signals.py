@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 
 from .data_ci import SETUP_KEYS
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from .around.dockerfile import Dockerfile
 
 _CI_FILES = 12
+#: Names of a matrix that one key may refer to.
+_CI_MATRICES = 8
+#: Lines with one key, and characters of a value, that are read of one workflow.
+_CI_LINES, _CI_VALUE = 60, 2000
 #: Processes of a Procfile that somebody connects to.
 _LISTENING = frozenset("web server app api backend frontend client".split())
 _TARGET = re.compile(r"^(setup|bootstrap|install|deps|init|dependencies|install-deps)\s*:(?!=)", re.MULTILINE)
@@ -239,17 +244,21 @@ class Signals:
 
 def _ci_words(text: str, key: str, matrix: bool = True) -> Iterator[Tuple[str, int]]:
     """(version word, line) of every `key:` of a workflow: one value, a list in either way of writing it, a matrix."""
-    for match in re.finditer(rf"^[ \t]*(?:-[ \t]+)?{re.escape(key)}:[ \t]*(.*)$", text, re.MULTILINE):
+    followed = {key}
+    lines = re.finditer(rf"^[ \t]*(?:-[ \t]+)?{re.escape(key)}:[ \t]*(.*)$", text, re.MULTILINE)
+    for match in islice(lines, _CI_LINES):
         value = match.group(1)
         reference = re.search(r"\bmatrix\.([\w-]+)", value)
-        if reference and matrix and reference.group(1) != key:
-            yield from _ci_words(text, reference.group(1), matrix=False)
+        if reference and matrix:
+            if reference.group(1) not in followed and len(followed) < _CI_MATRICES:
+                followed.add(reference.group(1))
+                yield from _ci_words(text, reference.group(1), matrix=False)
             continue
         if not value or value.startswith("#"):
             listed = re.compile(r"(?:\n[ \t]*(?:-[ \t].*|#.*)?)*").match(text, match.end())
             value = re.sub(r"(?m)^[ \t]*-|#.*$", "", listed.group(0)) if listed else ""
         line = line_at(text, match.start())
-        for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", value)):
+        for item in re.findall(r"[\w.*/-]+", re.sub(r"\$\{\{.*?\}\}|#.*", "", value[:_CI_VALUE])):
             if item.lstrip("v")[:1].isdigit() or item.startswith("lts") or item == "stable":
                 yield item, line
 

@@ -33,13 +33,13 @@ _MAVEN_VERSION = (
     ("kotlin.compiler.jvmTarget", 0.8),
 )
 #: `JavaVersion.VERSION_17`, `JavaVersion.toVersion("17")`, `'1.8'` or 17.
-_LEVEL = r"(?:JavaVersion\.VERSION_(?:1_)?|(?:JavaVersion\.toVersion\(\s*)?[\"']?(?:1\.)?)(\d+)"
+_LEVEL = r"(?:JavaVersion\.VERSION_(?:1_)?|(?:JavaVersion\.toVersion\(\s{0,9})?[\"']?(?:1\.)?)(\d+)"
 _GRADLE_VERSION = (
     (re.compile(r"languageVersion\s*(?:=|\.set\()\s*JavaLanguageVersion\.of\(\s*[\"']?(\d+)"), 0.96),
     (re.compile(r"\bjvmToolchain\s*[({]\s*(?:languageVersion[^\d]*)?(\d+)"), 0.96),
     (re.compile(r"\boptions\.release\s*(?:=|\.set\()\s*(\d+)"), 0.93),
-    (re.compile(r"\bsourceCompatibility\s*=?\s*" + _LEVEL), 0.92),
-    (re.compile(r"\btargetCompatibility\s*=?\s*" + _LEVEL), 0.9),
+    (re.compile(r"\bsourceCompatibility\s{0,9}=?\s{0,9}" + _LEVEL), 0.92),
+    (re.compile(r"\btargetCompatibility\s{0,9}=?\s{0,9}" + _LEVEL), 0.9),
     (re.compile(r"\bjvmTarget\s*(?:=|\.set\()\s*(?:JvmTarget\.JVM_|[\"'](?:1\.)?)(\d+)"), 0.88),
 )
 _PROPERTIES_PORT = re.compile(

@@ -58,7 +58,7 @@ _LISTEN = (
     ),
     re.compile(rf"\bport\s*=\s*{_FALLBACK}"),
 )
-_BIND = re.compile(r"^bind\s*=\s*\[?\s*f?[\"'][^\"'\n:]*:(\d{2,5})", re.MULTILINE)
+_BIND = re.compile(r"^bind[ \t]{0,9}=[ \t]{0,9}\[?\s{0,9}f?[\"'][^\"'\n:]{0,200}:(\d{2,5})", re.MULTILINE)
 #: Settings of servers -> where they say the port.
 _SETTINGS = (
     (".flaskenv", re.compile(r"^(?:export[ \t]+)?FLASK_RUN_PORT[ \t]*=[ \t]*[\"']?(\d{2,5})", re.MULTILINE)),
