@@ -42,6 +42,11 @@ options:
   environment_id:
     description: An environment whose machine's tags say the owner. Only with O(state=absent).
     type: str
+  environment_ids:
+    description: Several such environments, besides O(environment_id). Only with O(state=absent).
+    type: list
+    elements: str
+    default: []
   subnet_ids:
     description: Subnets of the machines. Their VPC gets the group, without any the region's default VPC.
     type: list
@@ -184,7 +189,8 @@ def absent(module: AnsibleAWSModule, progress: Progress) -> Dict[str, Any]:
     lines: List[Dict[str, str]] = []
     with progress.step("let nobody in") as step:
         api = _module.connect(module)
-        ids = [check_environment_id(params["environment_id"])] if params["environment_id"] else []
+        named = [*([params["environment_id"]] if params["environment_id"] else []), *params["environment_ids"]]
+        ids = [check_environment_id(each) for each in named]
         owners = _access.owners_of(api, ids) or ({params["owner"]} if params["owner"] else set())
         for owner in sorted(owners):
             released, entries = _access.release(api, owner, check=module.check_mode)
@@ -202,13 +208,17 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "owner": {"type": "str"},
             "environment_id": {"type": "str"},
+            "environment_ids": words,
             "subnet_ids": words,
             "allow_from": words,
             "address_services": {**words, "default": list(SERVICES)},
             **_module.ARGUMENTS,
         },
         supports_check_mode=True,
-        required_if=[("state", "present", ["owner"]), ("state", "absent", ["owner", "environment_id"], True)],
+        required_if=[
+            ("state", "present", ["owner"]),
+            ("state", "absent", ["owner", "environment_id", "environment_ids"], True),
+        ],
     )
     state = module.params["state"]
     progress = Progress("provider" if state == "present" else "destroy", module.params["progress_path"])
