@@ -216,7 +216,7 @@ ARGUMENTS: Dict[str, Any] = {
     "path": {"type": "path", "required": True},
     "comment": {"type": "str", "default": "fuel-code"},
     "bucket": {"type": "str"},
-    "kms_key": {"type": "str", "default": ""},
+    "kms_key": {"type": "str", "default": "", "no_log": False},
     "patience": {"type": "float", "default": 60},
     **_aws.ARGUMENTS,
 }
