@@ -112,6 +112,14 @@ options:
     type: list
     elements: str
     default: []
+  open_to:
+    description:
+      - Networks from which SSH is let in. With them, the owner's own security group, as of
+        M(fuel_code.remote.ec2_access), is made anew when AWS does not know those of O(security_group_ids) any more,
+        because the end of another machine of that owner has just taken it away.
+    type: list
+    elements: str
+    default: []
   key_name:
     description: Key pair that cloud-init lets in.
     type: str
@@ -332,11 +340,13 @@ error:
 
 import os
 import time
+from dataclasses import replace
 from typing import Any, Dict, List, Tuple
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.fuel_code.remote.plugins.module_utils import _identity
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import (
+    _access,
     _image,
     _launch,
     _module,
@@ -345,6 +355,7 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import (
     _user_data,
 )
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._caller import check_network
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import machine
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
@@ -370,6 +381,7 @@ def argument_spec() -> Dict[str, Any]:
         "zones": words,
         "spot": {"type": "bool", "default": False},
         "security_group_ids": words,
+        "open_to": words,
         "key_name": {"type": "str", "default": "", "no_log": False},
         "user_data": {"type": "str", "default": "", "no_log": True},
         "host_key_path": {"type": "path", "no_log": False},
@@ -412,6 +424,13 @@ def plan(api: Api, params: Dict[str, Any], *, endpoint: str = "") -> _request.Pl
         instance_profile=params["instance_profile"],
         public_address=params["public_address"],
     )
+
+
+def with_group(api: Api, wanted: _request.Plan, params: Dict[str, Any]) -> _request.Plan:
+    """The same, in the owner's own group, which is made when it is not there."""
+    vpc_id = _access.vpc_of(api, params["subnet_ids"])
+    group = _access.ensure(api, params["owner"], vpc_id, [check_network(each) for each in params["open_to"]])
+    return replace(wanted, security_groups=[group.group_id])
 
 
 def root_of(image: Dict[str, Any]) -> Tuple[str, int]:
@@ -475,7 +494,12 @@ def present(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool
             return {"changed": False, "machine": machine(found, attempt, params["connect_to"])}
         _launch.rehearse(api, wanted, attempt)
         return {"changed": True}
-    made = _launch.ensure(api, wanted, params["attempt"], waiting(params), progress)
+    try:
+        made = _launch.ensure(api, wanted, params["attempt"], waiting(params), progress)
+    except FuelError as error:
+        if not params["open_to"] or error.details.get("aws_code") not in _access.UNKNOWN:
+            raise
+        made = _launch.ensure(api, with_group(api, wanted, params), params["attempt"], waiting(params), progress)
     return {
         "changed": made.changed,
         "machine": machine(made.instance, made.attempt, params["connect_to"]),

@@ -369,3 +369,15 @@ def test_profile_that_there_is_not(modules: Modules) -> None:
 
 
 KEYS = {"aws_access_key_id": "AKIALABLABLABLABLAB1", "aws_secret_access_key": "lab"}
+
+
+def test_a_group_that_another_machines_end_took_away_is_made_anew(modules: Modules) -> None:
+    environment = environment_id()
+    gone = {"security_group_ids": ["sg-0123456789abcdef0"]}
+    refused = modules.up(environment, **gone).result()
+    assert refused["error"]["code"] == "ec2_network"
+    assert not modules.lab.instances(environment)
+    made = modules.up(environment, **gone, open_to=["198.51.100.7/32"]).result()
+    assert made["changed"], made
+    assert len(modules.lab.alive(environment)) == 1
+    assert modules.down(environment).result()["receipt"]["complete"]

@@ -23,7 +23,8 @@ from ._view import Instance, read
 PATIENCE = 60.0
 #: Half-seconds for which a group that was just made may be unknown.
 _TRIES = 20
-_NONE = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.NotFound", "InvalidSecurityGroupID.NotFound"})
+#: How AWS says that there is no such group.
+UNKNOWN = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.NotFound", "InvalidSecurityGroupID.NotFound"})
 
 
 def group_name(owner: str) -> str:
@@ -155,7 +156,7 @@ def _attempt(api: Api, group_id: str, permission: Dict[str, Any]) -> Optional[bo
     except ApiError as error:
         if error.code == "InvalidPermission.Duplicate":
             return False
-        if error.code in _NONE:
+        if error.code in UNKNOWN:
             return None
         raise _refusals.explain(error, group_id) from error
     return True
@@ -211,7 +212,7 @@ def _delete(
             api.call("delete_security_group", GroupId=group_id)
             break
         except ApiError as error:
-            if error.code in _NONE:
+            if error.code in UNKNOWN:
                 break
             if error.code not in ("DependencyViolation", "InvalidGroup.InUse"):
                 raise _refusals.explain(error, group_id) from error
