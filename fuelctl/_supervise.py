@@ -58,6 +58,21 @@ def main(arguments: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
+def end_tree_without_supervisor() -> None:
+    """For the command itself to call: when its supervisor is killed, it ends its own tree before it goes.
+
+    It holds the lock meanwhile, which what it starts need not do.
+    """
+
+    def orphaned(*_: object) -> None:
+        _end_tree()
+        os._exit(128 + signal.SIGKILL)
+
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGUSR1, orphaned)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
+
+
 def _watch(child: subprocess.Popen[bytes], wake: int) -> bool:
     """Until the child has ended (False) or somebody wants it to (True)."""
     while True:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fuelctl import _environ, _reserved, _run_files
+from fuelctl import _environ, _reserved, _run_files, _supervise
 from fuelctl._run_events import Story
 from fuelctl._run_files import Record, Scrubber
 
@@ -284,6 +284,7 @@ def _root() -> Path:
 
 def _child(folder: Path) -> int:
     """The supervised half: run Ansible, and print what is wanted of its events."""
+    _supervise.end_tree_without_supervisor()
     os.environ.pop("PYTHONPATH", None)
     import ansible_runner
 

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "environments": {"store", "prices"},
     "prices": set(),
     "store": set(),
-    "runner": {"_run_files", "_run_events"},
+    "runner": {"_run_files", "_run_events", "_supervise"},
     "_run_files": set(),
     "_run_events": set(),
     "_supervise": set(),

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from fuelctl import _reserved, _run_files
 from fuelctl._shared._errors import UsageError
 from fuelctl.runner import FileOf, RunResult, run_playbook
-from tests.fuelctl.test_supervise import alive
+from tests.fuelctl.test_supervise import alive, wait_until
 
 SECRET = "canary-runner-55120"
 
@@ -173,6 +175,23 @@ def test_stop_ends_the_tree_within_a_second(tmp_path: Path) -> None:
     assert result.status == "stopped"
     assert time.monotonic() - begun[0] < 1.5
     assert alive(f"sleep 1000; echo {mark}") == []
+
+
+@pytest.mark.parametrize("keyword", ["", "      async: 2000\n      poll: 1\n"])
+def test_a_supervisor_killed_with_9_leaves_nothing_that_works_on(tmp_path: Path, keyword: str) -> None:
+    mark = f"MARK{time.monotonic_ns()}"
+    tasks = f"    - ansible.builtin.command: sh -c 'sleep 1000; echo {mark}'\n{keyword}"
+    with ThreadPoolExecutor(1) as other:
+        run = other.submit(play, tmp_path, tasks)
+        wait_until(lambda: alive(f"sleep 1000; echo {mark}"), 30)
+        (supervisor,) = alive(f"fuelctl._supervise\0--lock\0{tmp_path / 'lock'}")
+        os.kill(supervisor, signal.SIGKILL)
+        seconds = wait_until(lambda: not alive(f"sleep 1000; echo {mark}"), 10)
+        result, _events = run.result(30)
+    assert result.status == "failed"
+    assert seconds < 2
+    again, _events = play(tmp_path, "    - ansible.builtin.debug: {msg: the lock is free}\n")
+    assert again.status == "ok"
 
 
 def test_two_runs_of_one_environment_never_overlap(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_nothing_is_left(tmp_path: Path, mark: str, ending: str) -> None:
     with supervised(tmp_path, mark, 0.5 if ending == "command ended" else 1000) as process:
         wait_until((tmp_path / "up").exists)
         if ending != "command ended":
-            assert len(alive(mark)) >= 5
+            wait_until(lambda: len(alive(mark)) >= 5)
             assert held(tmp_path / "lock")
         if ending == "life line cut":
             assert process.stdin is not None
@@ -120,9 +121,14 @@ def test_the_command_dies_with_a_supervisor_killed_with_9_and_strays_keep_the_lo
     if strays:
         # Nobody is told that the environment is free while something that was started for it may still work on it.
         assert held(tmp_path / "lock")
-    for stray in strays:
-        os.kill(stray, signal.SIGKILL)
-    wait_until(lambda: not alive(mark) and not held(tmp_path / "lock"))
+
+    def ended() -> bool:
+        for stray in alive(mark):
+            with suppress(ProcessLookupError):
+                os.kill(stray, signal.SIGKILL)
+        return not alive(mark) and not held(tmp_path / "lock")
+
+    wait_until(ended)
 
 
 @pytest.mark.parametrize(
