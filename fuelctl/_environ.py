@@ -47,12 +47,13 @@ _OF_PROVIDERS = {
             "AWS_URL",
             "AWS_WEB_IDENTITY_TOKEN_FILE",
         }
-    )
+    ),
+    "ssh": frozenset({"SSH_AUTH_SOCK"}),
 }
 _OF_ANY_PROVIDER = frozenset().union(*_OF_PROVIDERS.values())
 _SECRET = frozenset({"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 #: Where to work is said anew each time; who works there is what a server is started with.
-_PLACES = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION"})
+_PLACES = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION", "SSH_AUTH_SOCK"})
 
 
 def for_playbooks(source: Mapping[str, str], provider: str = "") -> dict[str, str]:
@@ -68,7 +69,7 @@ def secrets(source: Mapping[str, str]) -> list[str]:
 
 def has_credentials(provider: str) -> bool:
     """Whether variables say who works there."""
-    return provider in _OF_PROVIDERS
+    return bool(_OF_PROVIDERS.get(provider, frozenset()) - _PLACES)
 
 
 def identity(source: Mapping[str, str]) -> str:

@@ -34,18 +34,20 @@ _PATTERNS = {
     "host_key": re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{40,1400}={0,2}"),
     "server": re.compile(r"[\x21-\x7e ]{1,1024}"),
     "machine": re.compile(
-        r"|(?:sudo )?[a-z_][a-z0-9_-]{0,31}@[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])? [0-9]{1,5}"
+        r"|(?:own )?(?:sudo )?[a-z_][a-z0-9_-]{0,31}@[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])? [0-9]{1,5}"
     ),
 }
 _PATTERNS["machine_key"] = re.compile(f"|{_PATTERNS['host_key'].pattern}")
+_PATTERNS["identity"] = re.compile(r"|/[^\x00-\x1f\x7f]{1,1023}")
 
 
 @dataclass(frozen=True)
 class Entry:
     """What ssh has to know about one environment; `server` is the control plane that it belongs to.
 
-    `machine` is `[sudo ]user@address port` of the machine that its container is on, with `machine_key` for a host key;
-    both are empty where that is this machine.
+    `machine` is `[own ][sudo ]user@address port` of the machine that its container is on, with `machine_key` for a host
+    key; both are empty where that is this machine. `own`: it is entered with the keys and settings of the user's
+    own, among them `identity`, the path of a private key, where one was named.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Entry:
     server: str
     machine: str = ""
     machine_key: str = ""
+    identity: str = ""
 
     def __post_init__(self) -> None:
         for field, value in asdict(self).items():
@@ -87,13 +90,17 @@ class Entry:
         blocks = []
         if self.machine:
             who, _space, port = self.machine.rpartition(" ")
-            sudo, _at, address = who.rpartition("@")
-            user = sudo.removeprefix("sudo ")
-            # Through the same file, so that plain `ssh fuel-NAME` of another config finds it too.
-            over = f"ssh -F {shlex.quote(str(paths.ssh_config_file())).replace('%', '%%')} {self.machine_host}"
-            reach = f"{over} {'sudo -n ' if sudo.startswith('sudo ') else ''}{reach}"
-            facts = (f"HostName {address}", f"Port {port}", f"User {user}")
-            blocks.append(_block(self.machine_host, self.machine_host, self.id, facts))
+            words, _at, address = who.rpartition("@")
+            *how, user = words.split(" ")
+            if "own" in how:
+                key = f"-i {_word(Path(self.identity))} " if self.identity else ""
+                over = f"ssh {key}{_pinned(self.machine_host)} -o BatchMode=yes -p {port} {user}@{address}"
+            else:
+                # Through the same file, so that plain `ssh fuel-NAME` of another config finds it too.
+                over = f"ssh -F {_word(paths.ssh_config_file())} {self.machine_host}"
+                facts = (f"HostName {address}", f"Port {port}", f"User {user}")
+                blocks.append(_block(self.machine_host, self.machine_host, self.id, facts))
+            reach = f"{over} {'sudo -n ' if 'sudo' in how else ''}{reach}"
         facts = (f"HostName {self.host}", f"User {self.user}", f"ProxyCommand {reach}")
         blocks.insert(0, _block(self.host, self.host_key_alias, self.id, facts))
         return _MARK + json.dumps(asdict(self)) + "\n" + "\n".join(blocks)
@@ -102,6 +109,17 @@ class Entry:
         """Its lines of the file of pinned host keys."""
         machine = f"{self.machine_host} {self.machine_key}\n" if self.machine else ""
         return f"{self.host_key_alias} {self.host_key}\n{machine}"
+
+
+def _word(path: Path) -> str:
+    """A path as a word of a ProxyCommand."""
+    return shlex.quote(str(path)).replace("%", "%%")
+
+
+def _pinned(alias: str) -> str:
+    """Options for ssh by which the host key pinned under `alias` is the one that is believed."""
+    known = _word(Path(f'UserKnownHostsFile="{paths.ssh_known_hosts_file()}"'))
+    return f"-o {known} -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias={alias} -o StrictHostKeyChecking=yes"
 
 
 def _block(name: str, alias: str, environment_id: str, facts: Iterable[str]) -> str:
@@ -152,9 +170,10 @@ def _machine_of(machine: Any) -> dict[str, str]:
     """The machine's part of an entry; nothing where the container is on this machine."""
     if not isinstance(machine, dict):
         return {}
-    sudo = "sudo " if machine.get("sudo") else ""
-    said = f"{sudo}{machine.get('user')}@{machine.get('address')} {machine.get('port')}"
-    return {"machine": said, "machine_key": " ".join(str(machine.get("host_key", "")).split()[:2])}
+    how = ("own " if machine.get("own_keys") else "") + ("sudo " if machine.get("sudo") else "")
+    said = f"{how}{machine.get('user')}@{machine.get('address')} {machine.get('port')}"
+    key = " ".join(str(machine.get("host_key", "")).split()[:2])
+    return {"machine": said, "machine_key": key, "identity": str(machine.get("identity_file") or "")}
 
 
 def entries() -> list[Entry]:

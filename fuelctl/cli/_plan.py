@@ -144,7 +144,8 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     changes = f" + {changed} changed file{'s' * (changed != 1)}" if changed else ""
     at = " ".join(clean(word) for word in (repository.branch, repository.commit[:12]) if word)
     provider = blueprint["provider"]
-    where = "this machine's Docker engine" if plan.provider == "local" else clean(provider.get("region") or "")
+    named = provider["options"].get("host") or provider.get("region") or ""
+    where = "this machine's Docker engine" if plan.provider == "local" else clean(named)
     services = ", ".join(f"{clean(service['name'])} ({clean(service['image'])})" for service in blueprint["services"])
     agent = blueprint["agent"]
     return [

@@ -18,8 +18,11 @@ from typing import Any
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
 
-#: What opens a machine, gives it rights, or says where it gets its images: a repository may not ask for these.
-_OWNERS = frozenset({"account", "address_services", "allow_from", "instance_profile", "kms_key", "registry_mirrors"})
+#: What names or opens a machine, gives it rights, or says where it gets its images: a repository may not ask for these.
+_OWNERS = frozenset(
+    {"account", "address_services", "allow_from", "instance_profile", "kms_key", "registry_mirrors"}
+    | {"host", "fingerprint", "known_hosts", "identity_file", "python", "sudo"}
+)
 _ELSEWHERE = frozenset({"cpus", "disk_gb", "memory_gb", "region"})
 _TABLE = "providers"
 
@@ -63,6 +66,13 @@ def settle(blueprint: dict[str, Any], asked: Asked, *, foreign: bool) -> None:
         resources["disk_gb"] = asked.disk_gb
     place["region"] = asked.region or place["region"] or usual or _region(place["name"], known)
     place["options"] = {**settings, **place["options"], **given}
+    for option, spec in known.items():
+        if spec.get("required") and not place["options"].get(option):
+            raise UsageError(
+                f"The provider {place['name']} has to be told its {option}",
+                hint=f"give --option {option}=..., or set it in [{_TABLE}.{place['name']}] of config.toml",
+                where=f"--{option}",
+            )
 
 
 def usual(name: str, region: str | None = None) -> dict[str, Any]:

@@ -70,6 +70,10 @@ def up(
     spot: Annotated[
         bool | None, typer.Option("--spot/--no-spot", help="Spot capacity first, on-demand where there is none.")
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="USER@HOST", help="A host of your own, as after ssh (provider ssh)."),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Any other option of the provider. Repeatable."),
@@ -139,7 +143,9 @@ def up(
         found = _context.find(client, attach)
         _drive(client, lambda _: found, replay=True, as_json=as_json, ssh=ssh)
         return
-    asked = _provider.Asked(provider, region, instance_type or [], disk, spot, option or [])
+    given = [*(option or []), *([f"host={host}"] if host else [])]
+    provider = provider or ("ssh" if host else None)
+    asked = _provider.Asked(provider, region, instance_type or [], disk, spot, given)
     options = _Options(
         location, name, asked, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
         clean_, keep_on_error, max_price_hour, yes, as_json,

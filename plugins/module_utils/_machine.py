@@ -31,6 +31,8 @@ ARGUMENTS: Dict[str, Any] = {
     "port": {"type": "int", "default": 22},
     "user": {"type": "str", "default": "root"},
     "sudo": {"type": "bool"},
+    "own_keys": {"type": "bool", "default": False},
+    "identity_file": {"type": "path"},
     "provider": {"type": "dict", "default": {}},
     "resources": {
         "type": "list",
@@ -69,6 +71,7 @@ def provider_machine(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any
             "user": user,
             "sudo": user != "root" if params["sudo"] is None else params["sudo"],
             "host_key": keys[-1],
+            **({"own_keys": True, "identity_file": params["identity_file"] or ""} if params["own_keys"] else {}),
         },
         "provider": {**params["provider"], "address": address},
         "resources": list(params["resources"]),

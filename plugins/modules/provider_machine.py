@@ -54,6 +54,13 @@ options:
   sudo:
     description: Whether O(user) needs C(sudo) for the Docker engine. Everybody but C(root) does, without.
     type: bool
+  own_keys:
+    description: Whether whoever enters the machine does so with keys of their own, and not with the environment's.
+    type: bool
+    default: false
+  identity_file:
+    description: With O(own_keys), which key that is. Whatever C(ssh) would use, without.
+    type: path
   provider:
     description: What the provider wants to be remembered, for example C(type), C(region) and C(account).
     type: dict

@@ -81,7 +81,9 @@ class User:
             entry = _entry(line[len(_MARK) :]) if line.startswith(_MARK) else {}
             if entry:
                 name = "fuel-" + entry["name"]
-                machine = f"{name}-{entry['id'].lower()}.machine" if entry.get("machine") else None
+                # One that is entered with the user's own keys has no entry of its own.
+                has_entry = entry.get("machine") and not entry["machine"].startswith("own ")
+                machine = f"{name}-{entry['id'].lower()}.machine" if has_entry else None
                 found[entry["id"]] = (name, machine)
         return found
 
@@ -132,5 +134,6 @@ def _entry(text: str) -> Dict[str, str]:
         entry = json.loads(text)
     except ValueError:
         return {}
-    good = isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("id", "name"))
+    names = ("id", "name", "machine") if isinstance(entry, dict) and "machine" in entry else ("id", "name")
+    good = isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in names)
     return entry if good else {}

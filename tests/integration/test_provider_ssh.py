@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Provider ssh on real machines: environments on a host of one's own, and no trace of them afterwards."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuelctl._shared._identity import container_names, environment_id_for
+
+from .machine import ansible
+from .own_machine import OwnMachine
+
+pytestmark = pytest.mark.docker
+IMAGE = "debian:bookworm"
+
+#: An environment without repository and agent: what the provider is for is the same.
+_BOOK: list[dict[str, Any]] = [
+    {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}", "ansible_pipelining": True},
+        "tasks": [
+            {"fuel_code.remote.ssh_keypair": {"path": "{{ remote_keys_path }}/{{ remote_environment_id }}/id_ed25519"}},
+            {"ansible.builtin.include_role": {"name": "fuel_code.remote.provider_ssh", "tasks_from": "launch"}},
+        ],
+    },
+    {
+        "hosts": "fuel_machines",
+        "gather_facts": False,
+        "tasks": [
+            {
+                "when": "make | default(true)",
+                "ansible.builtin.include_role": {"name": "fuel_code.remote.dev_container"},
+                "vars": {
+                    "dev_container_environment_id": "{{ remote_environment_id }}",
+                    "dev_container_name": "{{ remote_name }}",
+                    "dev_container_owner": "integration",
+                    "dev_container_blueprint": "{{ remote_blueprint }}",
+                    "dev_container_workspace": "repo",
+                    "dev_container_expires_at": "{{ expires_at | default(none) }}",
+                    "dev_container_authorized_keys": ["{{ query('file', keys ~ '/id_ed25519.pub') | first }}"],
+                },
+            }
+        ],
+        "vars": {"keys": "{{ remote_keys_path }}/{{ remote_environment_id }}"},
+    },
+]
+
+
+class Owner:
+    """Somebody with Ansible who may log in on the machine."""
+
+    def __init__(self, machine: OwnMachine, home: Path) -> None:
+        self.machine = machine
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "book.json").write_text(json.dumps(_BOOK))
+
+    def run(self, book: str, name: str, *, ok: bool = True, options: dict[str, Any] | None = None, **more: Any) -> str:
+        """Run a playbook for the environment `name`; what Ansible says."""
+        given = self.home / f"{secrets.token_hex(4)}.json"
+        variables = {
+            "remote_name": name,
+            "remote_owner": "integration",
+            "remote_environment_id": self.id(name),
+            "remote_provider": "ssh",
+            "remote_keys_path": str(self.home / "keys"),
+            "remote_blueprint": {"image": IMAGE},
+            "remote_provider_options": options or self.machine.options(),
+            **more,
+        }
+        given.write_text(json.dumps(variables))
+        done = ansible("ansible-playbook", book, "-v", "-e", f"@{given}", collections=self.home / "c", home=self.home)
+        assert (done.returncode == 0) is ok, done.stdout[-4000:] + done.stderr[-2000:]
+        return done.stdout
+
+    def up(self, name: str, **more: Any) -> str:
+        return self.run(str(self.home / "book.json"), name, **more)
+
+    def down(self, name: str, **more: Any) -> list[dict[str, str]]:
+        """Its receipt."""
+        said = self.run("fuel_code.remote.remote_down", name, remote_discard=True, **more)
+        line = next(line for line in reversed(said.splitlines()) if '"receipt"' in line and line.startswith("ok:"))
+        found: list[dict[str, str]] = json.loads(line.partition("=> ")[2])["receipt"]["resources"]
+        return found
+
+    @staticmethod
+    def id(name: str) -> str:
+        return environment_id_for("integration", f"provider-ssh-{name}")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnMachine]:
+    with OwnMachine(tmp_path_factory.mktemp("bare") / "machine") as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def equipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnMachine]:
+    with OwnMachine(tmp_path_factory.mktemp("equipped") / "machine", "machine-docker") as machine:
+        machine.load(IMAGE)
+        machine.sh(f"docker run -d --name stranger --restart always -v mine:/data {IMAGE} sleep infinity")
+        yield machine
+
+
+def of_machine(receipt: list[dict[str, str]]) -> str:
+    (line,) = (item for item in receipt if item["kind"] == "machine")
+    assert line["state"] == "gone"
+    return line["detail"]
+
+
+def test_what_was_missing_is_installed_and_goes_again(bare: OwnMachine, tmp_path: Path) -> None:
+    before = bare.look()
+    owner = Owner(bare, tmp_path)
+    owner.up("first", make=False)
+    assert bare.sh("docker version --format '{{.Server.Version}}'")
+    # No registry can be reached from here: this is what its engine would have pulled.
+    bare.load(IMAGE)
+    owner.up("first")
+    container = container_names(owner.id("first")).container
+    key = tmp_path / "keys" / owner.id("first") / "id_ed25519"
+    known = tmp_path / "environment_known_hosts"
+    host_key = bare.sh(
+        f"docker exec {container} sh -c 'cat /etc/ssh/ssh_host_ed25519_key.pub /etc/fuel-code/*.pub'", False
+    )
+    assert before != bare.look()
+    assert bare.sh(f"docker inspect -f '{{{{.State.Running}}}}' {container}") == "true"
+    assert key.exists(), (known, host_key)
+
+    receipt = owner.down("first")
+    assert of_machine(receipt) == "as it was found"
+    assert {"container", "volume", "network", "machine"} <= {item["kind"] for item in receipt}
+    assert bare.look() ^ before == set()
+    assert of_machine(owner.down("first")) == "nothing of it is on record there"
+    assert bare.look() ^ before == set()
+
+
+def test_a_run_that_died_anywhere_is_made_up_for(bare: OwnMachine, tmp_path: Path) -> None:
+    """The engine is stopped, then half of its packages are gone: where a killed `down` may have got."""
+    before = bare.look()
+    owner = Owner(bare, tmp_path)
+    owner.up("killed", make=False)
+    bare.sh("systemctl stop docker.socket docker.service && DEBIAN_FRONTEND=noninteractive apt-get -qq purge docker.io")
+    assert of_machine(owner.down("killed")) == "as it was found"
+    assert bare.look() ^ before == set()
+
+
+def test_an_engine_that_was_there_stays_with_all_that_is_not_ours(equipped: OwnMachine, tmp_path: Path) -> None:
+    before = equipped.look()
+    owner = Owner(equipped, tmp_path)
+    owner.up("one")
+    owner.up("two")
+    assert of_machine(owner.down("one")) == "1 other environment is still there"
+    assert (
+        equipped.sh(f"docker inspect -f '{{{{.State.Running}}}}' {container_names(owner.id('two')).container}")
+        == "true"
+    )
+    assert of_machine(owner.down("two")) == "as it was found"
+    assert equipped.look() ^ before == set()
+
+
+def test_the_watchdog_ends_its_own_environment_and_nothing_else(equipped: OwnMachine, tmp_path: Path) -> None:
+    before = equipped.look()
+    owner = Owner(equipped, tmp_path)
+    owner.up("long", expires_at=int(time.time()) + 3600)
+    owner.up("short", expires_at=int(time.time()) + 75)
+    running = "docker ps --format '{{.Names}}'"
+    short, long = (container_names(owner.id(name)).container for name in ("short", "long"))
+    end = time.monotonic() + 240
+    while short in equipped.sh(running):
+        assert time.monotonic() < end, "the watchdog did nothing"
+        time.sleep(1)
+    assert {long, "stranger"} <= set(equipped.sh(running).splitlines())
+    owner.down("short")
+    assert {long, "stranger"} <= set(equipped.sh(running).splitlines())
+    assert of_machine(owner.down("long")) == "as it was found"
+    assert equipped.look() ^ before == set()
+
+
+def test_somebody_elses_container_keeps_the_engine_that_was_installed(bare: OwnMachine, tmp_path: Path) -> None:
+    before = bare.look()
+    owner = Owner(bare, tmp_path)
+    owner.up("shared", make=False)
+    bare.load(IMAGE)
+    bare.sh(f"docker run -d --name neighbour {IMAGE} sleep infinity")
+    try:
+        detail = of_machine(owner.down("shared"))
+        assert "Docker stays" in detail
+        assert "container neighbour" in detail
+        assert bare.sh("docker inspect -f '{{.State.Running}}' neighbour") == "true"
+    finally:
+        bare.sh("docker rm -f neighbour; docker image rm -f debian:bookworm; DEBIAN_FRONTEND=noninteractive apt-get -qq"
+                " purge --auto-remove docker.io; rm -rf /etc/docker /etc/cni", check=False)  # fmt: skip
+    assert "/var/lib/fuel-code" not in bare.look() - before
+
+
+class TestHostKey:
+    def test_an_unknown_one_is_refused_in_one_line_and_nothing_is_done(self, bare: OwnMachine, tmp_path: Path) -> None:
+        before = bare.look()
+        owner = Owner(bare, tmp_path)
+        (tmp_path / "nobody").touch()
+        options = {**bare.options(), "known_hosts": str(tmp_path / "nobody")}
+        said = owner.up("unknown", ok=False, options=options)
+        assert f"the host key of {bare.host} is not known, and none is believed unseen" in said
+        assert "fingerprint=SHA256" in said
+        assert bare.look() ^ before == set()
+        # What was never reached need not be asked.
+        receipt = owner.down("unknown", options=options)
+        assert all(item["state"] == "gone" for item in receipt)
+        assert "machine" not in {item["kind"] for item in receipt}
+
+    def test_another_key_than_the_pinned_one_is_refused_by_ssh(self, bare: OwnMachine, tmp_path: Path) -> None:
+        other = tmp_path / "other"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+        words = other.with_suffix(".pub").read_text().split()[:2]
+        known = tmp_path / "wrong"
+        known.write_text(f"[127.0.0.1]:{bare.port} {' '.join(words)}\n")
+        said = Owner(bare, tmp_path).up("wrong", ok=False, options={**bare.options(), "known_hosts": str(known)})
+        assert "Host key verification failed" in said
+
+    def test_a_fingerprint_is_as_good(self, equipped: OwnMachine, tmp_path: Path) -> None:
+        owner = Owner(equipped, tmp_path)
+        (tmp_path / "nobody").touch()
+        options = {**equipped.options(), "known_hosts": str(tmp_path / "nobody")}
+        wrong = {**options, "fingerprint": "SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8"}
+        said = owner.up("seen", ok=False, options=wrong)
+        assert "another key than the one whose fingerprint was given" in said
+        right = {**options, "fingerprint": equipped.fingerprint()}
+        owner.up("seen", make=False, options=right)
+        assert of_machine(owner.down("seen", options=right)) == "as it was found"
+
+
+def test_a_host_of_the_inventory_is_entered_as_the_inventory_says(equipped: OwnMachine, tmp_path: Path) -> None:
+    before = equipped.look()
+    owner = Owner(equipped, tmp_path)
+    inventory = tmp_path / "hosts.yml"
+    arguments = f"-o UserKnownHostsFile={equipped.known_hosts} -o StrictHostKeyChecking=yes"
+    host = {"ansible_host": "127.0.0.1", "ansible_port": equipped.port, "ansible_user": "alice"}
+    host |= {"ansible_ssh_private_key_file": str(equipped.key), "ansible_ssh_common_args": arguments}
+    inventory.write_text(json.dumps({"all": {"hosts": {"build": {**host, "ansible_become": True}}}}))
+    (tmp_path / "ansible.cfg").write_text(f"[defaults]\ninventory = {inventory}\n")
+    options = {"host": "build"}
+    owner.up("inventoried", options=options)
+    assert container_names(owner.id("inventoried")).container in equipped.sh("docker ps --format '{{.Names}}'")
+    assert of_machine(owner.down("inventoried", options=options)) == "as it was found"
+    assert equipped.look() ^ before == set()
