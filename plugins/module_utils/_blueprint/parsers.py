@@ -13,7 +13,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 from .tree import Folder
 
-_DOTTED = re.compile(r"(?:[\"']?[\w-]{1,60}[\"']?[ \t]{0,9}\.[ \t]{0,9}){64}")
+_DOTS = 64
+_DOTTED = re.compile(rf"(?:[\"']?[\w-]{{1,60}}[\"']?[ \t]{{0,9}}\.[ \t]{{0,9}}){{{_DOTS}}}")
 _COMMENTS = re.compile(r'("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*', re.DOTALL)
 _TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(\s*[}\]])', re.DOTALL)
 
@@ -85,7 +86,7 @@ def toml_table(folder: Folder, name: str) -> Dict[str, Any]:
     except ImportError:  # Python below 3.11: detection runs on the controller, which is newer.
         folder.trouble(name, "skipped: reading TOML needs Python 3.11")
         return {}
-    if _DOTTED.search(text):
+    if text.count(".") >= _DOTS and _DOTTED.search(text):
         # The reader's time grows with the square of a key's parts.
         folder.trouble(name, "skipped: it is nested too deeply")
         return {}

@@ -41,6 +41,16 @@ KNOWN = sorted(
         ".ruby-version",
         "Makefile",
         "lerna.json",
+        "vite.config.ts",
+        "angular.json",
+        "nx.json",
+        "Trunk.toml",
+        "gunicorn.conf.py",
+        ".flaskenv",
+        "elixir_buildpack.config",
+        "src/main/resources/application.conf",
+        "apt.txt",
+        ".devcontainer/Dockerfile",
     }
 )
 TEXTS = [
@@ -190,6 +200,9 @@ def test_special_files_do_not_hang(tmp_path):
         "- a\n",
         "x: y\n",
         "FROM ",
+        "node-version:\n",
+        "  node-version: ${{ matrix.a }}\n",
+        "server: {",
     ],
 )
 def test_no_text_takes_long(atom, tmp_path):
