@@ -54,7 +54,8 @@ def hosts(records: Iterable[Record], access: Mapping[str, Access], connection: s
     """
     known = list(records)
     often = Counter(record.name for record in known)
-    containers, machines = [], {}
+    containers: List[Host] = []
+    machines: Dict[str, Host] = {}
     for record in known:
         name = f"fuel-{record.name}"
         if often[record.name] > 1:
