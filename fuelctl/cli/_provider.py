@@ -45,8 +45,9 @@ def settle(blueprint: dict[str, Any], asked: Asked, *, foreign: bool) -> None:
     :param foreign: the blueprint came with the repository, so from whoever wrote that.
     """
     place, resources = blueprint["provider"], blueprint["resources"]
-    if asked.name is not None:
-        place["name"] = asked.name
+    if asked.name is not None and asked.name != place["name"]:
+        # What was said of one provider means nothing to another.
+        place |= {"name": asked.name, "region": "", "options": {}}
     known = _known(place["name"])
     if foreign and (refused := sorted(_OWNERS & set(place["options"]))):
         raise UsageError(
@@ -54,6 +55,8 @@ def settle(blueprint: dict[str, Any], asked: Asked, *, foreign: bool) -> None:
             hint=f"take it out of the file; if you want it, give it yourself: --option {refused[0]}=...",
             code="option_refused",
         )
+    for name in place["options"]:
+        _checked(name, known, place["name"], where="provider.options")
     settings = _settings(place["name"])
     usual = str(settings.pop("region", ""))
     given = dict(_pair(each, known, place["name"]) for each in asked.options)
@@ -113,12 +116,12 @@ def _known(name: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _checked(option: str, known: Mapping[str, Any], name: str) -> bool:
+def _checked(option: str, known: Mapping[str, Any], name: str, where: str = "--option") -> bool:
     # What the blueprint has a field for is said there, or by an option of its own.
     free = sorted(known.keys() - _ELSEWHERE)
     if option not in free:
         hint = f"it has {', '.join(free)}" if free else "it has none"
-        raise UsageError(f"The provider {name} has no option {option[:40]!r}", hint=hint, where="--option")
+        raise UsageError(f"The provider {name} has no option {option[:40]!r}", hint=hint, where=where)
     return True
 
 

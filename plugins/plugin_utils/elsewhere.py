@@ -18,6 +18,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.fuel_code.remote.plugins.module_utils._scratch import scratch
 
 if TYPE_CHECKING:
@@ -138,7 +139,11 @@ class _Following:
 
     def _rest(self) -> None:
         command = f"tail -c +{self._taken + 1} -- {shlex.quote(self._there)}"
-        answer = self._action._low_level_execute_command(command, sudoable=True)
+        try:
+            answer = self._action._low_level_execute_command(command, sudoable=True)
+        except AnsibleConnectionFailure:
+            # What the module itself has to say counts, and its steps are in its result.
+            return
         if answer.get("rc") == 0:
             for line in str(answer.get("stdout") or "").splitlines(keepends=True):
                 self._append(line.encode("utf-8", "surrogateescape"))

@@ -67,6 +67,7 @@ def up(user: Fuelctl, repository: Path) -> Iterator[dict[str, Any]]:
     started = user.run(
         *("up", str(repository), "--provider", "ec2", "--name", NAME, "--secret", "API_KEY", "--yes", "--json"),
         ok=None,
+        timeout=480,
         extra_env={"API_KEY": CANARY},
     )
     try:
