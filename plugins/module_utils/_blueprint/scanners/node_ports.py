@@ -33,6 +33,7 @@ _LISTEN = (
     re.compile(
         r"(?:\b[A-Z_]*PORT\s*[:=]\s*|\.PORT\)?\s*(?:\|\||\?\?)\s*|[\"']PORT[\"']\]?\)?\s*(?:\|\||\?\?)\s*)" + _FALLBACK
     ),
+    re.compile(_ENV + r"\s{0,9}\?[^:;\n]{0,100}:\s{0,9}[\"']?(\d{2,5})\b"),
     # A configuration service with a default: `config.get<number>('PORT', 3000)`.
     re.compile(r"\bget\w{0,20}(?:<\w{1,20}>)?\(\s*[\"'][\w.]{0,40}(?:PORT|port)[\"']\s*,\s*(\d{2,5})\s*\)"),
     re.compile(r"\b[pP]ort\s*[:=]\s*" + _FALLBACK),
