@@ -80,6 +80,12 @@ options:
   progress_path:
     description: File to which steps are appended as JSON lines while they happen.
     type: path
+  wait:
+    description:
+      - With V(false) and O(state=fetched), the module ends at once and the fetch goes on by itself on the machine, also
+        while a Docker engine is still being installed there. Whoever needs the agent later waits for it.
+    type: bool
+    default: true
   state:
     description:
       - With V(fetched), the binary is in the machine's store; no container is needed.
@@ -141,6 +147,7 @@ error:
   type: dict
 """
 
+from importlib import import_module
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -157,6 +164,9 @@ def _open_url(*args: Any, **kwargs: Any) -> Any:
 def main() -> None:
     """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
+    if not module.params["wait"]:
+        # Now, for what goes on by itself finds the module's code no more.
+        import_module("ansible.module_utils.urls")
     result = coding_agent(module.params, _open_url, check=module.check_mode)
     if result.get("failed"):
         module.fail_json(**result)

@@ -136,6 +136,17 @@ options:
       - When the watchdog ends the environment, in seconds since 1970. A repeat with another time moves it.
       - Without this option, a new environment gets eight hours, and one that is there keeps its time.
     type: float
+  engine:
+    description:
+      - Installs the distribution's own Docker engine on the machine where there is none, and has it running, as
+        M(fuel_code.remote.docker_engine) does. Without this option, there has to be one.
+    type: dict
+    suboptions:
+      registry_mirrors:
+        description: Addresses of registry mirrors that the engine is to have, besides those that it has.
+        type: list
+        elements: str
+        default: []
   progress_path:
     description: File on the machine to which each step is appended as a line of JSON.
     type: path

@@ -122,6 +122,11 @@ class Agent:
         version, changed = self._fetch(check)
         return self._result(version, changed)
 
+    def fetch_ahead(self) -> None:
+        """As `fetched`, on a machine whose engine may still be on its way."""
+        version = self._store.resolve(self._package, self._version)
+        self._store.fetch_ahead(self._package, version)
+
     def present(self, container: Container, wanted: Wanted, *, check: bool = False) -> Dict[str, Any]:
         """Have it in the container, configured and verified; the module's result."""
         home = read_home(wanted.home) if wanted.home else Home()

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import tarfile
 import time
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ _CARRIER_LABEL = "fuel-code:carrier"
 #: Seconds for which what `latest` meant is believed.
 _LATEST_FOR = 6 * 3600
 _LOCK_TIMEOUT = 1800.0
+#: Seconds, roughly, for which an engine that is being installed is waited for.
+_ENGINE_TURNS = 600
+#: As the kernel names them, and as Docker does.
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 Say = Callable[[str], None]
 
@@ -100,16 +105,41 @@ class Store:
             self._volume = None
             if self._seen(package, version):
                 return False
-            staged = os.path.join(self._private(), f"{package.name}-{version}")
+            staged = self._staged(package, version)
             if not os.path.exists(staged):
-                release = self._registry.release(package.for_platform(self.architecture()), version)
-                temporary = staged + ".new"
-                download(self._registry, release, package.member, temporary, _Percent(say).told)
-                os.replace(temporary, staged)
+                self._download(package, version, self.architecture(), say)
             self.put(package, version, staged)
             os.unlink(staged)
             self._seen(package, version)
         return True
+
+    def fetch_ahead(self, package: Package, version: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        """As `fetch`, where the engine may still be being installed: the download does not wait for it."""
+        architecture = _ARCHITECTURES.get(platform.machine())
+        if architecture and not self._engine_answers():
+            with self.lock(f"{package.name}-{version}"):
+                if not os.path.exists(self._staged(package, version)):
+                    self._download(package, version, architecture, _silently)
+            for _turn in range(_ENGINE_TURNS):
+                if self._engine_answers():
+                    break
+                sleep(1.0)
+        self.fetch(package, version, _silently)
+
+    def _engine_answers(self) -> bool:
+        try:
+            return bool(self.architecture())
+        except FuelError:
+            return False
+
+    def _staged(self, package: Package, version: str) -> str:
+        return os.path.join(self._private(), f"{package.name}-{version}")
+
+    def _download(self, package: Package, version: str, architecture: str, say: Say) -> None:
+        release = self._registry.release(package.for_platform(architecture), version)
+        temporary = self._staged(package, version) + ".new"
+        download(self._registry, release, package.member, temporary, _Percent(say).told)
+        os.replace(temporary, self._staged(package, version))
 
     def _seen(self, package: Package, version: str) -> bool:
         """`has`, the answer left as files: where they are, fetching ahead would be in vain, most likely."""
@@ -220,6 +250,10 @@ class Store:
                         ) from None
                     time.sleep(0.05)
             yield
+
+
+def _silently(_text: str) -> None:
+    """Nobody listens any more."""
 
 
 def _read_latest(path: str) -> "Optional[tuple[str, float]]":

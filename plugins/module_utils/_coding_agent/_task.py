@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
+from .._apart import apart
 from .._docker import Docker
 from .._errors import FuelError
 from .._workspace._container import Container
@@ -31,6 +32,7 @@ ARGUMENTS: Dict[str, Any] = {
     "events_url": {"type": "str"},
     "events_token_file": {"type": "path", "no_log": False},
     "progress_path": {"type": "path"},
+    "wait": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["fetched", "present"], "default": "present"},
 }
 RULES: Dict[str, Any] = {
@@ -46,6 +48,9 @@ def coding_agent(params: Mapping[str, Any], open_url: OpenUrl, *, check: bool) -
         docker = Docker()
         store = Store(docker, Registry(open_url, params["registry"]), params["cache_path"])
         agent = Agent(store, params["name"], params["version"], params["progress_path"])
+        if params["state"] == "fetched" and not params["wait"] and not check:
+            apart(agent.fetch_ahead)
+            return {"changed": False, "steps": []}
         if params["state"] == "fetched":
             return agent.fetched(check=check)
         wanted = Wanted(

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from .._docker import Docker
+from .._docker_engine import Machine, ensure
 from .._errors import FuelError
 from .._identity import check_environment_id
 from .._progress import Progress
@@ -51,6 +52,10 @@ _SPEC: Dict[str, Any] = {
 ARGUMENTS: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "progress_path": {"type": "path"},
+    "engine": {
+        "type": "dict",
+        "options": {"registry_mirrors": {"type": "list", "elements": "str", "default": []}},
+    },
     **_SPEC,
 }
 RULES: Dict[str, Any] = {"required_if": [("state", "present", ("name", "owner", "image"))]}
@@ -61,10 +66,21 @@ def dev_container(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
     state = params["state"]
     progress = Progress("container" if state == "present" else "destroy", params["progress_path"])
     try:
-        result = (_present if state == "present" else _absent)(params, Docker(), progress, check=check)
+        if state == "absent":
+            result = _absent(params, Docker(), progress, check=check)
+        else:
+            installed = _have_engine(params["engine"], progress, check=check)
+            # Where one would first have to be installed, there is nothing to look into.
+            result = {} if installed and check else _present(params, Docker(), progress, check=check)
+            result["changed"] = installed or result["changed"]
     except FuelError as error:
         return error.as_result(steps=progress.steps)
     return {**result, "steps": progress.steps}
+
+
+def _have_engine(wanted: Optional[Mapping[str, Any]], progress: Progress, *, check: bool) -> bool:
+    """Whether the machine's engine had to be installed or to be set otherwise. Nothing is touched without `wanted`."""
+    return wanted is not None and ensure(wanted["registry_mirrors"], progress, Machine(), check=check).changed
 
 
 def _present(params: Mapping[str, Any], docker: Docker, progress: Progress, *, check: bool) -> Dict[str, Any]:
