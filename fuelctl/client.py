@@ -137,18 +137,13 @@ class Client:
         # Every provider is asked while we wait, in every region.
         return self.call("POST", "/api/audit", body=body, repeat=True, timeout=self._timeout * 20)
 
-    def adopt(
-        self,
-        refs: Sequence[str],
-        *,
-        providers: Sequence[str] = (),
-        options: Json | None = None,
-        all_regions: bool = False,
-    ) -> Json:
-        """`{environments}`: a row again for what a provider shows and the database has lost."""
-        where: Json = {"providers": list(providers), "options": options or {}, "all_regions": all_regions}
-        body: Json = {"refs": list(refs), **where}
-        return self.call("POST", "/api/audit/adopt", body=body, repeat=True, timeout=self._timeout * 20)
+    def adopt(self, refs: Sequence[str], **body: Any) -> Json:
+        """`{environments}`: a row again for what a provider shows and the database has lost.
+
+        As `audit`, and `lease_seconds` (ended by the server after so long), `skip_missing` (what is gone is no fault).
+        """
+        whole: Json = {"refs": list(refs), **body}
+        return self.call("POST", "/api/audit/adopt", body=whole, repeat=True, timeout=self._timeout * 20)
 
     def events(self, ref: str, *, after: int, wait: int = 0) -> Json:
         """`{events, cursor}`; holds up to `wait` seconds (30 at most) until there is one."""

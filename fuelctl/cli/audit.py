@@ -23,6 +23,9 @@ app = typer.Typer()
 _HEADERS = ("STATE", "PROVIDER", "REGION", "OWNER", "ID", "NAME", "AGE", "WHAT THERE IS")
 _COLOURS = {"owned": "green", "expired": "yellow", "unowned": "red"}
 _NAMED = 2
+_AT_ONCE = 500
+#: Seconds after which the server sweeps by itself what a command that was killed had begun with.
+_ABANDONED = 300
 
 
 @app.command()
@@ -71,8 +74,9 @@ def audit(
         due = [each for each in left if not _why_not(each, whose, youngest)]
         _tell_what_stays(left, whose, youngest)
         endings = _sweep(client, due, places, yes=yes, as_json=as_json)
-        ended = {ending.environment["id"] for ending in endings if not ending.failed}
-        left = [each for each in left if each["id"] not in ended]
+        failed = {ending.environment["id"] for ending in endings if ending.failed}
+        swept = {each["id"] for each in due} - failed
+        left = [each for each in left if each["id"] not in swept]
     if as_json:
         emit({**found, "swept": [_ending.document(ending) for ending in endings] if sweep else None})
     if left or found["problems"]:
@@ -163,9 +167,11 @@ def _sweep(
             note(line)
         count = "this" if len(due) == 1 else f"these {len(due)}"
         _ask.confirm(f"End {count} and remove everything owned, with all work that is in it?")
-    # Where each was seen is where it is looked for again.
-    adopted = client.adopt([each["id"] for each in due], **places)["environments"]
-    endings = [Ending(item) for item in adopted]
+    adopted: list[dict[str, Any]] = []
+    for start in range(0, len(due), _AT_ONCE):
+        refs = [each["id"] for each in due[start : start + _AT_ONCE]]
+        adopted += client.adopt(refs, **places, lease_seconds=_ABANDONED, skip_missing=True)["environments"]
+    endings = [Ending(item) for item in {item["id"]: item for item in adopted}.values()]
     take_up_credentials(adopted)
     _ending.begin(client, endings, discard=True)
     for ending in endings:

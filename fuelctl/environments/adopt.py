@@ -30,18 +30,21 @@ _LONGEST_NAME = 40
 _NO_REPOSITORY = {"name": None, "url": None, "branch": None, "commit": None, "dirty": False}
 
 
-def adopt(core: Core, found: Found, options: dict[str, Any], engine: str) -> EnvironmentRow:
+def adopt(
+    core: Core, found: Found, options: dict[str, Any], engine: str, lease_seconds: int | None = None
+) -> EnvironmentRow:
     """The row of what was found: the one that there is when it has not ended, else one as its labels say it.
 
     :param options: what its provider is asked with.
     :param engine: which Docker engine provider `local` means here.
+    :param lease_seconds: the reaper ends it after so long, at the latest; without, it keeps the time that it had.
     """
     one_id, now = check_environment_id(found.environment_id), core.clock()
     with core.write() as session:
         row = environments.get(session, one_id)
         if row is not None and row.ended_at is None:
             return row
-        left = max(60, int((found.expires_at or now.wall + _USUAL_TTL) - now.wall))
+        left = lease_seconds or max(60, int((found.expires_at or now.wall + _USUAL_TTL) - now.wall))
         named = {"version": 1, "provider": {"name": found.provider, "region": found.region}}
         blueprint = to_dict(from_dict(named, "provider"))
         values: dict[str, Any] = {

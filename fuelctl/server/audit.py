@@ -48,14 +48,18 @@ def take_back(body: AdoptIn) -> Response:
     One that the database knows to live is answered as it is, and no provider is asked for it.
     """
     given = parts()
-    rows = {ref: _live(given, ref) for ref in body.refs}
-    if any(row is None for row in rows.values()):
-        picture = _look(given, body)
-        for ref in [ref for ref, row in rows.items() if row is None]:
-            found, place = _meant(picture, ref)
-            rows[ref] = adopt(given.core, found, place.options, given.engine)
+    known = {ref: _live(given, ref) for ref in body.refs}
+    lost = [ref for ref, row in known.items() if row is None]
+    picture = _look(given, body) if lost else _Picture()
+    # All are found before one is taken back: who asked for several gets all or none.
+    meant = {ref: _meant(picture, ref, skip_missing=body.skip_missing) for ref in lost}
+    rows = [row for row in known.values() if row is not None]
+    rows += [
+        adopt(given.core, found, place.options, given.engine, body.lease_seconds)
+        for found, place in filter(None, meant.values())
+    ]
     now = given.core.clock().wall
-    shown = {row.id: environment_view(row, now) for row in rows.values() if row is not None}
+    shown = {row.id: environment_view(row, now) for row in rows}
     return jsonify(environments=list(shown.values()))
 
 
@@ -127,7 +131,7 @@ def _live(given: Parts, ref: str) -> EnvironmentRow | None:
     return row if row.ended_at is None else None
 
 
-def _meant(picture: _Picture, ref: str) -> tuple[Found, Place]:
+def _meant(picture: _Picture, ref: str, *, skip_missing: bool) -> tuple[Found, Place] | None:
     """What `ref`, an id, a unique prefix of one, or a name, means among what providers show, and where it was seen."""
     known = [
         (thing.found, thing.place)
@@ -138,6 +142,8 @@ def _meant(picture: _Picture, ref: str) -> tuple[Found, Place]:
     named = exact or [one for one in known if one[0].name == ref]
     meant = named or [one for one in known if one[0].environment_id.startswith(ref.upper())]
     if not meant:
+        if skip_missing:
+            return None
         raise _nobody(picture, ref)
     if len(meant) > 1:
         candidates = [{"id": one.environment_id, "name": one.name, "region": one.region} for one, _place in meant]

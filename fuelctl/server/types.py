@@ -167,6 +167,10 @@ class AdoptIn(AuditIn):
     """What to take back, and where to look for it."""
 
     refs: list[_Ref] = Field(min_length=1, max_length=1000)
+    lease_seconds: int | None = Field(
+        default=None, ge=1, description="Whoever asked may die: the server ends them after so long, at the latest."
+    )
+    skip_missing: bool = Field(default=False, description="What is gone meanwhile is no fault.")
 
 
 class PlaceProblemOut(BaseModel):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from fuelctl._shared._dev_container._absent import absent, find_owned
 from fuelctl._shared._docker import Docker
 from fuelctl._shared._progress import Progress
+from tests.integration.machine import ansible
 from tests.lab.ec2.client import Ec2Lab
 
 from . import ec2
@@ -101,3 +103,27 @@ def test_a_machine_whose_keys_were_lost_is_not_ended_without_a_word(tmp_path: Pa
         finally:
             person.run("server", "stop", ok=None)
             person.kill_everything()
+
+
+def test_by_ansible_alone_from_a_home_that_knows_nothing(tmp_path: Path) -> None:
+    """The id is enough: one line where nobody can look into it, and an end with proof where that is said."""
+    with Ec2Lab(machines=False, boot_delay=0.1, shutdown_delay=0.1) as lab:
+        lost = "01" + secrets.token_hex(12).upper()
+        launch(lab, ec2.REGION, 1, tags(lost))
+        given = {"remote_provider": "ec2", "remote_environment_id": lost, "remote_provider_options": {"settle": 2}}
+
+        def play(verb: str, **more: object) -> str:
+            words = ["ansible-playbook", f"fuel_code.remote.remote_{verb}", "-e", json.dumps({**given, **more})]
+            done = ansible(*words, collections=tmp_path / "c", home=tmp_path, **lab.environment())
+            assert (done.returncode == 0) is (verb == "audit" or "remote_discard" in more), done.stdout + done.stderr
+            return done.stdout
+
+        assert lost in play("audit")
+        refused = play("down")
+        assert "the key of its machine is not here, and none is believed unseen" in refused
+        assert "remote_discard=true" in refused
+        assert lab.alive(lost)
+        for _twice in range(2):
+            play("down", remote_discard=True)
+            assert not lab.alive(lost)
+        assert lost not in play("audit")

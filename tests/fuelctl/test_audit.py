@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from fuelctl import paths
 from fuelctl.__main__ import run
+from fuelctl.client import Client
+from fuelctl.environments.adopt import adopt
+from fuelctl.environments.audit import read
 from fuelctl.environments.core import MachineError
 from fuelctl.environments.journal import Journal
 from fuelctl.environments.registry import begin_termination
@@ -196,6 +200,32 @@ def test_sweep_ends_what_is_unowned_old_and_mine(fuelctl: Any, stage: Stage, tmp
     assert strange not in everything.out
 
 
+def test_what_is_gone_before_it_is_swept_stops_nothing(stage: Stage) -> None:
+    stage.shown["local"] = [thing(OTHER)]
+    client = Client(socket_path=str(paths.server_socket()))
+    taken = client.adopt([LOST, OTHER], lease_seconds=300, skip_missing=True)["environments"]
+    assert [each["id"] for each in taken] == [OTHER]
+    assert row(stage, LOST) is None
+
+
+def test_several_are_taken_back_together_or_not_at_all(fuelctl: Any, stage: Stage) -> None:
+    stage.shown["local"] = [thing(LOST)]
+    assert fuelctl("down", "--tagged", LOST, OTHER, "--yes").code == 1
+    assert row(stage, LOST) is None
+
+
+def test_a_sweep_that_is_killed_is_ended_by_the_reaper(fuelctl: Any, stage: Stage) -> None:
+    """What it has taken back lives for some minutes, and not for the rest of its lease."""
+    stage.shown["local"] = [thing(LOST, expires_at=time.time() + 7200)]
+    client = Client(socket_path=str(paths.server_socket()))
+    [taken] = client.adopt([LOST], lease_seconds=300)["environments"]
+    assert taken["lease"]["ttl_seconds"] == 300
+    kept = row(stage, LOST)
+    assert kept is not None
+    assert kept.check_at is not None
+    assert kept.check_at <= kept.expires_at <= time.time() + 300
+
+
 def test_others_are_swept_only_when_that_is_said(fuelctl: Any, stage: Stage) -> None:
     stage.shown["local"] = [thing(LOST, owner="bob"), thing(OTHER, owner="carol")]
     assert fuelctl("audit", "--sweep", "--yes").code == 1
@@ -344,9 +374,6 @@ def test_an_adopted_row_can_be_ended_twice_and_adopted_once(fuelctl: Any, stage:
 
 
 def stage_adopt(stage: Stage) -> tuple[str, int]:
-    from fuelctl.environments.adopt import adopt
-    from fuelctl.environments.audit import read
-
     found = adopt(stage.core, read("local", thing(LOST)), {}, "")
     return found.name, found.version
 
