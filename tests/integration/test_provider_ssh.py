@@ -159,6 +159,9 @@ def test_an_engine_that_was_there_stays_with_all_that_is_not_ours(equipped: OwnM
     owner = Owner(equipped, tmp_path)
     owner.up("one")
     owner.up("two")
+    cursors = {owner.id("one"): "", owner.id("two"): ""}
+    said = owner.run("fuel_code.remote.remote_observe", "one", remote_cursors=cursors)
+    assert said.count('"present": true') == 2
     assert of_machine(owner.down("one")) == "1 other environment is still there"
     assert (
         equipped.sh(f"docker inspect -f '{{{{.State.Running}}}}' {container_names(owner.id('two')).container}")

@@ -78,5 +78,6 @@ def forget(parts: Parts) -> None:
     for path in (f"{parts.path(_FILE)}.new", parts.path(_FILE)):
         if os.path.lexists(path):
             os.unlink(path)
-    with suppress(OSError):
-        os.rmdir(parts.path(FOLDER))
+    for folder in (f"{FOLDER}/locks", FOLDER):
+        with suppress(OSError):
+            os.rmdir(parts.path(folder))

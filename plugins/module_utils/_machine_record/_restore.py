@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, FrozenSet, List, Mapping, Set
 
 from .._dev_container._absent import TAG_REPOSITORY
@@ -75,6 +76,15 @@ def clear_engine(parts: Parts, ours: _compare.Ours) -> None:
             tags = Docker(parts.run).inspect([name], kind="image")
             references = [tag for each in tags for tag in each.get("RepoTags") or []] or [name]
             parts.call("docker", "image", "rm", "--", *references)
+
+
+def without_used(parts: Parts, ours: _compare.Ours) -> _compare.Ours:
+    """What is ours without the images and volumes that somebody else's containers use by now: theirs to remove."""
+    ids = sorted(_quiet(parts, "ps", "--all", "--no-trunc", "--quiet") - ours.containers)
+    used = Docker(parts.run).inspect(ids, kind="container")
+    mounted = {str(mount.get("Name")) for each in used for mount in each.get("Mounts") or []}
+    images = ours.images - {str(each.get("Image")) for each in used}
+    return replace(ours, images=images, volumes=ours.volumes - mounted)
 
 
 def strangers(parts: Parts, ours: _compare.Ours) -> List[str]:

@@ -115,6 +115,7 @@ def _take_away(parts: Parts, known: _record.Record) -> "tuple[_compare.Ours, str
     if engine["running"]:
         ours = _restore.ours_on_engine(parts, known.images, found)
         _restore.clear_engine(parts, ours)
+        ours = _restore.without_used(parts, ours)
     if found["engine"]["client"]:
         if found["engine"]["running"] and not engine["running"]:
             raise FuelError(
