@@ -28,7 +28,6 @@ ls -A /var/lib/docker | sed 's/^/graph /'
 ls /sys/class/net | sed 's/^/link /'
 iptables-save 2>/dev/null | sed 's/ \[.*//' | grep -Ev '^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT$' | sed 's/^/rule /'
 sed 's/^/group /' /etc/group; sed 's/^/user /' /etc/passwd
-systemctl list-unit-files --state=enabled --no-legend | awk '{print "unit", $1}'
 command -v docker >/dev/null && {
   docker images --no-trunc --quiet | sort -u | sed 's/^/image /'
   docker ps --all --format 'container {{.Names}} {{.State}}'; docker volume ls --quiet | sed 's/^/volume /'
