@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, Mapping
 
-from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair
+from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair, together
 from ansible_collections.fuel_code.remote.plugins.plugin_utils.in_process import InProcess
 
 
@@ -23,4 +23,4 @@ class ActionModule(InProcess):
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """As the module does it."""
-        return keypair(params, check=check)
+        return together(lambda each: keypair(each, check=check), params)

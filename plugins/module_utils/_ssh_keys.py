@@ -14,7 +14,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
 
 from . import _aws
 from ._docker import Run, run_command
@@ -213,7 +213,8 @@ def _storage(error: OSError, path: str) -> FuelError:
 ARGUMENTS: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "backend": {"type": "str", "choices": ["file", "s3"], "default": "file"},
-    "path": {"type": "path", "required": True},
+    "path": {"type": "path"},
+    "paths": {"type": "list", "elements": "path"},
     "comment": {"type": "str", "default": "fuel-code"},
     "bucket": {"type": "str"},
     "kms_key": {"type": "str", "default": "", "no_log": False},
@@ -221,7 +222,23 @@ ARGUMENTS: Dict[str, Any] = {
     **_aws.ARGUMENTS,
 }
 #: Besides each argument for itself.
-RULES: Dict[str, Any] = {"required_if": [("backend", "s3", ["bucket"])]}
+RULES: Dict[str, Any] = {
+    "required_if": [("backend", "s3", ["bucket"]), ("state", "present", ["path"])],
+    "required_one_of": [("path", "paths")],
+    "mutually_exclusive": [("path", "paths")],
+}
+
+
+def together(one: Callable[[Mapping[str, Any]], Dict[str, Any]], params: Mapping[str, Any]) -> Dict[str, Any]:
+    """The result of `one`, which takes `path`; with `paths`, of all of them as one."""
+    if params["paths"] is None:
+        return one(params)
+    done = [one({**params, "path": each}) for each in params["paths"]]
+    return {
+        "changed": any(each["changed"] for each in done),
+        "resources": [line for each in done for line in each["resources"]],
+        "diff": [each["diff"] for each in done],
+    }
 
 
 def keypair(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:

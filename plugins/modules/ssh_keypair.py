@@ -42,8 +42,12 @@ options:
       - File of the private half (mode 0600); the public half is beside it, with C(.pub) added.
       - The folder around it is made with mode 0700 and should hold nothing else. It is removed when it becomes empty.
       - With O(backend=s3), the name of the private half's object in O(bucket).
+      - Required with O(state=present).
     type: path
-    required: true
+  paths:
+    description: Several such, to be removed in one run, instead of O(path). Only with O(state=absent).
+    type: list
+    elements: path
   comment:
     description: Comment in the public half.
     type: str
@@ -90,7 +94,7 @@ EXAMPLES = r"""
 RETURN = r"""
 path:
   description: File of the private half, or its object as C(s3://bucket/name).
-  returned: success
+  returned: success, without O(paths)
   type: str
   sample: /home/ada/.local/share/fuel-code/keys/01JD3Z5Q8W6S9X4V7T2R1P0N8M/id_ed25519
 public_key:
@@ -122,7 +126,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fuel_code.remote.plugins.module_utils import _ssh_keys_s3
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair
+from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import ARGUMENTS, RULES, keypair, together
 
 
 def connect(module: AnsibleModule) -> Api:
@@ -154,9 +158,10 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
     try:
         if module.params["backend"] == "s3":
-            result = _ssh_keys_s3.keypair(connect(module), module.params, check=module.check_mode)
+            api = connect(module)
+            result = together(lambda each: _ssh_keys_s3.keypair(api, each, check=module.check_mode), module.params)
         else:
-            result = keypair(module.params, check=module.check_mode)
+            result = together(lambda each: keypair(each, check=module.check_mode), module.params)
     except FuelError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
     module.exit_json(**result)

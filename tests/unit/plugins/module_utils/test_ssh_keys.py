@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import SshKeygen, absent, present, read
+from ansible_collections.fuel_code.remote.plugins.module_utils._ssh_keys import (
+    SshKeygen,
+    absent,
+    keypair,
+    present,
+    read,
+    together,
+)
 
 BOTH = ["id_ed25519", "id_ed25519.pub"]
 
@@ -116,3 +123,18 @@ def test_absent_leaves_what_is_not_its_own(private):
     (private.parent / "other").write_text("")
     absent(str(private))
     assert names(private.parent) == ["other"]
+
+
+def test_several_are_removed_as_one(tmp_path):
+    paths = [str(tmp_path / name / "id_ed25519") for name in ("a", "b", "c")]
+    for path in paths[:2]:
+        present(path, "c", SshKeygen())
+    params = {"state": "absent", "path": None, "paths": paths}
+    foreseen = together(lambda each: keypair(each, check=True), params)
+    assert foreseen["changed"]
+    assert {line["state"] for line in foreseen["resources"]} == {"present", "gone"}
+    done = together(lambda each: keypair(each, check=False), params)
+    assert done["changed"]
+    assert [line["name"] for line in done["resources"]] == [half for path in paths for half in (path, f"{path}.pub")]
+    assert {line["state"] for line in done["resources"]} == {"gone"}
+    assert not together(lambda each: keypair(each, check=False), params)["changed"]
