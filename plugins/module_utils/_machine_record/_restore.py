@@ -132,8 +132,10 @@ def settle_engine(parts: Parts, found: Mapping[str, Any]) -> None:
             _put(f"{path}.new", found["settings"])
             os.replace(f"{path}.new", path)
         parts.call("systemctl", "reload", "docker.service")
-    if not found["engine"]["running"]:
-        parts.call("systemctl", "stop", "docker.socket", "docker.service")
+    if found["engine"]["running"]:
+        # Nobody had to start it for us, or have it start by itself.
+        return
+    parts.call("systemctl", "stop", "docker.socket", "docker.service")
     if not found["engine"]["enabled"]:
         parts.call("systemctl", "disable", "--quiet", "docker.service")
 
