@@ -144,6 +144,7 @@ def test_what_was_missing_is_installed_and_goes_again(bare: OwnMachine, tmp_path
     assert bare.look() ^ before == set()
 
 
+@pytest.mark.soak
 def test_a_run_that_died_anywhere_is_made_up_for(bare: OwnMachine, tmp_path: Path) -> None:
     """The engine is stopped, then half of its packages are gone: where a killed `down` may have got."""
     before = bare.look()
@@ -175,7 +176,7 @@ def test_the_watchdog_ends_its_own_environment_and_nothing_else(equipped: OwnMac
     before = equipped.look()
     owner = Owner(equipped, tmp_path)
     owner.up("long", expires_at=int(time.time()) + 3600)
-    owner.up("short", expires_at=int(time.time()) + 75)
+    owner.up("short", expires_at=int(time.time()) + 60)
     running = "docker ps --format '{{.Names}}'"
     short, long = (container_names(owner.id(name)).container for name in ("short", "long"))
     end = time.monotonic() + 240
@@ -189,6 +190,7 @@ def test_the_watchdog_ends_its_own_environment_and_nothing_else(equipped: OwnMac
     assert equipped.look() ^ before == set()
 
 
+@pytest.mark.soak
 def test_somebody_elses_container_keeps_the_engine_that_was_installed(bare: OwnMachine, tmp_path: Path) -> None:
     before = bare.look()
     owner = Owner(bare, tmp_path)
