@@ -679,6 +679,8 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
     assert json.loads(file.read_text()) == served, test_the_document_in_the_docs_is_the_servers.__doc__
     calls = {f"{method.upper()} {path}" for path, item in served["paths"].items() for method in item}
     assert calls == {
+        "POST /api/audit",
+        "POST /api/audit/adopt",
         "POST /api/remote",
         "GET /api/remote",
         "GET /api/remote/{ref}",
