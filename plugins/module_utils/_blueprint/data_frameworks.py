@@ -75,6 +75,9 @@ NODE: Dict[str, Framework] = {
     "graphql-yoga": ("graphql-yoga", 4000, True),
     "socket.io": ("socket.io", 3000, True),
     "electron": ("electron", 0, False),
+    "@quasar/app-vite": ("quasar", 9000, False),
+    "@quasar/app-webpack": ("quasar", 8080, False),
+    "serverless-offline": ("serverless-offline", 3000, True),
     "vite": ("vite", 5173, False),
     "wrangler": ("wrangler", 8787, True),
     "netlify-cli": ("netlify", 8888, False),
@@ -96,7 +99,7 @@ NODE_LIBRARIES = frozenset("express fastify koa hono @hapi/hapi polka restify so
 #: Tools that build and test as often as they serve: one of them listens only where a script starts something.
 NODE_TOOLS = frozenset(
     "vite parcel parcel-bundler @rsbuild/core webpack-dev-server snowpack @web/dev-server @storybook/core http-server "
-    "live-server serve wrangler netlify-cli".split()
+    "live-server serve serverless-offline wrangler netlify-cli".split()
 )
 
 #: Commands of scripts -> framework, where no dependency names it.

@@ -13,11 +13,13 @@ from typing import Dict
 TRIGGERS: Dict[str, str] = {
     name: scanner
     for scanner, names in {
-        "node": "package.json package.json5 package.yaml rush.json",
+        "node": (
+            "package.json package.json5 package.yaml rush.json index.js server.js app.js main.js index.mjs server.mjs"
+        ),
         "deno": "deno.json deno.jsonc deno.lock deps.ts mod.ts",
         "python": (
             "pyproject.toml requirements.txt requirements.in Pipfile Pipfile.lock setup.py setup.cfg environment.yml "
-            "environment.yaml "
+            "environment.yaml conda.yaml conda.yml "
             "pixi.toml manage.py uv.lock poetry.lock pdm.lock requirements-dev.txt requirements_dev.txt "
             "dev-requirements.txt"
         ),
@@ -31,7 +33,7 @@ TRIGGERS: Dict[str, str] = {
         "gleam": "gleam.toml",
         "cpp": (
             "CMakeLists.txt meson.build configure.ac configure conanfile.txt conanfile.py vcpkg.json xmake.lua "
-            "MODULE.bazel WORKSPACE WORKSPACE.bazel premake5.lua Makefile makefile GNUmakefile"
+            "MODULE.bazel WORKSPACE WORKSPACE.bazel premake5.lua SConstruct Makefile makefile GNUmakefile"
         ),
         "zig": "build.zig build.zig.zon",
         "swift": "Package.swift",

@@ -17,6 +17,7 @@ from .data_scanners import PLACE, SUFFIXES, TRIGGERS
 from .findings import Detection, Finding
 from .scanners import scanner
 from .scanners.common import tools_of
+from .scanners.cpp import by_make
 from .signals import Signals
 from .tree import Folder, Tree
 
@@ -48,6 +49,8 @@ def detect(directory: str) -> Detection:
         findings += [
             item for name in ("src", "app", "lib") if root.has_folder(name) for item in _scan(tree.folder(name))
         ]
+    if not findings and (made := by_make(root)) is not None:
+        findings.append(made)
     if any(_real(finding) for finding in findings):
         # Beside a project, a script in another language or a page of its own is no runtime.
         findings = [finding for finding in findings if finding.score > WEAK or finding.tools_only]

@@ -30,6 +30,7 @@ _CI_MATRICES = 8
 _CI_LINES, _CI_VALUE = 60, 2000
 #: Processes of a Procfile that somebody connects to.
 _LISTENING = frozenset("web server app api backend frontend client".split())
+_CI_IMAGE = re.compile(r"^[ \t]*(?:-[ \t]+)?(?:image|name):[ \t]*[\"']?([a-z0-9][\w./:@-]{1,200})", re.MULTILINE)
 _TARGET = re.compile(r"^(setup|bootstrap|install|deps|init|dependencies|install-deps)\s*:(?!=)", re.MULTILINE)
 
 
@@ -50,7 +51,8 @@ class Signals:
     def _compose(self) -> Optional[Compose]:
         extra = self.dev.compose if self.dev else ()
         if not extra and not any("compose" in name for name in self.root.names):
-            if not any(name in self.root.names for name in ("docker", ".docker", "infra", "deploy", "deployments")):
+            others = ("docker", ".docker", "infra", "deploy", "deployments", "local.yml", "local.yaml")
+            if not any(name in self.root.names for name in others):
                 return None
         from .around import compose
 
@@ -82,14 +84,14 @@ class Signals:
     def versions(self, folder: Folder, runtime: str) -> List[Candidate]:
         """Candidates of a runtime from the dev container and the Dockerfiles."""
         found = [item for name, item in self.dev.versions if name == runtime] if self.dev else []
-        if self.compose and not folder.path:
-            found += [item for name, item in self.compose.versions if name == runtime]
         for place in {folder.path: folder, "": self.root}.values():
             for name, file in self.dockerfiles(place):
                 from .around import dockerfile
 
                 matching = [item for kind, item in dockerfile.versions(place, name, file) if kind == runtime]
                 found += matching[-1:]
+        if self.compose and not folder.path:
+            found += [item for name, item in self.compose.versions if name == runtime]
         return found
 
     def base_runtimes(self, folder: Folder) -> List[Tuple[str, str]]:
@@ -102,7 +104,7 @@ class Signals:
     def ci_versions(self, runtime: str) -> List[Candidate]:
         """What workflows set up: a weak source, read only where nothing better is there."""
         if self._ci is None:
-            self._ci = self._read_ci() if ".github" in self.root.names else []
+            self._ci = [*(self._read_ci() if ".github" in self.root.names else []), *self._ci_images()]
         return [item for name, item in self._ci if name == runtime]
 
     def _read_ci(self) -> List[Tuple[str, Candidate]]:
@@ -119,6 +121,22 @@ class Signals:
                 if runtime not in known:
                     words = list(_ci_words(text, key))
                     found += [(runtime, item) for item in _best(words, runtime, at(self.root, file))]
+        return found
+
+    def _ci_images(self) -> List[Tuple[str, Candidate]]:
+        """What GitLab's and CircleCI's jobs run in."""
+        found: List[Tuple[str, Candidate]] = []
+        for name in (".gitlab-ci.yml", ".circleci/config.yml"):
+            text = self.root.text(name) or "" if name.partition("/")[0] in self.root.names else ""
+            for match in islice(_CI_IMAGE.finditer(text), _CI_LINES):
+                from .around.dockerfile import runtime_of_image
+
+                runtime, version = runtime_of_image(match.group(1))
+                source = at(self.root, name, line_at(text, match.start()))
+                if version and not any(known == runtime for known, _item in found):
+                    found += [
+                        (runtime, item) for item in candidate(version, runtime, source, confidence=0.5, note="CI")
+                    ]
         return found
 
     def ports(self, folder: Folder) -> List[Candidate]:

@@ -26,6 +26,7 @@ OVERRIDES = (
     "docker-compose.override.yaml",
     "docker-compose.override.yml",
 )
+LOCAL = ("local.yml", "local.yaml")
 #: Files for development by their names; production and test files are for machines, not for people.
 _DEVELOPMENT = re.compile(
     r"(?:docker-)?compose[.-](?:dev|develop|development|local|services|infra|db|deps|dependencies)\.ya?ml"
@@ -43,6 +44,15 @@ _NESTED = (
 #: Names that services of an application's own have.
 _APPLICATIONS = frozenset("app web api backend frontend worker website webapp streaming sidekiq celery beat".split())
 _PROXIES = frozenset("nginx nginx-unprivileged httpd apache caddy traefik haproxy envoy".split())
+#: Manifest -> where it names the project; what stands before a slash is its owner.
+_NAMES = (
+    ("package.json", re.compile(r"^[ \t{]{0,9}\"name\"[ \t]{0,9}:[ \t]{0,9}\"([\w./@-]{1,200})\"", re.MULTILINE)),
+    ("composer.json", re.compile(r"^[ \t{]{0,9}\"name\"[ \t]{0,9}:[ \t]{0,9}\"([\w./-]{1,200})\"", re.MULTILINE)),
+    ("go.mod", re.compile(r"^module[ \t]{1,9}([\w./~-]{1,200})", re.MULTILINE)),
+    ("pyproject.toml", re.compile(r"^name[ \t]{0,9}=[ \t]{0,9}[\"']([\w.-]{1,200})[\"']", re.MULTILINE)),
+    ("Cargo.toml", re.compile(r"^name[ \t]{0,9}=[ \t]{0,9}[\"']([\w.-]{1,200})[\"']", re.MULTILINE)),
+    ("mix.exs", re.compile(r"\bapp:[ \t]{0,9}:(\w{1,200})")),
+)
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}|\$(\w+)")
 _IMAGE = re.compile(r"^[a-z0-9][a-z0-9._:/@-]*(?::[\w][\w.-]*)?(?:@sha256:[a-f0-9]{64})?$", re.IGNORECASE)
 
@@ -74,6 +84,9 @@ def files_of(folder: Folder, more: Tuple[str, ...] = ()) -> List[str]:
     files += sorted(name for name in folder.names if _DEVELOPMENT.fullmatch(name))
     if not files:
         files += [name for name in _NESTED if name.split("/", maxsplit=1)[0] in folder.names and folder.has(name)][:1]
+    if not files:
+        # The names that Cookiecutter Django gave its files.
+        files += [name for name in LOCAL if folder.has(name)][:1]
     if not files:
         files += sorted(name for name in folder.names if re.fullmatch(r"(?:docker-)?compose[\w.-]*\.ya?ml", name))[:1]
     return list(dict.fromkeys([*files, *more]))
@@ -131,6 +144,7 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
     contexts: List[str] = []
     versions: List[Tuple[str, Candidate]] = []
     own = _own_images(merged)
+    names = _project_names(folder)
     for name, value in merged.items():
         image = resolve(word(value.get("image")))
         build = value.get("build")
@@ -138,7 +152,8 @@ def _sort(folder: Folder, merged: Dict[str, Dict[str, Any]], sources: Dict[str, 
         if database:
             # A database with a script or an extension of its own is still a database.
             image, build = database, None
-        if build or image in own or _mounts_tree(value, homes[name]):
+        stock = image if image and not build and runtime_of_image(image)[0] else ""
+        if build or stock or image in own or _bears(image, names) or _mounts_tree(value, homes[name]):
             applications.append((targets(value.get("ports")) or targets(value.get("expose")), sources[name]))
             if image and not build:
                 runtime, version = runtime_of_image(image)
@@ -169,6 +184,26 @@ def _own_images(merged: Dict[str, Dict[str, Any]]) -> Set[str]:
         if image and (value.get("build") or published):
             images.add(image)
     return images
+
+
+def _project_names(folder: Folder) -> Set[str]:
+    """What the project calls itself: in its manifests, and by its folder."""
+    names = {posixpath.basename(folder.tree.root).lower()}
+    for file, pattern in _NAMES:
+        match = pattern.search(folder.text(file) or "") if folder.has(file) else None
+        if match:
+            names.add(re.sub(r"/v\d{1,4}$", "", match.group(1).lower()).rsplit("/", 1)[-1])
+    return {name for name in names if name}
+
+
+def _bears(image: str, names: Set[str]) -> bool:
+    """Whether an image that somebody publishes bears the project's name: then it is the application, made elsewhere."""
+    kind = kind_of(image)
+    return (
+        "/" in image
+        and kind not in (*PORTS, *_PROXIES)
+        and any(name == kind or name.endswith(f"-{kind}") or kind.startswith(f"{name}-") for name in names)
+    )
 
 
 def _database(folder: Folder, build: Any, home: str) -> str:

@@ -32,7 +32,7 @@ NAMES = (
 IMAGES: Dict[str, str] = {
     name: runtime
     for runtime, names in {
-        "node": "node javascript-node typescript-node",
+        "node": "node javascript-node typescript-node aws-lambda-nodejs",
         "python": "python miniconda3 anaconda3 uv",
         "go": "golang go",
         "rust": "rust",
@@ -61,6 +61,12 @@ SERVERS = (
 )
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?[-+]([^}]*))?\}|\$(\w+)")
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
+#: Names of runtimes in the names and tags of other images -> runtime.
+_SPOKEN = {"nodejs": "node", "node": "node", "openjdk": "java", "python": "python", "ruby": "ruby", "php": "php"}
+_SPOKEN.update({"rust": "rust", "golang": "go"})
+_IN_NAME = re.compile(r"(nodejs|openjdk|python|ruby|php)-(\d{1,3})")
+_IN_TAG = re.compile(r"(?:^|-)(node|openjdk|python|ruby|php|rust|golang)-?(\d{1,3}(?:\.\d{1,3}){0,2})(?=-|$)")
+_HEREDOC = re.compile(r"<<-?[\"']?([A-Za-z_]\w{0,60})")
 
 
 class Dockerfile(NamedTuple):
@@ -84,7 +90,9 @@ def runtime_of_image(image: str) -> Tuple[str, str]:
         name, tag = image.split("@", 1)[0], ""
     last = name.rsplit("/", 1)[-1]
     runtime = IMAGES.get(last, "")
-    if not runtime or (last in ("sdk", "aspnet") and "dotnet" not in name):
+    if not runtime:
+        return _runtime_within(last, tag)
+    if last in ("sdk", "aspnet") and "dotnet" not in name:
         return "", ""
     if last in ("maven", "gradle"):
         match = re.search(r"(?:jdk-?|temurin-|openjdk-|corretto-|jre-?)(\d+)", tag)
@@ -107,6 +115,16 @@ def runtime_of_image(image: str) -> Tuple[str, str]:
     return runtime, clean(runtime, version) if version else plain.group(
         1
     ) if plain and runtime == "node" and plain.group(1) in ("lts", "current") else ""
+
+
+def _runtime_within(last: str, tag: str) -> Tuple[str, str]:
+    """What an image of somebody's own says of its runtime: `nodejs-18`, `:python3.9`, `:latest-rust-1.81.0`."""
+    match = _IN_NAME.fullmatch(last)
+    if match:
+        runtime, digits = _SPOKEN[match.group(1)], match.group(2)
+        return runtime, f"{digits[0]}.{digits[1:]}" if runtime not in ("node", "java") and digits[1:] else digits
+    match = _IN_TAG.search(tag)
+    return (_SPOKEN[match.group(1)], match.group(2)) if match else ("", "")
 
 
 def read(folder: Folder, name: str, arguments: Optional[Dict[str, str]] = None) -> Optional[Dockerfile]:
@@ -159,9 +177,13 @@ def read(folder: Folder, name: str, arguments: Optional[Dict[str, str]] = None) 
 def _instructions(text: str) -> List[Tuple[int, str]]:
     """(line, instruction) with continued lines joined and comments left out."""
     result: List[Tuple[int, str]] = []
-    pending, begun = "", 0
+    pending, begun, heredocs = "", 0, []
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
+        if heredocs:
+            # What a shell or a file gets is no instruction.
+            heredocs = heredocs[1:] if line == heredocs[0] else heredocs
+            continue
         if line.startswith("#") or (not line and not pending):
             continue
         begun = begun or number
@@ -169,6 +191,7 @@ def _instructions(text: str) -> List[Tuple[int, str]]:
             pending += line[:-1] + " "
             continue
         result.append((begun, (pending + line).strip()))
+        heredocs = _HEREDOC.findall(line) if result[-1][1].split(" ", 1)[0].upper() in ("RUN", "COPY", "ADD") else []
         pending, begun = "", 0
     if pending:
         result.append((begun, pending.strip()))

@@ -12,7 +12,7 @@ from typing import Optional
 
 from ..data_frameworks import CLOJURE
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, line_at
+from ..parsers import at, line_at, without_comments
 from ..ports import valid
 from ..tree import Folder
 from ..versions import candidate
@@ -27,7 +27,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     if name is None:
         sources = folder.ending(".clj", ".cljs")
         return Finding("clojure", folder.path, 21, at(folder, sources[0]), "loose Clojure sources") if sources else None
-    text = folder.text(name) or ""
+    text = without_comments(folder.text(name) or "", "lisp")
     finding = Finding(
         "clojure", folder.path, 40 if name in ("shadow-cljs.edn", "bb.edn") else 93, at(folder, name), name
     )

@@ -65,7 +65,7 @@ def clean(runtime: str, text: str) -> str:
         return text[:-4]
     if runtime == "elixir":
         return text.split("-otp", 1)[0]
-    for prefix in (f"{runtime}-", "v", "go"):
+    for prefix in (f"{runtime}-", f"c{runtime}-", "v", "go"):
         if text.startswith(prefix) and text[len(prefix) : len(prefix) + 1].isdigit():
             return text[len(prefix) :]
     return text

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import List, Optional, Tuple
 
 from ..findings import Candidate, Finding
@@ -20,9 +21,14 @@ _BUILDS: Tuple[Tuple[str, str, int, str, Tuple[str, ...]], ...] = (
     ("meson.build", "meson", 56, "meson setup build", ("meson", "ninja-build")),
     ("xmake.lua", "xmake", 55, "xmake", ()),
     ("premake5.lua", "premake", 50, "premake5 gmake", ()),
+    ("SConstruct", "scons", 55, "scons", ("scons",)),
     ("configure.ac", "autotools", 54, "autoreconf --install && ./configure", ("autoconf", "automake", "libtool")),
     ("configure", "autotools", 50, "./configure", ()),
 )
+#: Score of what only packages C or C++ for others.
+PACKAGING = 14
+#: Folders that are looked into for the sources of a Makefile.
+_MAX_FOLDERS = 20
 _SOURCES = (".c", ".cpp", ".cc", ".cxx", ".h", ".hpp")
 
 
@@ -75,6 +81,27 @@ def scan(folder: Folder) -> Optional[Finding]:
         return Finding("cpp", folder.path, 50, at(folder, folder.ending(".vcxproj")[0]), "Visual C++ project")
     if sources and not make:
         return Finding("cpp", folder.path, 18, at(folder, sources[0]), "loose C or C++ sources")
+    return None
+
+
+def builds_c(folder: Folder) -> bool:
+    """Whether a build of C or C++ is here, beside what packages its result for others."""
+    return folder.first("CMakeLists.txt", "meson.build", "configure.ac") is not None
+
+
+def packaging(finding: Finding) -> None:
+    """Lets C or C++ sources count before the manifest that only packages them for another language."""
+    finding.score, finding.reason, finding.tools_only = PACKAGING, "packaging of C or C++ sources", True
+
+
+def by_make(folder: Folder) -> Optional[Finding]:
+    """A program whose Makefile is here and whose sources are in folders of their own: the kernel, FFmpeg."""
+    make = folder.first("Makefile", "makefile", "GNUmakefile")
+    for path in islice(folder.tree.folders(folder.path), _MAX_FOLDERS) if make else ():
+        if any(name.endswith(_SOURCES[:4]) for name in folder.tree.names(path)):
+            source = at(folder, make or "")
+            managers = [Candidate("make", source, confidence=0.85)]
+            return Finding("cpp", folder.path, 45, source, f"{make} and sources", managers=managers)
     return None
 
 

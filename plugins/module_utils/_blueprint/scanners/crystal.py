@@ -13,9 +13,17 @@ from typing import Optional
 from ..data_frameworks import CRYSTAL
 from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, line_at
+from ..ports import in_source
 from ..tree import Folder
 from ..versions import END, candidate, numbers
 from .common import shared_versions
+
+#: `Kemal.run(port: 5000)`, `Kemal.config.port = 5000`, `server.bind_tcp("0.0.0.0", 8080)`.
+_LISTEN = (
+    re.compile(r"\bKemal\.run\(?\s{0,9}(?:port:\s{0,9})?(\d{2,5})\b"),
+    re.compile(r"\bKemal\.config\.port\s{0,9}=\s{0,9}(\d{2,5})\b"),
+    re.compile(r"\bbind_tcp\(?\s{0,9}(?:\"[\w.:]{0,60}\"\s{0,9},\s{0,9})?(\d{2,5})\b"),
+)
 
 
 def scan(folder: Folder) -> Optional[Finding]:
@@ -36,6 +44,16 @@ def scan(folder: Folder) -> Optional[Finding]:
     ):
         bounds = ((numbers(item.value), END),) if item.kind == "pin" else item.bounds
         finding.versions.append(Candidate(item.value, item.source, item.kind, item.confidence, item.raw, bounds=bounds))
+    target = re.search(r"^[ \t]+main:[ \t]*(src/[\w./-]{1,100}\.cr)", text, re.MULTILINE) or re.search(
+        r"^name:[ \t]*([\w-]{1,80})", text, re.MULTILINE
+    )
+    entry = target.group(1) if target and "/" in target.group(1) else f"src/{target.group(1)}.cr" if target else ""
+    code = folder.text(entry) or "" if entry and ".." not in entry and folder.names.get("src") else ""
+    stated = in_source(code, _LISTEN)
+    if stated:
+        finding.ports.append(
+            Candidate([stated[0]], at(folder, entry, line_at(code, stated[1])), confidence=0.8, note="listens there")
+        )
     locked = folder.has("shard.lock")
     finding.managers = [Candidate("shards", at(folder, "shard.lock" if locked else "shard.yml"), confidence=0.97)]
     finding.setup.append(

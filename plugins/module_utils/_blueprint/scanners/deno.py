@@ -65,6 +65,11 @@ def scan(folder: Folder) -> Optional[Finding]:
             finding.ports.append(Candidate([port], at(folder, name, json_line(text, "tasks", task)), confidence=0.9))
             break
     _sources(folder, finding)
+    for framework, port, listed in (("lume", 3000, "lume/"), ("vite", 5173, "vite")):
+        if listed in table(data, "imports") or any(f"npm:{framework}" in command for command in tasks.values()):
+            finding.framework = framework
+            finding.default_ports.append(Candidate([port], "default", DEFAULT, 0.6, note=f"port of {framework}"))
+            return finding
     if (
         fresh
         or any("deno serve" in command for command in tasks.values())

@@ -12,7 +12,7 @@ import re
 from typing import List, Optional, Tuple
 
 from ..findings import DEFAULT, RANGE, Candidate, Finding
-from ..parsers import at, json_line, json_object, line_at, table, word
+from ..parsers import at, json_line, json_object, line_at, table, without_comments, word
 from ..ports import valid
 from ..tree import Folder
 from ..versions import END, candidate, numbers
@@ -90,7 +90,7 @@ def _versions(folder: Folder, files: List[str]) -> List[Candidate]:
     targets: List[Candidate] = []
     props = [place.at("Directory.Build.props") for place in upward(folder) if place.has("Directory.Build.props")]
     for path in [*files, *props]:
-        text = folder.tree.text(path) or ""
+        text = without_comments(folder.tree.text(path) or "", "xml")
         match = _FRAMEWORK.search(text)
         versions = list(_TFM.findall(match.group(1))) if match else []
         if match and versions:

@@ -12,7 +12,7 @@ from typing import Optional
 
 from ..data_frameworks import ELIXIR
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, line_at
+from ..parsers import at, line_at, without_comments
 from ..ports import valid
 from ..tree import Folder
 from ..versions import candidate
@@ -24,6 +24,10 @@ _PORT = re.compile(
     re.DOTALL,
 )
 
+#: `port = String.to_integer(System.get_env("PORT") || "4000")`, as releases read it.
+_RELEASE = re.compile(
+    r"System\.get_env\(\s{0,9}\"(?:HTTP_|APP_|WEB_)?PORT\"\s{0,9}(?:\)\s{0,9}\|\|\s{0,9}\"|,\s{0,9}\")(\d{2,5})"
+)
 _NAME = re.compile(r"\bapp:\s*:(\w{1,80})")
 _CHILD = re.compile(r"\b(?:Plug\.Cowboy|Bandit)\b[^\n]{0,300}?\bport:\s*(\d{2,5})")
 
@@ -33,7 +37,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     if not folder.has("mix.exs"):
         sources = folder.ending(".exs")
         return Finding("elixir", folder.path, 20, at(folder, sources[0]), "loose Elixir scripts") if sources else None
-    text = folder.text("mix.exs") or ""
+    text = without_comments(folder.text("mix.exs") or "", "hash")
     finding = Finding("elixir", folder.path, 92, at(folder, "mix.exs"), "mix.exs")
     if re.search(r"\bmod:\s*\{", text) or "apps_path:" in text:
         finding.score, finding.reason = 100, "mix.exs with an application"
@@ -76,6 +80,7 @@ def scan(folder: Folder) -> Optional[Finding]:
 def _stated(folder: Folder, project: str, framework: str) -> Optional[Candidate]:
     """The port of Phoenix's configuration, or of the server that a Plug application starts as its child."""
     places = [(name, _PORT) for name in ("config/dev.exs", "config/config.exs", "config/runtime.exs")]
+    places.append(("config/runtime.exs", _RELEASE))
     name = _NAME.search(project)
     if name and framework == "plug":
         places.append((f"lib/{name.group(1)}/application.ex", _CHILD))

@@ -31,7 +31,9 @@ _LISTEN = (
     ),
     re.compile(r"Listen\(\s*\"tcp[46]?\"\s*,\s*\"[^\"]*:(\d{2,5})\""),
     re.compile(r"\b\w{0,30}[eE]nv\w{0,30}\(\s*\"(?:\w*_)?(?:PORT|ADDR)\"\s*,\s*\"?(?:[\w.]*:)?(\d{2,5})"),
-    re.compile(r"flag\.(?:String|Int)\(\s*\"(?:port|addr|listen|http|p)\"\s*,\s*\"?(?:[\w.]*:)?(\d{2,5})"),
+    re.compile(
+        r"flag\.(?:String|Int)(?:Var\(\s*&[\w.]{1,60},|\()\s*\"(?:port|addr|listen|http|p)\"\s*,\s*\"?(?:[\w.]*:)?(\d{2,5})"
+    ),
     re.compile(r"\b(?:[pP]ort|PORT)\s*(?:int\s*)?:?=\s*\"?:?(\d{2,5})\b"),
 )
 

@@ -65,7 +65,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     finding.setup.append(Candidate(command, finding.managers[0].source, confidence=0.9))
     text = "\n".join(folder.text(name) or "" for name in [*cabal[:1], "package.yaml"])
     for name, framework in HASKELL.items():
-        if re.search(rf"(?:^|[\s,-]){name}(?:\s|,|$)", text, re.MULTILINE):
+        if re.search(rf"(?:^|[\s,\[-]){name}(?:[\s,\]]|$)", text, re.MULTILINE):
             finding.framework = framework[0]
             finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.4, note=f"port of {name}"))
             break

@@ -12,7 +12,7 @@ from typing import List, Optional, Tuple
 
 from ..data_frameworks import JVM
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, line_at
+from ..parsers import at, line_at, without_comments
 from ..ports import valid
 from ..tree import Folder
 from ..versions import candidate
@@ -36,7 +36,7 @@ _MAVEN_VERSION = (
 _LEVEL = r"(?:JavaVersion\.VERSION_(?:1_)?|(?:JavaVersion\.toVersion\(\s{0,9})?[\"']?(?:1\.)?)(\d+)"
 _GRADLE_VERSION = (
     (re.compile(r"languageVersion\s*(?:=|\.set\()\s*JavaLanguageVersion\.of\(\s*[\"']?(\d+)"), 0.96),
-    (re.compile(r"\bjvmToolchain\s*[({]\s*(?:languageVersion[^\d]*)?(\d+)"), 0.96),
+    (re.compile(r"\bjvmToolchain(?:\s*[({]\s*|[ \t]+)(?:languageVersion[^\d]*)?(\d+)"), 0.96),
     (re.compile(r"\boptions\.release\s*(?:=|\.set\()\s*(\d+)"), 0.93),
     (re.compile(r"\bsourceCompatibility\s{0,9}=?\s{0,9}" + _LEVEL), 0.92),
     (re.compile(r"\btargetCompatibility\s{0,9}=?\s{0,9}" + _LEVEL), 0.9),
@@ -104,7 +104,8 @@ def scan(folder: Folder) -> Optional[Finding]:
     if manifest is None:
         return Finding("java", folder.path, 22, at(folder, sources[0]), "loose Java sources") if sources else None
     # Ant drives builds of other languages too.
-    finding = Finding("java", folder.path, 92 if maven or gradle or sources else 29, at(folder, manifest), manifest)
+    java = maven or gradle or sources or any(map(folder.has_folder, ("src/java", "src/main/java")))
+    finding = Finding("java", folder.path, 92 if java else 29, at(folder, manifest), manifest)
     managers: List[Tuple[str, Optional[str]]] = (
         [("gradle", gradle), ("maven", maven), ("ant", ant)]
         if gradle and (folder.has("gradlew") and not folder.has("mvnw"))
@@ -167,21 +168,8 @@ def _versions(folder: Folder, texts: List[Tuple[str, str]], manager: str) -> Lis
     return found
 
 
-def _without_comments(text: str) -> str:
-    """XML without its comments, and with as many lines as before."""
-    parts: List[str] = []
-    position = 0
-    while True:
-        begin = text.find("<!--", position)
-        end = text.find("-->", begin) if begin >= 0 else -1
-        if end < 0:
-            return "".join(parts) + text[position:]
-        parts.append(text[position:begin] + "\n" * text.count("\n", begin, end))
-        position = end + 3
-
-
 def _maven(folder: Folder, name: str, text: str) -> List[Candidate]:
-    body = _without_comments(text)
+    body = without_comments(text, "xml")
     for key, confidence in _MAVEN_VERSION:
         match = re.search(rf"<{re.escape(key)}>\s*([^<\s]+)\s*</{re.escape(key)}>", body)
         value = match.group(1) if match else ""
@@ -197,7 +185,7 @@ def _maven(folder: Folder, name: str, text: str) -> List[Candidate]:
 
 
 def _gradle(folder: Folder, name: str, text: str) -> List[Candidate]:
-    body = re.sub(r"^[ \t]*//.*$", "", text, flags=re.MULTILINE)
+    body = without_comments(text, "hash" if name.endswith(".toml") else "c")
     for pattern, confidence in _GRADLE_VERSION:
         match = pattern.search(body)
         if match:

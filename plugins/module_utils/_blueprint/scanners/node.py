@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..data_frameworks import NODE, NODE_COMMANDS, NODE_LIBRARIES, Framework
 from ..data_packages import NODE as NODE_PACKAGES
-from ..findings import Candidate, Finding
+from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, json_line, json_object, table, word
 from ..tree import Folder
 from ..versions import candidate
@@ -50,7 +50,7 @@ def scan(folder: Folder) -> Optional[Finding]:
             from .node_rush import scan as rush_scan
 
             return rush_scan(folder)
-        return _other_manifest(folder)
+        return _other_manifest(folder) or _loose(folder)
     data = json_object(folder, name)
     text = folder.text(name) or ""
     return _describe(folder, name, data, text)
@@ -75,6 +75,15 @@ def _other_manifest(folder: Folder) -> Optional[Finding]:
 
         data = json5_object(folder, name)
     return _describe(folder, name, data, folder.text(name) or "")
+
+
+def _loose(folder: Folder) -> Optional[Finding]:
+    """A script without a manifest; beside a page it is the page's."""
+    name = folder.first(*(name for name in SOURCES if name.endswith("js") and "/" not in name))
+    if name is None or folder.ending(".html"):
+        return None
+    managers = [Candidate("npm", "default", DEFAULT, 0.6, note="the one that Node.js brings")]
+    return Finding("node", folder.path, 20, at(folder, name), "loose JavaScript sources", managers=managers)
 
 
 def _describe(folder: Folder, name: str, data: Dict[str, Any], text: str) -> Finding:

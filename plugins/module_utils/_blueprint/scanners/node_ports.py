@@ -24,6 +24,8 @@ _START_FILE = re.compile(
     r"(?:^|\s|&&)(?:node|nodemon|ts-node|ts-node-dev|tsx|bun|deno|pm2 start|node-dev|babel-node|swc-node)\s+"
     r"((?:-{1,2}\S+\s+|run\s+|watch\s+)*)([\w./@-]+)"
 )
+#: A script that starts a file of the project's own, whatever tools that may use.
+_OWN_FILE = re.compile(r"(?:[A-Z_]{1,40}=\S{1,80}\s+){0,9}(?:node|nodemon|tsx|ts-node)\s(?:[^&|;]{0,200})$")
 _ENV = r"(?:process\.env|Bun\.env|env)(?:\.\w+|\[[\"']\w+[\"']\])"
 _NUMBER = r"(?:(?:Number|parseInt|Number\.parseInt)\(\s*)?"
 _FALLBACK = rf"{_NUMBER}\+?(?:{_ENV}(?:,\s*10)?\)?\s*(?:\|\||\?\?)\s*)?{_NUMBER}[\"']?(\d{{2,5}})\b"
@@ -88,7 +90,12 @@ def ports(folder: Folder, finding: Finding, manifest: Manifest, framework: Optio
     if library:
         serves = "start" in scripts or "dev" in scripts
     else:
-        serves = key not in NODE_TOOLS or any(not _STARTING.isdisjoint(script.split(":")) for script in scripts)
+        started = [scripts[script] for script in scripts if not _STARTING.isdisjoint(script.split(":"))]
+        if key in table(manifest.data, "peerDependencies"):
+            # Whoever installs it brings the framework, and starts it.
+            serves = bool(started)
+        else:
+            serves = key not in NODE_TOOLS or not all(_OWN_FILE.match(command) for command in started)
     if framework and framework[1] and serves:
         finding.default_ports.append(Candidate([framework[1]], "default", DEFAULT, 0.6, note=f"port of {framework[0]}"))
 

@@ -13,11 +13,12 @@ from typing import Any, List, Optional, Set, Tuple
 from ..data_frameworks import PYTHON, PYTHON_LIBRARIES, Framework
 from ..data_packages import PYTHON as PYTHON_PACKAGES
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, line_at, lines_of, strings, table, toml_line, toml_table, word
+from ..parsers import at, line_at, lines_of, strings, table, toml_line, toml_table, without_comments, word
 from ..ports import in_source, valid
 from ..tree import Folder
 from ..versions import candidate
 from .common import tools_of, upward, version_file
+from .cpp import builds_c
 from .node_workspaces import expand
 from .python_managers import DEVELOPMENT, install, managers
 from .python_project import Project
@@ -175,7 +176,7 @@ def _versions(project: Project) -> List[Candidate]:
         source = at(folder, "pyproject.toml", toml_line(text, "tool", "poetry", "dependencies", "python"))
         found += candidate(wanted, "python", source, plain_is_range=True, confidence=0.9)
     for file in ("setup.cfg", "setup.py"):
-        match = _SETUP_PYTHON.search(folder.text(file) or "") if folder.has(file) else None
+        match = _SETUP_PYTHON.search(without_comments(folder.text(file) or "", "hash")) if folder.has(file) else None
         if match:
             source = at(folder, file, line_at(folder.text(file) or "", match.start()))
             found += candidate(
@@ -245,12 +246,25 @@ def _score(
         finding.score, finding.reason = 79, f"lockfile and {root_entry}"
     elif root_entry:
         finding.score, finding.reason = 74, f"{manifest} with {root_entry}"
-    elif word(table(project.pyproject, "build-system").get("build-backend")).startswith(("maturin", "setuptools_rust")):
+    elif table(project.tool, "maturin").get("bindings") == "bin":
+        finding.score, finding.reason = 50, "wheel around a Rust program"
+    elif _builds_rust(project):
         finding.score, finding.reason = 81, "Python package with a Rust extension"
+    elif manifest in project.requirements and not framework and builds_c(folder) and not folder.ending(".py"):
+        finding.score, finding.reason = 50, "requirements of a C or C++ build"
     elif manifest == "pyproject.toml" and (locked or "project" in project.pyproject or "poetry" in project.tool):
         finding.score, finding.reason = 68 if locked else 64, "pyproject.toml"
     elif manifest in DEVELOPMENT:
         finding.score, finding.reason = 35, manifest
+
+
+def _builds_rust(project: Project) -> bool:
+    """Whether building the package compiles Rust for it."""
+    system = table(project.pyproject, "build-system")
+    return any(
+        name.replace("_", "-").startswith(("maturin", "setuptools-rust"))
+        for name in [word(system.get("build-backend")), *strings(system.get("requires"))]
+    )
 
 
 def _ports(project: Project, finding: Finding, framework: Optional[Framework], key: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Dict, Set
 from ..parsers import line_at, lines_of, strings, table, toml_table
 from ..tree import Folder
 
-_CONDA = ("environment.yml", "environment.yaml")
+_CONDA = ("environment.yml", "environment.yaml", "conda.yaml", "conda.yml")
 _REQUIREMENTS = (
     "requirements.txt",
     "requirements.in",

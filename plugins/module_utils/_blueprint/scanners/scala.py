@@ -12,7 +12,7 @@ from typing import Optional
 
 from ..data_frameworks import JVM
 from ..findings import DEFAULT, Candidate, Finding
-from ..parsers import at, line_at
+from ..parsers import at, line_at, without_comments
 from ..tree import Folder
 from ..versions import candidate, image_for
 from .common import java_version, shared_versions
@@ -37,7 +37,7 @@ def scan(folder: Folder) -> Optional[Finding]:
         finding.versions = candidate(match.group(1), "scala", at(folder, sources[0])) if match else []
         finding.managers = [Candidate("scala-cli", at(folder, sources[0]), confidence=0.5)]
         return finding
-    text = folder.text(name) or ""
+    text = without_comments(folder.text(name) or "", "c")
     finding = Finding("scala", folder.path, 95, at(folder, name), name)
     finding.versions = shared_versions(folder, "scala", ".scala-version")
     match = _VERSION.search(text)
@@ -53,11 +53,11 @@ def scan(folder: Folder) -> Optional[Finding]:
                 break
         else:
             reference = re.search(r"scalaVersion\s*:=\s*(\w+)", text)
-            value = (
-                re.search(rf"\bval\s+{reference.group(1)}\s*(?::\s*String\s*)?=\s*\"([\d.]+)\"", text)
-                if reference
-                else None
-            )
+            name_of = reference.group(1) if reference else ""
+            # `crossScalaVersions.value.head` is the first of those that it is built for.
+            stated = r"\bcrossScalaVersions\s*:=\s*\w+\(\s*" if name_of == "crossScalaVersions" else ""
+            stated = stated or rf"\bval\s+{name_of}\s*(?::\s*String\s*)?=\s*"
+            value = re.search(stated + r"\"([\d.]+)\"", text) if name_of else None
             if value:
                 finding.versions += candidate(value.group(1), "scala", at(folder, name, line_at(text, value.start())))
     manager = "sbt" if name == "build.sbt" else "mill"
@@ -84,6 +84,8 @@ def scan(folder: Folder) -> Optional[Finding]:
     plugins = folder.text("project/plugins.sbt") or ""
     for key, framework in {
         **JVM,
+        "PlayScala": JVM["com.typesafe.play"],
+        "PlayJava": JVM["com.typesafe.play"],
         "akka-http": ("akka-http", 8080, True),
         "http4s": ("http4s", 8080, True),
         "zio-http": ("zio-http", 8080, True),

@@ -16,6 +16,7 @@ from ..parsers import at, line_at
 from ..tree import Folder
 from ..versions import END, candidate, numbers
 from .common import shared_versions
+from .cpp import builds_c, packaging
 
 
 def scan(folder: Folder) -> Optional[Finding]:
@@ -49,6 +50,8 @@ def scan(folder: Folder) -> Optional[Finding]:
             )
         )
     locked = folder.has("Package.resolved")
+    if builds_c(folder) and not (folder.has_folder("Sources") or folder.ending(".swift")[1:]):
+        packaging(finding)
     finding.managers = [Candidate("swiftpm", at(folder, "Package.swift"), confidence=0.95)]
     finding.setup.append(
         Candidate(

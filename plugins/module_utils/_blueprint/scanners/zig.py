@@ -11,11 +11,12 @@ import re
 from typing import Optional
 
 from ..findings import Candidate, Finding
-from ..parsers import at, line_at
+from ..parsers import at, line_at, without_comments
 from ..secondary import MISE, REACH
 from ..tree import Folder
 from ..versions import candidate
 from .common import shared_versions
+from .cpp import builds_c, packaging
 
 
 def scan(folder: Folder) -> Optional[Finding]:
@@ -26,12 +27,14 @@ def scan(folder: Folder) -> Optional[Finding]:
         return Finding("zig", folder.path, 21, at(folder, sources[0]), "loose Zig sources") if sources else None
     finding = Finding("zig", folder.path, 92, at(folder, name), name)
     finding.versions = shared_versions(folder, "zig", ".zigversion", ".zig-version")
-    text = folder.text("build.zig.zon") or ""
+    text = without_comments(folder.text("build.zig.zon") or "", "c")
     match = re.search(r"\.minimum_zig_version\s*=\s*\"([^\"]+)\"", text)
     if match:
         finding.versions += candidate(
             match.group(1), "zig", at(folder, "build.zig.zon", line_at(text, match.start())), confidence=0.9
         )
+    if builds_c(folder) and not (folder.ending(".zig")[1:] or _zig_below(folder)):
+        packaging(finding)
     finding.managers = [Candidate("zig", at(folder, name), confidence=0.95)]
     version = finding.versions[0].value if finding.versions else "latest"
     finding.setup += [
@@ -45,3 +48,7 @@ def scan(folder: Folder) -> Optional[Finding]:
     ]
     finding.packages.append(Candidate("curl", at(folder, name), note="fetches the toolchain"))
     return finding
+
+
+def _zig_below(folder: Folder) -> bool:
+    return any(name.endswith(".zig") for name in folder.tree.names(folder.at("src")))
