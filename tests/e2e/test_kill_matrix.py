@@ -37,7 +37,7 @@ FAILING = _points(*_OF_FAILURE)
 UP = [name for name in _crashpoints.names() if name not in {*DOWN, *FAILING} and not name.startswith(_OF_EXTEND)]
 
 
-def _spread(points: list[str], groups: int) -> list[list[str]]:
+def spread(points: list[str], groups: int) -> list[list[str]]:
     """In groups, neighbours apart: one environment survives several deaths, and every point is one of them."""
     return [points[start::groups] for start in range(groups)]
 
@@ -94,7 +94,7 @@ def live_and_die(person: Fuelctl, tmp_path: Path, at_up: list[str], at_down: lis
         put_away(person)
 
 
-@pytest.mark.parametrize(("at_up", "at_down"), list(zip(_spread(UP, 4), _spread(DOWN, 4), strict=True)), ids=range(4))
+@pytest.mark.parametrize(("at_up", "at_down"), list(zip(spread(UP, 4), spread(DOWN, 4), strict=True)), ids=range(4))
 def test_killed_on_the_way_up_and_on_the_way_down(
     person: Fuelctl, tmp_path: Path, at_up: list[str], at_down: list[str]
 ) -> None:
@@ -107,7 +107,7 @@ def test_killed_at_one_point_alone(person: Fuelctl, tmp_path: Path, at_up: str |
     live_and_die(person, tmp_path, [at_up] if at_up else [], [at_down] if at_down else [])
 
 
-@pytest.mark.parametrize("points", _spread(FAILING, 2), ids=range(2))
+@pytest.mark.parametrize("points", spread(FAILING, 2), ids=range(2))
 def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, points: list[str]) -> None:
     repository = make_repository(tmp_path / "repo")
     write_blueprint(repository, "version: 1\nimage: 127.0.0.1:9/none:1\n")
