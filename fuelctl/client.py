@@ -138,7 +138,7 @@ class Client:
         return self.call("POST", "/api/audit", body=body, repeat=True, timeout=self._timeout * 20)
 
     def adopt(self, refs: Sequence[str], **body: Any) -> Json:
-        """`{environments}`: a row again for what a provider shows and the database has lost.
+        """`{environments, missing, complete}`: a row again for what a provider shows and the database has lost.
 
         As `audit`, and `lease_seconds` (ended by the server after so long), `skip_missing` (what is gone is no fault).
         """

@@ -73,9 +73,9 @@ def audit(
         whose = owner or (getpass.getuser() if client.embedded and not all_owners else None)
         due = [each for each in left if not _why_not(each, whose, youngest)]
         _tell_what_stays(left, whose, youngest)
-        endings = _sweep(client, due, places, yes=yes, as_json=as_json)
-        failed = {ending.environment["id"] for ending in endings if ending.failed}
-        swept = {each["id"] for each in due} - failed
+        endings, dark = _sweep(client, due, places, yes=yes, as_json=as_json)
+        stays = {ending.environment["id"] for ending in endings if ending.failed} | dark
+        swept = {each["id"] for each in due} - stays
         left = [each for each in left if each["id"] not in swept]
     if as_json:
         emit({**found, "swept": [_ending.document(ending) for ending in endings] if sweep else None})
@@ -157,23 +157,31 @@ def _tell_what_stays(left: list[dict[str, Any]], whose: str | None, youngest: in
 
 def _sweep(
     client: Client, due: list[dict[str, Any]], places: _places.Places, *, yes: bool, as_json: bool
-) -> list[Ending]:
-    """End them, like any other environment: with retries, and a receipt each."""
+) -> tuple[list[Ending], set[str]]:
+    """End them, like any other environment: with retries, and a receipt each; and ids that were not found again.
+
+    What was not found while every place could be asked has gone meanwhile, and is not among them.
+    """
     if not due:
         note("Nothing is to be swept.")
-        return []
+        return [], set()
     if not yes:
         for line in table(_HEADERS, [_row(each) for each in due]):
             note(line)
         count = "this" if len(due) == 1 else f"these {len(due)}"
         _ask.confirm(f"End {count} and remove everything owned, with all work that is in it?")
     adopted: list[dict[str, Any]] = []
+    dark: set[str] = set()
     for start in range(0, len(due), _AT_ONCE):
         refs = [each["id"] for each in due[start : start + _AT_ONCE]]
-        adopted += client.adopt(refs, **places, lease_seconds=_ABANDONED, skip_missing=True)["environments"]
+        taken = client.adopt(refs, **places, lease_seconds=_ABANDONED, skip_missing=True)
+        adopted += taken["environments"]
+        dark |= set() if taken["complete"] else set(taken["missing"])
+    for environment_id in sorted(dark):
+        note(f"{clean(environment_id)} stays: its place could not be asked again: repeat the sweep")
     endings = [Ending(item) for item in {item["id"]: item for item in adopted}.values()]
     take_up_credentials(adopted)
     _ending.begin(client, endings, discard=True)
     for ending in endings:
         _ending.see_off(client, ending, as_json=as_json)
-    return endings
+    return endings, dark

@@ -20,7 +20,7 @@ from fuelctl.environments.core import MachineError
 from fuelctl.environments.registry import ConflictError, NotFoundError
 from fuelctl.environments.views import environment_view
 from fuelctl.server.parts import Parts, parts
-from fuelctl.server.types import AdoptIn, AuditIn, AuditOut, EnvironmentsOut, ProblemOut
+from fuelctl.server.types import AdoptIn, AdoptOut, AuditIn, AuditOut, ProblemOut
 from fuelctl.store import environments
 from fuelctl.store.models import EnvironmentRow
 
@@ -41,7 +41,7 @@ def audit(body: AuditIn) -> Response:
     )
 
 
-@api.post("/adopt", responses={200: EnvironmentsOut}, summary="Take back what the database has lost")
+@api.post("/adopt", responses={200: AdoptOut}, summary="Take back what the database has lost")
 def take_back(body: AdoptIn) -> Response:
     """Gives every environment that is named, and that a provider shows, a row, so that it can be ended like any other.
 
@@ -60,7 +60,8 @@ def take_back(body: AdoptIn) -> Response:
     ]
     now = given.core.clock().wall
     shown = {row.id: environment_view(row, now) for row in rows}
-    return jsonify(environments=list(shown.values()))
+    missing = [ref for ref, one in meant.items() if one is None]
+    return jsonify(environments=list(shown.values()), missing=missing, complete=not picture.problems)
 
 
 @dataclass(frozen=True)

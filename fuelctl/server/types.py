@@ -193,10 +193,12 @@ class AuditOut(BaseModel):
     environments: list[Entry]
 
 
-class EnvironmentsOut(BaseModel):
-    """Environments."""
+class AdoptOut(BaseModel):
+    """What was taken back. `missing` is gone only if it is `complete`: otherwise a place could not be asked."""
 
     environments: list[Environment]
+    missing: list[str]
+    complete: bool
 
 
 class SourceQuery(BaseModel):

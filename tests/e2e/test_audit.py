@@ -53,8 +53,9 @@ def launch(lab: Ec2Lab, region: str, count: int, given: dict[str, str]) -> list[
     return [each["InstanceId"] for each in answer["Instances"]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lab() -> Iterator[Ec2Lab]:
+    """One for each: a thousand instances make every answer slow."""
     with Ec2Lab(machines=False, boot_delay=0.1, shutdown_delay=0.1) as started:
         yield started
 

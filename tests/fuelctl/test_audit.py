@@ -203,9 +203,32 @@ def test_sweep_ends_what_is_unowned_old_and_mine(fuelctl: Any, stage: Stage, tmp
 def test_what_is_gone_before_it_is_swept_stops_nothing(stage: Stage) -> None:
     stage.shown["local"] = [thing(OTHER)]
     client = Client(socket_path=str(paths.server_socket()))
-    taken = client.adopt([LOST, OTHER], lease_seconds=300, skip_missing=True)["environments"]
-    assert [each["id"] for each in taken] == [OTHER]
+    taken = client.adopt([LOST, OTHER], lease_seconds=300, skip_missing=True)
+    assert [each["id"] for each in taken["environments"]] == [OTHER]
+    assert (taken["missing"], taken["complete"]) == ([LOST], True)
     assert row(stage, LOST) is None
+
+
+def test_what_was_not_found_again_because_a_place_went_dark_is_not_swept(fuelctl: Any, stage: Stage) -> None:
+    """The first look sees it, and before the second its provider stops answering."""
+    shown = {"local": [thing(LOST)], "ec2": [thing(OTHER, region="eu-north-1")]}
+    dark = MachineError("AWS cannot be reached", hint="check the network", code="ec2_unreachable")
+
+    class Darkening(dict[str, Any]):
+        """Answers once, then only for `local`."""
+
+        asked = 0
+
+        def get(self, name: str, default: Any = None) -> Any:
+            self.asked += name == "ec2"
+            return dark if name == "ec2" and self.asked > 1 else super().get(name, default)
+
+    stage.shown = Darkening(shown)
+    done = fuelctl("audit", "--sweep", "--yes")
+    assert done.code == 1
+    assert f"{OTHER} stays: its place could not be asked again" in done.err
+    assert f"shop ({LOST}): terminated" in done.out
+    assert row(stage, OTHER) is None
 
 
 def test_several_are_taken_back_together_or_not_at_all(fuelctl: Any, stage: Stage) -> None:
