@@ -57,7 +57,7 @@ def user(lab: Ec2Lab, somebody: Fuelctl) -> Iterator[Fuelctl]:
 
 def up(user: Fuelctl, repository: Path, name: str, *options: str) -> Completed:
     command = ("up", str(repository), "--provider=ec2", f"--name={name}", "--yes", *options)
-    return user.run(*command, ok=False, timeout=600)
+    return user.run(*command, ok=False, timeout=900)
 
 
 def told(done: Completed) -> str:
@@ -222,7 +222,7 @@ def test_a_spot_machine_through_all_of_it_until_aws_takes_it_back(
     machines.fault("RunInstances", code="InsufficientInstanceCapacity", when={"type": "m7i.large"})
     everything_once(machines)
     types = ["--instance-type", "m7i.large", "--instance-type", "t3.medium", "--spot"]
-    started = owner.run("up", str(repository), "--provider=ec2", "--name=spot", "--yes", *types, ok=None, timeout=600)
+    started = owner.run("up", str(repository), "--provider=ec2", "--name=spot", "--yes", *types, ok=None, timeout=900)
     assert started.returncode == 0, str(started)
     [machine] = machines.instances()
     assert (machine["type"], machine["market"]) == ("t3.medium", "spot")

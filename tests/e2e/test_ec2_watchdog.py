@@ -100,6 +100,7 @@ def test_nobody_and_nothing_is_there_at_the_deadline(lab: Ec2Lab, user: Fuelctl,
     assert known["status"] == "terminated"
     assert known["ended_by"] == "ttl"
     assert known["receipt"]["complete"] is True
+    assert len(lab.instances(environment["id"])) == 1, "what was taken up again launched another one"
 
 
 def test_a_machine_that_is_another_and_one_that_switches_itself_off(
