@@ -177,7 +177,8 @@ def read(folder: Folder, name: str, arguments: Optional[Dict[str, str]] = None) 
 def _instructions(text: str) -> List[Tuple[int, str]]:
     """(line, instruction) with continued lines joined and comments left out."""
     result: List[Tuple[int, str]] = []
-    pending, begun, heredocs = "", 0, []
+    heredocs: List[str] = []
+    pending, begun = "", 0
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if heredocs:

@@ -84,15 +84,25 @@ def java_version(text: str) -> str:
 
 def tools_of(folder: Folder) -> Tools:
     """Runtime -> candidates, mise before .tool-versions."""
-    cache: Dict[str, Tools] = folder.tree.cache.setdefault("tools", {})
+    return _known(folder)[0]
+
+
+def managers_named(folder: Folder) -> List[Candidate]:
+    """Node.js's package managers that the version files of a folder name; a lockfile says more."""
+    return _known(folder)[1]
+
+
+def _known(folder: Folder) -> Tuple[Tools, List[Candidate]]:
+    cache: Dict[str, Tuple[Tools, List[Candidate]]] = folder.tree.cache.setdefault("tools", {})
     known = cache.get(folder.path)
     if known is None:
         known = cache[folder.path] = _read(folder)
     return known
 
 
-def _read(folder: Folder) -> Tools:
+def _read(folder: Folder) -> Tuple[Tools, List[Candidate]]:
     found: Tools = {}
+    managers: List[Candidate] = []
     for name in MISE_FILES:
         top = name.split("/", 1)[0]
         if top in folder.names and folder.has(name):
@@ -108,16 +118,18 @@ def _read(folder: Folder) -> Tools:
                     text = text.get("version")
                 key = tool.split(":", 1)[-1] if tool.startswith("core:") else tool
                 source = at(folder, name, toml_line(folder.text(name) or "", "tools", tool))
-                _add(found, key, word(text), source)
+                _add(found, managers, key, word(text), source)
     if ".tool-versions" in folder.names:
         for number, line in lines_of(folder.text(".tool-versions") or ""):
             words = line.split()
             if len(words) > 1:
-                _add(found, words[0], words[1], at(folder, ".tool-versions", number))
-    return found
+                _add(found, managers, words[0], words[1], at(folder, ".tool-versions", number))
+    return found, managers
 
 
-def _add(found: Tools, tool: str, text: str, source: str) -> None:
+def _add(found: Tools, managers: List[Candidate], tool: str, text: str, source: str) -> None:
+    if tool in ("pnpm", "yarn"):
+        managers.append(Candidate(tool, source, confidence=0.8, raw=f"{tool}@{text}"))
     runtime = TOOLS.get(tool)
     if runtime and text and text not in ("system", "ref:HEAD", "path:"):
         found.setdefault(runtime, []).extend(

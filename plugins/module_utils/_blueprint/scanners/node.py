@@ -188,6 +188,7 @@ def _versions(folder: Folder, name: str, data: Dict[str, Any], text: str, runtim
         engine = word(table(data, "engines").get("bun"))
         if engine:
             found += candidate(engine, "bun", at(folder, name, json_line(text, "engines", "bun")), plain_is_range=True)
+        found += _dev_engines(folder, name, data, text, "bun")
         manager = word(data.get("packageManager"))
         if manager.startswith("bun@"):
             found += candidate(manager[4:].split("+")[0], "bun", at(folder, name, json_line(text, "packageManager")))
@@ -205,12 +206,7 @@ def _versions(folder: Folder, name: str, data: Dict[str, Any], text: str, runtim
         for file in (".nvmrc", ".node-version"):
             if file in place.names:
                 found += version_file(place, file, "node")
-    engines = data.get("devEngines")
-    runtimes = engines.get("runtime") if isinstance(engines, dict) else None
-    for entry in runtimes if isinstance(runtimes, list) else [runtimes]:
-        if isinstance(entry, dict) and entry.get("name") == "node" and word(entry.get("version")):
-            source = at(folder, name, json_line(text, "devEngines", "runtime", "version"))
-            found += candidate(word(entry["version"]), "node", source, plain_is_range=True, confidence=0.93)
+    found += _dev_engines(folder, name, data, text, "node")
     engine = word(table(data, "engines").get("node"))
     if engine:
         source = at(folder, name, json_line(text, "engines", "node"))
@@ -218,6 +214,18 @@ def _versions(folder: Folder, name: str, data: Dict[str, Any], text: str, runtim
     elif folder.path:
         found += _root_engines(folder)
     return found
+
+
+def _dev_engines(folder: Folder, name: str, data: Dict[str, Any], text: str, runtime: str) -> List[Candidate]:
+    """What `devEngines.runtime`, one or a list of them, says of a runtime."""
+    runtimes = table(data, "devEngines").get("runtime")
+    source = at(folder, name, json_line(text, "devEngines", "runtime", "version"))
+    return [
+        item
+        for entry in (runtimes if isinstance(runtimes, list) else [runtimes])
+        if isinstance(entry, dict) and entry.get("name") == runtime
+        for item in candidate(word(entry.get("version")), runtime, source, plain_is_range=True, confidence=0.93)
+    ]
 
 
 def _root_volta(folder: Folder) -> List[Candidate]:

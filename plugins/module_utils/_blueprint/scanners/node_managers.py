@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Tuple
 from ..findings import DEFAULT, Candidate, Finding
 from ..parsers import at, json_line, json_object, table, word
 from ..tree import Folder
-from .common import upward
+from .common import managers_named, upward
 
 MANAGERS = ("npm", "pnpm", "yarn", "bun")
 #: Lockfile -> (manager, confidence), the one that counts first.
@@ -98,6 +98,8 @@ def _hints(folder: Folder, data: Dict[str, Any], text: str, name: str) -> List[C
             found.append(
                 Candidate(only.group(1), at(folder, name, json_line(text, "scripts", script)), confidence=0.85)
             )
+    for place in upward(folder):
+        found += managers_named(place)
     for section in ("volta", "engines"):
         for manager in ("pnpm", "yarn", "npm"):
             wanted = word(table(data, section).get(manager))
