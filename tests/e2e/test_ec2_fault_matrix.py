@@ -228,7 +228,7 @@ def test_a_spot_machine_through_all_of_it_until_aws_takes_it_back(
     assert (machine["type"], machine["market"]) == ("t3.medium", "spot")
     machines.ask("POST", f"instances/{machine['id']}/interrupt", {"seconds": 1})
     begun = time.monotonic()
-    machines.wait_for(lambda: not machines.alive(), seconds=30)
+    machines.wait_for(lambda: not machines.alive(), seconds=120)
     ended = owner.wait_for("spot", "terminated", seconds=120)
     print(f"\nknown after {time.monotonic() - begun:.0f} s")
     assert ended["ended_by"] == "machine"

@@ -141,7 +141,7 @@ def test_a_machine_that_is_another_and_one_that_switches_itself_off(
 
     docker("exec", machine, "systemctl", "poweroff")
     begun = time.monotonic()
-    lab.wait_for(lambda: not lab.alive(), seconds=60)
+    lab.wait_for(lambda: not lab.alive(), seconds=120)
     ended = user.wait_for("off", "terminated", seconds=UNKNOWN)
     print(f"\nknown after {time.monotonic() - begun:.0f} s")
     assert ended["ended_by"] == "machine"
