@@ -110,7 +110,7 @@ def test_up_from_an_image_without_docker(play: Plays, up: dict[str, Any]) -> Non
     told = [json.loads(line) for line in play.progress.read_text().splitlines()]
     done = {(each["stage"], each["step"]) for each in told if each["state"] == "ok"}
     assert {
-        ("provider", "install"),
+        ("container", "install"),
         ("container", "image"),
         ("workspace", "repository"),
         ("agent", "configure"),
