@@ -43,7 +43,7 @@ RETURN = r"""
 environments:
   description:
     - Environments by id, each with all that it owns. C(login) is none if it never ran.
-    - Without O(environment_id) and O(cursors) also C(name), and C(since), the epoch seconds of when the oldest was made.
+    - Without O(environment_id) and O(cursors) also C(name), and C(since), epoch seconds of when the oldest was made.
   returned: success
   type: list
   elements: dict

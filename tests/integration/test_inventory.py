@@ -52,7 +52,9 @@ def controller(tmp_path: Path) -> Controller:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    made = Environment(tmp_path_factory.mktemp("environment"), name="inventoried", options={"image": "python:3.11-bookworm"})
+    made = Environment(
+        tmp_path_factory.mktemp("environment"), name="inventoried", options={"image": "python:3.11-bookworm"}
+    )
     try:
         made.up()
         yield made
