@@ -84,19 +84,26 @@ def parse_range(text: str, flavour: str = "npm") -> Bounds:
         low: Numbers = (0,)
         high: Numbers = END
         found = False
+        holes: List[Tuple[Numbers, Numbers]] = []
         hyphen = _HYPHEN.search(alternative)
         if hyphen:
             low, high = numbers(hyphen.group(1)), _prefix(numbers(hyphen.group(2)))[1]
             found = True
         else:
-            for operator, version, _wild, _tail in _TERM.findall(alternative):
-                if operator == "!=":
-                    continue
+            for operator, version, wild, _tail in _TERM.findall(alternative):
                 found = True
+                if operator == "!=":
+                    # Without `.*` one release is left out, never a line.
+                    holes += [_prefix(numbers(version))] if wild and version not in "xX*" else []
+                    continue
                 if version in "xX*":
                     continue
                 start, end = _term(operator, numbers(version), flavour)
                 low, high = max(low, start), min(high, end)
+        for start, end in sorted(holes):
+            if found and low < start < high:
+                intervals.append((_full(low), _full(start)))
+            low = max(low, end) if start < high else low
         if found and low < high:
             intervals.append((_full(low), _full(high)))
     return tuple(intervals)

@@ -42,6 +42,7 @@ _GRADLE_VERSION = (
     (re.compile(r"\btargetCompatibility\s{0,9}=?\s{0,9}" + _LEVEL), 0.9),
     (re.compile(r"\bjvmTarget\s*(?:=|\.set\()\s*(?:JvmTarget\.JVM_|[\"'](?:1\.)?)(\d+)"), 0.88),
 )
+_MAX_CONVENTIONS = 8
 _PROPERTIES_PORT = re.compile(
     r"^[ \t]*(?:server\.port|quarkus\.http\.port|micronaut\.server\.port)\s*[=:]\s*(?:\$\{\w+:)?(\d{2,5})",
     re.MULTILINE,
@@ -159,6 +160,8 @@ def _versions(folder: Folder, texts: List[Tuple[str, str]], manager: str) -> Lis
                     if name == "pom.xml"
                     else _gradle(root, name, root.text(name) or "")
                 )
+    for name in _conventions(folder) if not found else ():
+        found += _gradle(folder, name, folder.text(name) or "")
     # The build that counts first says it first.
     found.sort(
         key=lambda item: (
@@ -166,6 +169,17 @@ def _versions(folder: Folder, texts: List[Tuple[str, str]], manager: str) -> Lis
         )
     )
     return found
+
+
+def _conventions(folder: Folder) -> List[str]:
+    """Plugins of the build's own, where many modules share what one would state itself."""
+    found: List[str] = []
+    for home in ("buildSrc", "build-logic"):
+        for language in ("kotlin", "groovy") if folder.names.get(home) else ():
+            path = f"{home}/src/main/{language}"
+            names = sorted(folder.tree.names(folder.at(path)))
+            found += [f"{path}/{name}" for name in names if name.endswith((".gradle", ".gradle.kts"))]
+    return found[:_MAX_CONVENTIONS]
 
 
 def _maven(folder: Folder, name: str, text: str) -> List[Candidate]:

@@ -142,6 +142,9 @@ def _runs_on_bun(folder: Folder, data: Dict[str, Any], scripts: Dict[str, str]) 
 def _framework(
     everything: Dict[str, Any], scripts: Dict[str, str], dependencies: Dict[str, Any]
 ) -> Tuple[Optional[Framework], str]:
+    if any(scripts.get(key, "").startswith("ionic serve") for key in ("dev", "start", "serve")):
+        # It runs the other framework's server, on a port of its own.
+        return NODE["@ionic/react"], "@ionic/react"
     for key in named(NODE, everything):
         if key not in NODE_LIBRARIES or key in dependencies:
             return NODE[key], key
