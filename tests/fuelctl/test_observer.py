@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -39,7 +39,8 @@ class Counting(Observer):
 def observer(core: Core, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     monkeypatch.setattr(Counting, "rounds", 0)
     monkeypatch.setattr(module, "_FRESH", 0.3)
-    made = Counting(Plant(core), cast("Any", None), 3600)
+    nobody: Any = None
+    made = Counting(Plant(core), nobody, 3600)
     yield made
     made.stop()
 
