@@ -52,8 +52,17 @@ _OF_PROVIDERS = {
 }
 _OF_ANY_PROVIDER = frozenset().union(*_OF_PROVIDERS.values())
 _SECRET = frozenset({"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
-#: Where to work is said anew each time; who works there is what a server is started with.
-_PLACES = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION", "SSH_AUTH_SOCK"})
+#: Who works somewhere is what a server is started with. These say where, which is said anew each time, or only how.
+_PLACES = frozenset(
+    {
+        "AWS_CA_BUNDLE",
+        "AWS_DEFAULT_REGION",
+        "AWS_EC2_METADATA_DISABLED",
+        "AWS_REGION",
+        "AWS_STS_REGIONAL_ENDPOINTS",
+        "SSH_AUTH_SOCK",
+    }
+)
 
 
 def for_playbooks(source: Mapping[str, str], provider: str = "") -> dict[str, str]:

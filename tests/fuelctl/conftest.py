@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from tests.fuelctl.control import HandClock
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """FUELCTL_HOME of this test."""
+    """FUELCTL_HOME of this test; whatever cloud its shell knows is nothing to it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("FUELCTL_HOME", str(folder))
     return folder
