@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 
 import pytest
@@ -27,6 +28,12 @@ def _missing_docker():
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"docker: {error}"
     return "" if done.returncode == 0 else f"docker: {done.stderr.strip()}"
+
+
+def pytest_configure():
+    """Whoever is started in the background may ignore Ctrl-C, and hand that on to all that tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):
