@@ -91,6 +91,8 @@ def environment(folder: Path, source: dict[str, str], provider: str = "") -> dic
         "ANSIBLE_CONFIG": str(_written(folder / "ansible.cfg", "[defaults]\n")),
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        # A socket's path has room for a hundred letters, and a home may be deep.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
         "ANSIBLE_REMOTE_TEMP": str(folder / "remote-tmp"),
         "ANSIBLE_COLLECTIONS_PATH": str(collections(folder)),
         "ANSIBLE_GATHERING": "explicit",

@@ -34,6 +34,8 @@ def pytest_configure():
     """Whoever is started in the background may ignore Ctrl-C, and hand that on to all that tests start."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Below a test's own folder the path of Ansible's sockets would be longer than a socket's may be.
+    os.environ.setdefault("ANSIBLE_SSH_CONTROL_PATH_DIR", f"/tmp/fuel-code-tests-{os.getuid()}")
 
 
 def pytest_runtest_setup(item):

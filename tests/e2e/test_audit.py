@@ -75,6 +75,7 @@ def states(document: dict[str, Any]) -> dict[str, str]:
     return {each["id"]: each["state"] for each in document["environments"]}
 
 
+@pytest.mark.soak
 def test_among_a_thousand_machines_of_others_none_is_touched(lab: Ec2Lab, user: Fuelctl) -> None:
     """Everything of ours, in two regions, is found by its tags and ended; nothing else is so much as named."""
     foreign = [

@@ -18,7 +18,8 @@ from fuelctl._shared._identity import container_names, environment_id_for
 from .machine import ansible
 from .own_machine import OwnMachine
 
-pytestmark = pytest.mark.docker
+#: Minutes each, and not seen green on a busy machine yet.
+pytestmark = [pytest.mark.docker, pytest.mark.soak]
 IMAGE = "debian:bookworm"
 
 #: An environment without repository and agent: what the provider is for is the same.
