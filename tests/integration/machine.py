@@ -113,6 +113,7 @@ def ansible(*arguments: str, collections: Path, home: Path, **extra: str) -> sub
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"],
         "USER": "integration",
         "LANG": "C.UTF-8",
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
