@@ -41,8 +41,9 @@ class ProcessWatch:
                     continue
                 if any(canary in arguments for canary in CANARIES):
                     self.arguments.add(arguments)
-                # The caller's own shell and the CLI it starts hold what the user exported: that is where it comes from.
-                caller = arguments.split(b"\0")[1:4] == [b"-m", b"fuelctl", b"up"]
+                # The caller's own shell, the CLI it starts and the git that this asks hold what the user exported: that
+                # is where it comes from, and it ends with the command.
+                caller = arguments.split(b"\0")[1:4] == [b"-m", b"fuelctl", b"up"] or arguments.startswith(b"git\0")
                 if not caller and any(canary in environment for canary in CANARIES):
                     self.environments.add(arguments)
             self._stop.wait(0.05)
