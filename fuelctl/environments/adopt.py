@@ -76,10 +76,7 @@ def adopt(
         resources.record(session, one_id, 1, found.resources, now.wall)
         events.append(session, one_id, [core.event("remote.update", {"status": Status.READY, "adopted": True})])
         session.flush()
-        adopted = environments.get(session, one_id)
-        if adopted is None:  # pragma: no cover - it was written a line ago
-            raise ValueError(one_id)
-        return adopted
+        return session.get_one(EnvironmentRow, one_id)
 
 
 def _insert(session: Session, one_id: str, blueprint: dict[str, Any], values: dict[str, Any]) -> None:

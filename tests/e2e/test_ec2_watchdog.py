@@ -89,7 +89,8 @@ def test_nobody_and_nothing_is_there_at_the_deadline(lab: Ec2Lab, user: Fuelctl,
     user.kill_everything()
     started.communicate(timeout=30)
     docker("network", "disconnect", "--force", machine.rpartition("-i-")[0], machine)
-    assert docker("exec", machine, "ls", "/sys/class/net").split() == ["lo"]
+    # Its own engine's bridge may be there by now; nothing of it leads anywhere.
+    assert set(docker("exec", machine, "ls", "/sys/class/net").split()) <= {"lo", "docker0"}
     expires = datetime.fromisoformat(environment["lease"]["expires_at"]).timestamp()
     lab.wait_for(lambda: not lab.alive(), seconds=max(0.0, expires - time.time()) + LATE)
     print(f"\ngone {time.time() - expires:.1f} s after its time")

@@ -105,7 +105,7 @@ def test_up_refused_down_and_nothing_left(client: Client, repository: Path, tmp_
         return subprocess.check_output(["docker", "exec", *user, connection["container"], *command], text=True)
 
     assert inside("cat", "README") == "hello, changed\n"
-    key = client.ssh_key(made["id"])
+    key = client.ssh_key(made["id"], key="handed-over-once")
     assert "PRIVATE KEY" in key["private_key"]
 
     kept = [p for p in paths.state_folder().rglob("*") if p.is_file() and CANARY.encode() in p.read_bytes()]

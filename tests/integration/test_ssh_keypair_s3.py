@@ -245,6 +245,7 @@ def test_s3_down_or_denied_is_one_line(bucket: Bucket, state: str, rule: dict[st
 
 
 def test_moments_of_trouble_are_waited_out(bucket: Bucket) -> None:
+    bucket.api = Api(bucket.s3)
     bucket.fault("*", code="InternalError", times=2)
     assert bucket.call()["changed"]
     bucket.fault("*", code="SlowDown", times=2)
