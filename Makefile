@@ -41,7 +41,7 @@ lint: _dev ## ruff, mypy, yamllint, shellcheck, ansible-lint, docs and changelog
 	@$(GATES) lint
 
 types: _dev ## mypy only
-	@$(GATES) mypy-fuelctl mypy-module-utils
+	@$(GATES) mypy-fuelctl mypy-module-utils mypy-tests mypy-tools
 
 sanity: _dev ## ansible-test sanity
 	@$(GATES) sanity

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
+#: Below a test's own folder the path of Ansible's sockets would be longer than a socket's may be.
+SOCKETS = "ANSIBLE_SSH_CONTROL_PATH_DIR"
+
 
 @functools.lru_cache(maxsize=1)
-def _missing_docker():
+def _missing_docker() -> str:
     """Why no engine can be used, in one line; empty when one answers."""
     try:
         done = subprocess.run(
@@ -30,15 +35,17 @@ def _missing_docker():
     return "" if done.returncode == 0 else f"docker: {done.stderr.strip()}"
 
 
-def pytest_configure():
+def pytest_configure(config: pytest.Config) -> None:
     """Whoever is started in the background may ignore Ctrl-C, and hand that on to all that tests start."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Below a test's own folder the path of Ansible's sockets would be longer than a socket's may be.
-    os.environ.setdefault("ANSIBLE_SSH_CONTROL_PATH_DIR", f"/tmp/fuel-code-tests-{os.getuid()}")
+    if SOCKETS not in os.environ:
+        # xdist's workers find it made. /tmp whatever TMPDIR says, and 0700, because others may write there too.
+        os.environ[SOCKETS] = folder = tempfile.mkdtemp(prefix="fuel-code-", dir="/tmp")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def pytest_runtest_setup(item):
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `docker` run on a real engine. Without one they are skipped, and in CI they fail."""
     if item.get_closest_marker("docker") is None:
         return

@@ -106,18 +106,38 @@ def ruff(log: Log) -> None:
     log.run(BIN / "ruff", "format", "--check", ".")
 
 
-def mypy_fuelctl(log: Log) -> None:
-    """In a tree where `fuelctl/_shared` is a link: mypy follows that, but not the `__path__` of run time."""
+@contextlib.contextmanager
+def _typed_tree() -> Iterator[Path]:
+    """Where `fuelctl/_shared` and the collection are links: mypy follows those, but no `__path__` of run time."""
     with tempfile.TemporaryDirectory(prefix="fuel-code-types-") as folder:
-        package = Path(folder) / "fuelctl"
+        tree = Path(folder)
+        package = tree / "fuelctl"
         package.mkdir()
         for part in sorted((CHECKOUT / "fuelctl").iterdir()):
             if part.name not in {"_shared", "__pycache__"}:
                 (package / part.name).symlink_to(part)
         (package / "_shared").symlink_to(CHECKOUT / "plugins" / "module_utils")
-        # The tree's place changes from run to run, and with it mypy's cache loses packages that have no __init__.py.
-        settings = ("--config-file", CHECKOUT / "pyproject.toml", "--no-incremental")
-        log.run(BIN / "mypy", "--strict", *settings, "fuelctl", cwd=Path(folder))
+        (tree / "tests").symlink_to(CHECKOUT / "tests")
+        namespace = tree / "ansible_collections" / "fuel_code"
+        namespace.mkdir(parents=True)
+        (namespace / "remote").symlink_to(CHECKOUT)
+        yield tree
+
+
+#: The tree's place changes from run to run, and with it mypy's cache loses packages that have no __init__.py.
+TYPED_TREE_SETTINGS = ("--config-file", CHECKOUT / "pyproject.toml", "--no-incremental")
+
+
+def mypy_fuelctl(log: Log) -> None:
+    with _typed_tree() as tree:
+        log.run(BIN / "mypy", "--strict", *TYPED_TREE_SETTINGS, "fuelctl", cwd=tree)
+
+
+def mypy_tests(log: Log) -> None:
+    """Silent about what the tests import: the other gates look at ours, and nobody here at the libraries'."""
+    settings = (*TYPED_TREE_SETTINGS, "--explicit-package-bases", "--follow-imports", "silent")
+    with _typed_tree() as tree:
+        log.run(BIN / "mypy", *settings, "tests", cwd=tree, MYPYPATH=str(CHECKOUT / "tests" / "lab"))
 
 
 def mypy_module_utils(log: Log) -> None:
@@ -283,6 +303,7 @@ GATES = (
     Gate("ansible-lint", "lint", ansible_lint),
     Gate("mypy-fuelctl", "lint", mypy_fuelctl),
     Gate("mypy-module-utils", "lint", mypy_module_utils),
+    Gate("mypy-tests", "lint", mypy_tests),
     Gate("mypy-tools", "lint", mypy_tools),
     Gate("antsibull-docs", "lint", collection_docs),
     Gate("reference pages", "lint", reference_pages),

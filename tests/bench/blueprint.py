@@ -8,6 +8,7 @@ made for this. They answer different questions (a peer may find fewer things, or
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -35,7 +36,7 @@ def measure() -> Group:
     with tempfile.TemporaryDirectory(prefix="fuel-code-bench-detect-") as name:
         folder = Path(name)
         small = [
-            _made(folder / f"small-{number}", lambda path, row=row: materialise(row, path))
+            _made(folder / f"small-{number}", functools.partial(materialise, row))
             for number, row in enumerate(projects())
         ]
         big = {

@@ -8,6 +8,7 @@ killed there. `test_ec2_kills.py` does the same at every step of the control pla
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import signal
@@ -29,7 +30,7 @@ from .harness import BASE_IMAGE, Fuelctl, make_repository, write_blueprint
 pytestmark = pytest.mark.docker
 
 #: Longer than Describe lags here, as `settle` (2 s, of the lab's options) has to be.
-LAG = {"describe_lag_min": 0.2, "describe_lag_max": 1.0, "stale": 0.5}
+LAG: dict[str, Any] = {"describe_lag_min": 0.2, "describe_lag_max": 1.0, "stale": 0.5}
 #: Nothing is behind these instances, so that every up ends here.
 END_OF_UP = "nothing answers as SSH"
 SOAK_KILLS = 1000
@@ -65,6 +66,10 @@ def hold(lab: Ec2Lab, *deaths: Death) -> None:
         lab.fault(death.action, death.effect, service="*", times=1, seconds=120)
 
 
+def held_or_ended(lab: Ec2Lab, process: subprocess.Popen[str]) -> bool:
+    return bool(lab.ask("GET", "held")) or process.poll() is not None
+
+
 def until_it_goes_through(
     lab: Ec2Lab, start: Callable[[], subprocess.Popen[str]], kill: Callable[[subprocess.Popen[str]], None]
 ) -> tuple[subprocess.Popen[str], list[Death]]:
@@ -72,7 +77,7 @@ def until_it_goes_through(
     deaths: list[Death] = []
     while True:
         process = start()
-        lab.wait_for(lambda process=process: lab.ask("GET", "held") or process.poll() is not None, seconds=120)
+        lab.wait_for(functools.partial(held_or_ended, lab, process), seconds=120)
         held = lab.ask("GET", "held")
         if not held:
             return process, deaths

@@ -191,7 +191,7 @@ def test_sweep_ends_what_is_unowned_old_and_mine(fuelctl: Any, stage: Stage, tmp
         assert row(stage, each) is None
         assert why in next(line for line in done.err.splitlines() if line.startswith(f"{each} stays"))
     assert "holds no id of ours" in done.err
-    assert row(stage, mine).status == "ready"  # type: ignore[union-attr]  # it was made above
+    assert row(stage, mine).status == "ready"
     stage.shown["local"] = [thing(mine), thing(young, since=time.time() - 60), thing(ageless, since=None)]
     everything = fuelctl("audit", "--sweep", "--yes", "--grace", "0s", "--json")
     assert everything.code == 0

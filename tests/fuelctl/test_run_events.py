@@ -25,7 +25,7 @@ def stages(story: Story, *given: dict[str, Any], ok: bool = True) -> list[tuple[
     return [(event["data"]["stage"], event["data"]["state"]) for event in told if event["type"] == "remote.stage"]
 
 
-SURVEY = {"steps": [{"stage": "survey", "step": "look", "state": "ok"}]}
+SURVEY: dict[str, Any] = {"steps": [{"stage": "survey", "step": "look", "state": "ok"}]}
 
 
 def test_finding_the_machine_takes_nothing_away() -> None:

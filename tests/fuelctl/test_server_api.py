@@ -67,7 +67,7 @@ def http(core: Core, started: Started) -> Iterator[FlaskClient]:
 def make(http: FlaskClient, **fields: Any) -> dict[str, Any]:
     answer = http.post("/api/remote", json={**BODY, **fields})
     assert answer.status_code == 202, answer.json
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 

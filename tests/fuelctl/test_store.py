@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -183,14 +183,15 @@ def test_a_lower_fence_writes_nothing(core: Core) -> None:
     assert not zombie.still_mine()
     results = {"conditions": [], "connection": {}, "agent": None, "provider": {}, "resources": []}
     stage = [NewEvent("remote.stage", {"stage": "container", "state": "start"}, 1.0)]
-    for write in (
+    writes: list[Callable[[], object]] = [
         lambda: zombie.ready(results),
         lambda: zombie.failed({"message": "x"}, None),
         lambda: zombie.refused({}),
         lambda: zombie.terminated({"complete": True}),
         lambda: zombie.not_terminated({}, None),
         lambda: zombie.log(stage),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(FencedOffError):
             write()
     assert living.row().status == "provisioning"

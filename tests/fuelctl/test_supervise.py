@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,11 +47,11 @@ def alive(mark: str) -> list[int]:
     return found
 
 
-def wait_until(condition: object, seconds: float = 10) -> float:
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> float:
     """Seconds until `condition()` holds."""
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
-        if condition():  # type: ignore[operator]
+        if condition():
             return time.monotonic() - begun
         time.sleep(0.01)
     raise AssertionError("it never came true")

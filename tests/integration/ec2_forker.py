@@ -13,9 +13,11 @@ import json
 import os
 import signal
 import sys
+from types import ModuleType
+from typing import Any
 
 
-def child(module: object, arguments: dict[str, object], output: str) -> None:
+def child(module: ModuleType, arguments: dict[str, object], output: str) -> None:
     from ansible.module_utils import basic
 
     target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -40,7 +42,8 @@ def main() -> None:
     from botocore.loaders import JSONFileLoader
 
     # AWS's descriptions of its services are read once, here, and not by every child.
-    read_file, files = JSONFileLoader.load_file, {}
+    read_file = JSONFileLoader.load_file
+    files: dict[str, Any] = {}
     JSONFileLoader.load_file = lambda self, path: (
         files[path] if path in files else files.setdefault(path, read_file(self, path))
     )

@@ -10,6 +10,7 @@ import re
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -304,7 +305,7 @@ def test_the_scripts_are_sound_shell() -> None:
     from fuelctl._shared import _spool
     from fuelctl._shared._workspace import _scripts
 
-    checker = shutil.which("shellcheck") or str(Path(os.sys.executable).parent / "shellcheck")
+    checker = shutil.which("shellcheck") or str(Path(sys.executable).parent / "shellcheck")
     for script in (_spool.HOOK_SCRIPT, _spool.PUSH_SCRIPT, _scripts.LFS_CLEAN, _scripts.LFS_SMUDGE):
         done = subprocess.run(
             [checker, "--severity=warning", "-"], input=script, capture_output=True, text=True, check=False

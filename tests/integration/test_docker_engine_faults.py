@@ -10,7 +10,7 @@ import hashlib
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,7 @@ class Bare:
     def sh(self, script: str, *arguments: str) -> str:
         return docker("exec", self.name, "sh", "-c", script, "sh", *arguments)
 
-    def run(self, argv: Sequence[str], _stdin: bytes | None, timeout: float) -> Completed:
+    def run(self, argv: list[str], _stdin: bytes | None, timeout: float | None) -> Completed:
         self.commands.append(list(argv))
         done = subprocess.run(
             ["docker", "exec", self.name, *argv],

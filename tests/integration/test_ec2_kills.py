@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from .ec2 import Ec2Lab, Modules, Run, environment_id
 
 #: Longer than the lab's Describe ever lags here, as `settle` has to be.
 SETTLE = 2.0
-LAG = {"describe_lag_min": 0.3, "describe_lag_max": 1.5, "stale": 0.5}
+LAG: dict[str, Any] = {"describe_lag_min": 0.3, "describe_lag_max": 1.5, "stale": 0.5}
 ROUNDS = 30
 SOAK_ROUNDS = 1000
 SEED = 20260101

@@ -104,7 +104,7 @@ def inside(team: Team, command: str) -> str:
 
 
 def test_the_whole_life(team: Team) -> None:
-    up = {"remote_source": str(team.repository), "remote_secrets_file": str(team.home / "secrets.json")}
+    up: dict[str, Any] = {"remote_source": str(team.repository), "remote_secrets_file": str(team.home / "secrets.json")}
 
     # Check mode tells and makes nothing; then it is made; then everything is as it should be.
     first = team.play("remote_up", **up)

@@ -7,6 +7,7 @@ All of a lab's machines live on one Docker network 10.213.<block>.0/24, the meta
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import threading
@@ -96,7 +97,7 @@ class Fleet:
             target = f"{here}/{name if '/' in name else f'library/{name}'}"
             docker("tag", name, target)
             try:
-                _patiently(lambda target=target: docker("push", "--quiet", target))
+                _patiently(functools.partial(docker, "push", "--quiet", target))
             finally:
                 docker("image", "rm", "--no-prune", target, check=False)
 

@@ -50,7 +50,7 @@ def registry(monkeypatch):
 
 
 def store(engine, folder):
-    return Store(engine, Registry(None, "https://registry.example"), str(folder / "cache"))
+    return Store(engine, Registry(pytest.fail, "https://registry.example"), str(folder / "cache"))
 
 
 @pytest.mark.parametrize("later", [0, 1, 3])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._blueprint.data_validation import (
@@ -139,7 +140,7 @@ def test_folder_names_are_plain(text, folder):
 def test_fingerprint_moves_with_what_needs_a_new_container_only():
     plain = build().fingerprint()
     assert build(env={"A": "1"}, secrets_json="{}", expires_at=5, ca_certificates=[CERTIFICATE]).fingerprint() == plain
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"image": "debian:bookworm"},
         {"ports": [3000]},
         {"memory": "1g"},

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container import _task
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker_engine import Engine
@@ -14,7 +16,7 @@ MIRRORS = ["https://mirror.example"]
 @pytest.fixture
 def done(monkeypatch):
     """What was done, in its order; `engine` in it says what the machine had."""
-    order = []
+    order: list[tuple[Any, ...]] = []
     found = {"changed": True, "present": False}
 
     def ensure(mirrors, progress, _machine, *, check):

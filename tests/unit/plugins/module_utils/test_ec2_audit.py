@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _audit
-from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import ApiError
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api, ApiError
 from ansible_collections.fuel_code.remote.plugins.module_utils._identity import environment_id_for
 
 ONE = "01JD3Z5Q8W6S9X4V7T2R1P0N8M"
@@ -26,10 +26,11 @@ def instance(name, environment, state="running", **more):
     return {"InstanceId": name, "State": {"Name": state}, "LaunchTime": MADE, "Tags": tags(environment, **more)}
 
 
-class Region:
+class Region(Api):
     """A client's answers; asked with anything but our tag, it has nothing to say."""
 
     def __init__(self, instances=(), volumes=(), interfaces=(), groups=(), denied=""):
+        super().__init__(client=None)
         self._answers = {
             "describe_instances": [{"Instances": list(instances)}],
             "describe_volumes": list(volumes),
@@ -38,7 +39,7 @@ class Region:
         }
         self._denied = denied
 
-    def pages(self, method, _key, **asked):
+    def pages(self, method, key, **asked):
         assert asked["Filters"] == [{"Name": "tag:fuel-code:managed", "Values": ["true"]}]
         if method == self._denied:
             raise ApiError("DescribeVolumes", "UnauthorizedOperation", "You are not authorized")

@@ -166,7 +166,10 @@ def test_instance_that_shows_late_is_ended():
 
 
 def test_live_instance_needs_no_settling():
-    aws = Aws(lambda now: [instance("i-1", "terminated" if aws.terminated and now > 2 else "running")])
+    def shown(now):
+        return [instance("i-1", "terminated" if aws.terminated and now > 2 else "running")]
+
+    aws = Aws(shown)
     assert aws.down().complete
     assert aws.now < 5
 

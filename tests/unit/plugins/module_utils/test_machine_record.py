@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Completed
@@ -13,7 +14,7 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._machine_record i
 from ansible_collections.fuel_code.remote.plugins.module_utils._machine_record._compare import Ours, compare
 from ansible_collections.fuel_code.remote.plugins.module_utils._machine_record._look import PATHS, Parts, look
 
-FOUND = {
+FOUND: dict[str, Any] = {
     "packages": ["bash"],
     "groups": ["root"],
     "users": ["root"],

@@ -86,6 +86,7 @@ def test_the_limit_refuses_exactly_what_may_cost_more(wish, most):
     with pytest.raises(UsageError) as caught:
         _offer.check_ceiling(offered, most)
     assert caught.value.code == "too_dear"
+    assert offered.ceiling is not None
     assert _offer.money(offered.ceiling) in str(caught.value)
 
 

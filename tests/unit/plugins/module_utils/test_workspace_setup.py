@@ -30,12 +30,12 @@ def test_output_is_passed_on_in_whole_lines_and_in_time():
 
 
 def test_a_flood_of_output_is_cut():
-    told = []
+    told: list[str] = []
     batch = Batch(told.append, lambda: 0.0)
     for _number in range(1000):
         batch.add(b"x" * 8191 + b"\n")
     batch.flush()
-    assert sum(map(len, told)) < 1100000
+    assert sum(len(text) for text in told) < 1100000
     assert "more output" in told[-1]
 
 
