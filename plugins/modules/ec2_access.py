@@ -15,14 +15,14 @@ description:
   - With O(state=present), an owner has one security group in the VPC, in which port 22 is open to single addresses.
     Group and rules are found by name and tag, so a repeat makes nothing twice.
   - Without O(allow_from), the caller's own address is asked for, as a /32. When nobody says it, nobody is let in.
-  - With O(state=absent), the owner's group goes with all its rules, unless a machine of theirs still runs. Each rule
-    and the group come back as entries of a receipt, asked for again.
+  - With O(state=present) and O(environment_id), an environment's machine that runs is let in to from elsewhere. The
+    networks in O(allow_from) and the caller's own take the place of those that it was for, unless another machine of
+    the owner says by its tag C(fuel-code:let-in) that it needs them. When the caller's own cannot be learned, all of
+    them stay.
+  - With O(state=absent), the owner's group goes with all its rules, unless a machine of theirs still runs. Then the
+    rules go that were for the machines of the environments that are named, and for no other. Each rule and the group
+    come back as entries of a receipt, asked for again.
   - Outgoing traffic is not restricted.
-requirements:
-  - python >= 3.8
-  - boto3 >= 1.34.0
-  - botocore >= 1.34.0
-  - The collection amazon.aws
 attributes:
   check_mode:
     support: full
@@ -37,10 +37,10 @@ options:
     choices: [present, absent]
     default: present
   owner:
-    description: Whose group it is. Required with O(state=present).
+    description: Whose group it is. Required with O(state=present), unless O(environment_id) says it.
     type: str
   environment_id:
-    description: An environment whose machine's tags say the owner. Only with O(state=absent).
+    description: An environment whose machine's tags say the owner.
     type: str
   environment_ids:
     description: Several such environments, besides O(environment_id). Only with O(state=absent).
@@ -62,18 +62,10 @@ options:
     type: list
     elements: str
     default: ['https://checkip.amazonaws.com', 'https://api.ipify.org']
-  account:
-    description: The AWS account that is meant. Credentials of another one are refused.
-    type: str
-    default: ''
-  patience:
-    description: Seconds for which a call that AWS throttles or does not answer is repeated.
-    type: float
-    default: 60
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
 extends_documentation_fragment:
+  - fuel_code.remote.aws
+  - fuel_code.remote.aws.patience
+  - fuel_code.remote.progress
   - amazon.aws.common.modules
   - amazon.aws.region.modules
 """
@@ -84,6 +76,12 @@ EXAMPLES = r"""
     owner: alice
     region: eu-central-1
   register: access
+
+- name: Let another address in to a machine that runs
+  fuel_code.remote.ec2_access:
+    environment_id: 01JD0000000000000000000000
+    allow_from: [198.51.100.7]
+    region: eu-central-1
 
 - name: Close the door behind the last machine
   fuel_code.remote.ec2_access:
@@ -119,6 +117,21 @@ access:
       description: The region.
       type: str
       sample: eu-central-1
+let_in:
+  description: Who is let in for this environment, or this time.
+  returned: with O(state=present)
+  type: dict
+  contains:
+    networks:
+      description: The networks.
+      type: list
+      elements: str
+      sample: ["203.0.113.7/32"]
+    resources:
+      description: The rules, with C(kind) and C(name), as a receipt is going to name them.
+      type: list
+      elements: dict
+      sample: [{kind: ingress_rule, name: sg-0123456789abcdef0 port 22 from 203.0.113.7/32}]
 receipt:
   description: What was asked for again after the end.
   returned: with O(state=absent)
@@ -142,18 +155,19 @@ error:
   type: dict
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _access, _module
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _access, _describe, _let_in, _module
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._caller import (
     LONGEST,
     SERVICES,
     caller_network,
     check_network,
 )
-from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._identity import TAG_OWNER, check_environment_id
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 from ansible_collections.fuel_code.remote.plugins.module_utils._receipt import receipt
 
@@ -165,6 +179,8 @@ def read_url(url: str) -> str:
 
 
 def present(module: AnsibleAWSModule, progress: Progress) -> Dict[str, Any]:
+    if module.params["environment_id"]:
+        return moved(module, progress)
     params = module.params
     with progress.step("let SSH in") as step:
         networks = [check_network(each) for each in params["allow_from"]]
@@ -175,11 +191,44 @@ def present(module: AnsibleAWSModule, progress: Progress) -> Dict[str, Any]:
         step.message = f"from {', '.join(networks)}"
         if not made.changed:
             step.reuse()
-    shown = {"group_id": made.group_id, "vpc_id": made.vpc_id, "networks": made.networks}
+    return result(module, made, sorted(set(networks)), made.networks)
+
+
+def moved(module: AnsibleAWSModule, progress: Progress) -> Dict[str, Any]:
+    params = module.params
+    with progress.step("let SSH in") as step:
+        environment_id = check_environment_id(params["environment_id"])
+        named = [check_network(each) for each in params["allow_from"]]
+        mine = own_network(params["address_services"], needed=not named)
+        networks = sorted({*named, *([mine] if mine else [])})
+        made = _let_in.move(
+            _module.connect(module), environment_id, networks, keep=mine is None, check=module.check_mode
+        )
+        step.message = f"from {', '.join(made.networks)}"
+        if not made.changed:
+            step.reuse()
+    return result(module, made, made.networks, made.all_networks)
+
+
+def own_network(services: List[str], *, needed: bool) -> Optional[str]:
+    """The caller's own; None when nobody says it, unless it is needed."""
+    try:
+        return caller_network(services, read_url)
+    except FuelError:
+        if needed:
+            raise
+        return None
+
+
+def result(module: AnsibleAWSModule, made: Any, networks: List[str], every: List[str]) -> Dict[str, Any]:
+    """The module's result: `networks` are this environment's, `every` are all that the group lets in."""
+    shown = {"group_id": made.group_id, "vpc_id": made.vpc_id, "networks": every}
+    rules = [{"kind": "ingress_rule", "name": _access.rule(made.group_id, each)} for each in networks]
     return {
         "changed": made.changed,
         "access": {**shown, "account": _module.account_of(module), "region": module.region},
-        "diff": {"before": "", "after": "".join(f"port 22 from {each}\n" for each in made.networks)},
+        "let_in": {"networks": networks, "resources": rules},
+        "diff": {"before": "", "after": "".join(f"port 22 from {each}\n" for each in every)},
     }
 
 
@@ -191,9 +240,12 @@ def absent(module: AnsibleAWSModule, progress: Progress) -> Dict[str, Any]:
         api = _module.connect(module)
         named = [*([params["environment_id"]] if params["environment_id"] else []), *params["environment_ids"]]
         ids = [check_environment_id(each) for each in named]
-        owners = _access.owners_of(api, ids) or ({params["owner"]} if params["owner"] else set())
-        for owner in sorted(owners):
-            released, entries = _access.release(api, owner, check=module.check_mode)
+        # AWS shows them for an hour after the end.
+        had = _describe.instances_of(api, ids)
+        owners = {each.tags[TAG_OWNER] for each in had if TAG_OWNER in each.tags}
+        for owner in sorted(owners or ({params["owner"]} if params["owner"] else set())):
+            theirs = [each for each in had if each.tags.get(TAG_OWNER) == owner]
+            released, entries = _let_in.release(api, owner, theirs, check=module.check_mode)
             changed, lines = changed or released, lines + entries
         step.message = ", ".join(each["name"] for each in lines)
         if not changed:
@@ -216,7 +268,7 @@ def main() -> None:
         },
         supports_check_mode=True,
         required_if=[
-            ("state", "present", ["owner"]),
+            ("state", "present", ["owner", "environment_id"], True),
             ("state", "absent", ["owner", "environment_id", "environment_ids"], True),
         ],
     )

@@ -21,11 +21,6 @@ description:
   - With O(state=absent), instances are ended in one call, AWS is asked until it says that they are terminated, and
     instances, volumes and network interfaces come back as entries of a receipt.
   - That Describe does not show an instance is not believed right after a launch or a termination, because it lags.
-requirements:
-  - python >= 3.8
-  - boto3 >= 1.34.0
-  - botocore >= 1.34.0
-  - The collection amazon.aws
 attributes:
   check_mode:
     support: full
@@ -186,22 +181,14 @@ options:
       - When a launch was last asked for, as epoch seconds. Only with O(state=absent).
       - Where AWS shows no machine, it is asked until O(settle) seconds have passed since then. Counts from now without.
     type: float
-  patience:
-    description: Seconds for which a call that AWS throttles or does not answer is repeated.
-    type: float
-    default: 60
   launches:
     description: Launches in one run at most, where machines end while they start.
     type: int
     default: 2
-  account:
-    description: The AWS account that is meant. Credentials of another one are refused.
-    type: str
-    default: ''
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
 extends_documentation_fragment:
+  - fuel_code.remote.aws
+  - fuel_code.remote.aws.patience
+  - fuel_code.remote.progress
   - amazon.aws.common.modules
   - amazon.aws.region.modules
 """
@@ -418,6 +405,7 @@ def plan(api: Api, params: Dict[str, Any], *, endpoint: str = "") -> _request.Pl
         expires_at=params["expires_at"],
         key_name=params["key_name"],
         security_groups=params["security_group_ids"],
+        let_in=[check_network(each) for each in params["open_to"]],
         user_data=params["user_data"] or user_data(params),
         disk_gb=max(params["disk_gb"], smallest),
         kms_key=params["kms_key"],

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 from .. import _identity
 from .._errors import FuelError
 from .._receipt import GONE, PRESENT, entry
-from . import _describe, _refusals
+from . import _refusals
 from ._api import Api, ApiError
 from ._view import Instance, read
 
@@ -30,6 +30,11 @@ UNKNOWN = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.NotFound", "Invali
 def group_name(owner: str) -> str:
     """`fuel-code-remote-` and a digest: an owner may be called anything, a group may not."""
     return f"fuel-code-remote-{hashlib.sha256(owner.encode('utf-8')).hexdigest()[:16]}"
+
+
+def rule(group_id: str, network: str) -> str:
+    """How receipts and journals name a rule."""
+    return f"{group_id} port 22 from {network}"
 
 
 @dataclass
@@ -162,12 +167,6 @@ def _attempt(api: Api, group_id: str, permission: Dict[str, Any]) -> Optional[bo
     return True
 
 
-def owners_of(api: Api, environment_ids: Sequence[str]) -> Set[str]:
-    """Owners of these environments, as their machines' tags say it; AWS shows them for an hour after the end."""
-    found = _describe.instances_of(api, environment_ids) if environment_ids else []
-    return {each.tags[_identity.TAG_OWNER] for each in found if _identity.TAG_OWNER in each.tags}
-
-
 def living(api: Api, owner: str) -> List[Instance]:
     """The owner's machines that have not ended."""
     filters = [
@@ -179,32 +178,13 @@ def living(api: Api, owner: str) -> List[Instance]:
     return [read(each) for reservation in reservations for each in reservation.get("Instances") or []]
 
 
-def release(
+def delete(
     api: Api,
-    owner: str,
-    *,
-    check: bool = False,
+    group: Dict[str, Any],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> "tuple[bool, List[Dict[str, str]]]":
-    """Remove the owner's groups, with every rule in them, unless a machine still needs them: (changed, receipt lines).
-
-    A group that other environments need is theirs, and no part of the receipt.
-    """
-    try:
-        groups = find_group(api, owner)
-        if not groups or living(api, owner):
-            return False, []
-        if check:
-            return True, []
-        return True, [line for group in groups for line in _delete(api, group, clock, sleep)]
-    except ApiError as error:
-        raise _refusals.explain(error) from error
-
-
-def _delete(
-    api: Api, group: Dict[str, Any], clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> List[Dict[str, str]]:
+    """Remove a group in which nothing is any more, with its rules; each as an entry of a receipt."""
     group_id, begun = str(group["GroupId"]), clock()
     detail = ""
     while True:
@@ -220,16 +200,16 @@ def _delete(
                 detail = "something is still in it"
                 break
         sleep(1.0)
-    left = _describe_group(api, group_id)
+    left = describe_group(api, group_id)
     state = PRESENT if left else GONE
     rules = [
-        entry("ingress_rule", f"{group_id} port 22 from {network}", PRESENT if network in left else GONE)
+        entry("ingress_rule", rule(group_id, network), PRESENT if network in left else GONE)
         for network in sorted(networks_of(group))
     ]
     return [*rules, entry("security_group", group_id, state, detail)]
 
 
-def _describe_group(api: Api, group_id: str) -> Set[str]:
+def describe_group(api: Api, group_id: str) -> Set[str]:
     """Networks that it lets in, or a word for none, while it is there; empty when it is gone."""
     filters = [{"Name": "group-id", "Values": [group_id]}]
     found = list(api.pages("describe_security_groups", "SecurityGroups", Filters=filters))

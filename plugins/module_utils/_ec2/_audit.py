@@ -12,8 +12,6 @@ theirs needs any more. Their environment id is computed from owner and region, s
 
 from __future__ import annotations
 
-import calendar
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
@@ -21,7 +19,7 @@ from .. import _identity
 from .._errors import FuelError, UsageError
 from . import _describe, _refusals
 from ._api import Api, ApiError
-from ._request import TAG_EXPIRES_AT
+from ._tags import EXPIRES_AT, moment
 from ._view import Instance, machine
 
 _OURS = [{"Name": f"tag:{_identity.TAG_MANAGED}", "Values": ["true"]}]
@@ -96,7 +94,7 @@ class _Book:
             one_id, called = "", raw
         one = self._entry(one_id, called, tags.get(_identity.TAG_OWNER, ""))
         one["resources"].append({"kind": kind, "name": name, "state": state})
-        one["expires_at"] = one["expires_at"] or _moment(tags.get(TAG_EXPIRES_AT, ""))
+        one["expires_at"] = one["expires_at"] or moment(tags.get(EXPIRES_AT, ""))
         known = [each for each in (one["since"], since) if each is not None]
         one["since"] = min(known) if known else None
         return one
@@ -139,10 +137,3 @@ def _name(tag: str) -> str:
         return _identity.check_environment_name(tag[len(_PREFIX) :] if tag.startswith(_PREFIX) else "")
     except UsageError:
         return ""
-
-
-def _moment(text: str) -> Optional[float]:
-    try:
-        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError:
-        return None

@@ -7,19 +7,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
 
 from .. import _identity
 from .._errors import UsageError
+from . import _tags
 
-TAG_EXPIRES_AT = "fuel-code:expires-at"
 SPOT = "spot"
 ON_DEMAND = "on-demand"
 #: AWS's limit, before base64.
 USER_DATA_LIMIT = 16384
-TAG_VALUE_LIMIT = 256
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class Plan:
     expires_at: Optional[int] = None
     key_name: str = ""
     security_groups: Sequence[str] = ()
+    #: Networks that are let in because of this machine.
+    let_in: Sequence[str] = ()
     user_data: str = ""
     disk_gb: int = 30
     kms_key: str = ""
@@ -80,9 +80,9 @@ def tags(plan: Plan) -> Dict[str, str]:
     made = _identity.labels(plan.environment_id, plan.owner)
     made["Name"] = f"fuel-code-{plan.name}" if plan.name else f"fuel-code-{plan.environment_id.lower()}"
     if plan.expires_at is not None:
-        made[TAG_EXPIRES_AT] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(plan.expires_at))
+        made[_tags.EXPIRES_AT] = _tags.stamp(plan.expires_at)
     for name, value in made.items():
-        if len(value) > TAG_VALUE_LIMIT:
+        if len(value) > _tags.LONGEST:
             raise UsageError(f"the tag {name} would have {len(value)} characters", hint="AWS takes at most 256")
     return made
 
@@ -100,6 +100,7 @@ def parameters(plan: Plan, candidate: Candidate, attempt: int) -> Dict[str, Any]
     if plan.kms_key:
         disk["KmsKeyId"] = plan.kms_key
     tagged = [{"Key": name, "Value": value} for name, value in sorted(tags(plan).items())]
+    let_in = [{"Key": _tags.LET_IN, "Value": _tags.let_in(plan.let_in)}] if plan.let_in else []
     kinds = ["instance", "network-interface", "volume"]
     asked: Dict[str, Any] = {
         "ClientToken": token(plan.environment_id, attempt),
@@ -124,7 +125,9 @@ def parameters(plan: Plan, candidate: Candidate, attempt: int) -> Dict[str, Any]
             "MarketType": "spot",
             "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
         }
-    asked["TagSpecifications"] = [{"ResourceType": kind, "Tags": tagged} for kind in kinds]
+    asked["TagSpecifications"] = [
+        {"ResourceType": kind, "Tags": tagged + (let_in if kind == "instance" else [])} for kind in kinds
+    ]
     if candidate.zone:
         asked["Placement"] = {"AvailabilityZone": candidate.zone}
     if plan.key_name:

@@ -30,6 +30,7 @@ class Instance:
     image_id: str = ""
     public_address: str = ""
     private_address: str = ""
+    vpc_id: str = ""
     launched_at: Optional[float] = None
     reason: str = ""
     reason_text: str = ""
@@ -71,6 +72,7 @@ def read(described: Mapping[str, Any]) -> Instance:
         image_id=described.get("ImageId") or "",
         public_address=described.get("PublicIpAddress") or "",
         private_address=described.get("PrivateIpAddress") or "",
+        vpc_id=described.get("VpcId") or "",
         launched_at=launched.timestamp() if launched is not None else None,
         reason=reason.get("Code") or "",
         reason_text=reason.get("Message") or "",

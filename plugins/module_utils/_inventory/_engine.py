@@ -11,7 +11,7 @@ from typing import Any, Iterable, List
 
 from .._dev_container._spec import LABEL_ROLE, LABEL_USER, LABEL_WORKSPACE
 from .._docker import Docker
-from .._ec2._request import TAG_EXPIRES_AT
+from .._ec2._tags import EXPIRES_AT
 from .._ec2._view import Instance
 from .._identity import TAG_ENVIRONMENT, TAG_MANAGED, TAG_OWNER, container_names
 from ._record import Machine, Record
@@ -68,7 +68,7 @@ def of_cloud(instances: Iterable[Instance], region: str) -> List[Record]:
                     "zone": each.zone,
                     "market": each.market,
                     "instance_id": each.instance_id,
-                    "expires_at": each.tags.get(TAG_EXPIRES_AT),
+                    "expires_at": each.tags.get(EXPIRES_AT),
                 },
             )
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _access
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _access, _let_in
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._caller import caller_network, check_network
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
@@ -127,13 +127,13 @@ def test_it_stays_while_a_machine_needs_it_and_goes_with_the_last() -> None:
     cloud = Cloud()
     _access.ensure(quiet(cloud), "alice", "vpc-1", ["198.51.100.7/32"])
     cloud.alive = ["i-1"]
-    assert _access.release(quiet(cloud), "alice") == (False, [])
+    assert _let_in.release(quiet(cloud), "alice") == (False, [])
     cloud.alive = []
     cloud.refuse["delete"] = ["DependencyViolation"] * 2
-    changed, lines = _access.release(quiet(cloud), "alice", sleep=lambda _seconds: None)
+    changed, lines = _let_in.release(quiet(cloud), "alice", sleep=lambda _seconds: None)
     assert changed
     assert [(line["kind"], line["state"]) for line in lines] == [("ingress_rule", "gone"), ("security_group", "gone")]
-    assert _access.release(quiet(cloud), "alice") == (False, [])
+    assert _let_in.release(quiet(cloud), "alice") == (False, [])
 
 
 def test_one_that_cannot_be_removed_is_told_of() -> None:
@@ -141,7 +141,7 @@ def test_one_that_cannot_be_removed_is_told_of() -> None:
     _access.ensure(quiet(cloud), "alice", "vpc-1", ["198.51.100.7/32"])
     cloud.refuse["delete"] = ["DependencyViolation"] * 1000
     times = iter(range(0, 10_000, 10))
-    _changed, lines = _access.release(
+    _changed, lines = _let_in.release(
         quiet(cloud), "alice", clock=lambda: float(next(times)), sleep=lambda _seconds: None
     )
     assert {line["state"] for line in lines} == {"present"}
