@@ -77,9 +77,6 @@ options:
   events_token_file:
     description: File on this machine with the bearer token for O(events_url).
     type: path
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
   wait:
     description:
       - With V(false) and O(state=fetched), the module ends at once and the fetch goes on by itself on the machine, also
@@ -93,6 +90,8 @@ options:
     type: str
     choices: [fetched, present]
     default: present
+extends_documentation_fragment:
+  - fuel_code.remote.progress
 """
 
 EXAMPLES = r"""

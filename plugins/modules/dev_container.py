@@ -21,10 +21,8 @@ requirements:
   - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
 options:
   state:
@@ -150,6 +148,8 @@ options:
   progress_path:
     description: File on the machine to which each step is appended as a line of JSON.
     type: path
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

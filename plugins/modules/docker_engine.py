@@ -19,10 +19,8 @@ requirements:
   - The right to install packages, so usually C(become).
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
 options:
   registry_mirrors:
@@ -30,9 +28,9 @@ options:
     type: list
     elements: str
     default: []
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
+  - fuel_code.remote.progress
 author:
   - fuel_code maintainers (@fuel-code)
 """

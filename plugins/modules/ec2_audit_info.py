@@ -16,18 +16,6 @@ description:
     one region, in several, or in all that the account can use.
   - Regions are asked beside each other. One that cannot be asked is told in RV(problems) and does not hide the others.
     When none can be asked the module fails.
-requirements:
-  - python >= 3.8
-  - boto3 >= 1.34.0
-  - botocore >= 1.34.0
-  - The collection amazon.aws
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
 options:
   regions:
     description: Regions to look into. Without any, O(region).
@@ -38,18 +26,11 @@ options:
     description: Look into every region that the account can use, whatever O(regions) says.
     type: bool
     default: false
-  account:
-    description: The AWS account that is meant. Credentials of another one are refused.
-    type: str
-    default: ''
-  patience:
-    description: Seconds for which a call that AWS throttles or does not answer is repeated.
-    type: float
-    default: 60
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
 extends_documentation_fragment:
+  - fuel_code.remote.attributes.info
+  - fuel_code.remote.aws
+  - fuel_code.remote.aws.patience
+  - fuel_code.remote.progress
   - amazon.aws.common.modules
   - amazon.aws.region.modules
 """

@@ -15,18 +15,6 @@ description:
   - Lists the instances of the environments that are named, or of all in the region, by their tags.
   - That AWS does not show an instance is no proof that there is none. An environment is told to be gone only when AWS
     shows that its instances have ended.
-requirements:
-  - python >= 3.8
-  - boto3 >= 1.34.0
-  - botocore >= 1.34.0
-  - The collection amazon.aws
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
 options:
   environment_ids:
     description: Environments to look for. All that carry the collection's tag, without.
@@ -38,18 +26,11 @@ options:
     type: str
     choices: [public, private]
     default: public
-  account:
-    description: The AWS account that is meant. Credentials of another one are refused.
-    type: str
-    default: ''
-  patience:
-    description: Seconds for which a call that AWS throttles or does not answer is repeated.
-    type: float
-    default: 60
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
 extends_documentation_fragment:
+  - fuel_code.remote.attributes.info
+  - fuel_code.remote.aws
+  - fuel_code.remote.aws.patience
+  - fuel_code.remote.progress
   - amazon.aws.common.modules
   - amazon.aws.region.modules
 """

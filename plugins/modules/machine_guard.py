@@ -16,10 +16,8 @@ description:
   - Replaces the host key that came with user-data, where everybody on the machine can read it.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
 options:
   expires_at:
@@ -28,6 +26,8 @@ options:
   host_key:
     description: The private ed25519 host key that lasts, in OpenSSH's format. The key that is there is kept without.
     type: str
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

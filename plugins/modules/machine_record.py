@@ -23,10 +23,8 @@ requirements:
   - The rights of root, so usually C(become).
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
 options:
   state:
@@ -49,6 +47,8 @@ options:
     description: How the receipt names the machine.
     type: str
     default: ''
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

@@ -16,10 +16,8 @@ description:
   - Where the host is this machine, it runs inside Ansible itself, which takes milliseconds.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
 options:
   state:
@@ -79,6 +77,8 @@ options:
         description: Its id.
         type: str
         required: true
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

@@ -13,11 +13,9 @@ description:
   - Fails when anything is left or could not be asked for, with the receipt in the result.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: In check mode, what is left is no failure.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
 options:
   resources:
@@ -43,6 +41,8 @@ options:
         description: Why it is left, if it is.
         type: str
         default: ""
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

@@ -18,10 +18,8 @@ requirements:
   - OpenSSH's client (C(ssh), C(ssh-keygen), C(ssh-keyscan))
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
 options:
   host:
@@ -39,6 +37,8 @@ options:
     description: Seconds to wait for the host, with O(fingerprint).
     type: int
     default: 10
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

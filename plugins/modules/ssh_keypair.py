@@ -19,10 +19,8 @@ requirements:
   - With O(backend=s3), boto3 >= 1.35.3, botocore >= 1.35.3 and the collection amazon.aws. O(backend=file) needs none.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
 options:
   state:
@@ -59,11 +57,9 @@ options:
     description: KMS key that encrypts the objects. S3's own key, without.
     type: str
     default: ''
-  patience:
-    description: Seconds for which a call that AWS throttles or does not answer is repeated.
-    type: float
-    default: 60
 extends_documentation_fragment:
+  - fuel_code.remote.attributes
+  - fuel_code.remote.aws.patience
   - amazon.aws.common.modules
   - amazon.aws.region.modules
 author:

@@ -17,10 +17,8 @@ requirements:
   - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
 options:
   environment_id:
@@ -39,6 +37,8 @@ options:
     description: Keep a deadline that is later already, so that of two who extend it at once the longer one holds.
     type: bool
     default: false
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """

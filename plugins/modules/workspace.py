@@ -56,9 +56,6 @@ options:
     description: Seconds after which a setup command is ended and counts as failed.
     type: int
     default: 3600
-  progress_path:
-    description: File to which steps are appended as JSON lines while they happen.
-    type: path
   state:
     description:
       - With V(present), the workspace is placed and set up.
@@ -66,6 +63,8 @@ options:
     type: str
     choices: [present, surveyed]
     default: present
+extends_documentation_fragment:
+  - fuel_code.remote.progress
 """
 
 EXAMPLES = r"""
