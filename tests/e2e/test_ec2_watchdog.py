@@ -17,7 +17,7 @@ from fuelctl._shared._ec2._user_data import TIMER_PATH
 from tests.lab.ec2.client import Ec2Lab
 
 from . import ec2
-from .harness import BASE_IMAGE, Fuelctl, docker, make_repository, write_blueprint
+from .harness import BASE_IMAGE, Fuelctl, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 
@@ -37,23 +37,14 @@ def lab() -> Iterator[Ec2Lab]:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = make_repository(tmp_path_factory.mktemp("source") / "sample")
-    write_blueprint(path, f"version: 1\nimage: {BASE_IMAGE}\nsecrets: [API_KEY]\n")
-    return path
+    return ec2.sample(tmp_path_factory, blueprint="secrets: [API_KEY]\n")
 
 
 @pytest.fixture
 def user(lab: Ec2Lab, tmp_path: Path) -> Iterator[Fuelctl]:
-    person = ec2.person(lab, tmp_path / "home")
-    person.environment["API_KEY"] = CANARY
-    try:
+    with ec2.guest(lab, tmp_path / "home") as person:
+        person.environment["API_KEY"] = CANARY
         yield person
-        left = ec2.left(lab, person)
-    finally:
-        person.run("down", "--all", "--yes", "--discard", ok=None)
-        person.run("server", "stop", ok=None)
-        person.kill_everything()
-    assert left == []
 
 
 def up(repository: Path, name: str, *options: str) -> list[str]:

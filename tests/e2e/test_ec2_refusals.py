@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""EC2 refuses, is slow, or loses somebody in mid-call: one clear line, or one machine, and nothing left either way."""
+"""What `up` asks of AWS is refused, or must not be asked: one clear line, and nothing left."""
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,17 +26,13 @@ def lab() -> Iterator[Ec2Lab]:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = make_repository(tmp_path_factory.mktemp("source") / "sample")
-    write_blueprint(path, f"version: 1\nimage: {BASE_IMAGE}\n")
-    return path
+    return ec2.sample(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def somebody(lab: Ec2Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuelctl]:
-    person = ec2.person(lab, tmp_path_factory.mktemp("home"))
-    yield person
-    person.run("server", "stop", ok=None)
-    person.kill_everything()
+    with ec2.present(lab, tmp_path_factory.mktemp("home")) as person:
+        yield person
 
 
 @pytest.fixture
@@ -85,7 +79,7 @@ def test_what_aws_has_elsewhere_is_taken(lab: Ec2Lab, user: Fuelctl, repository:
     lab.fault("RunInstances", code="RequestLimitExceeded", when={"type": "m6i.large"}, times=2)
     types = ["--instance-type", "m7i.large", "--instance-type", "m6i.large", "--option", "wait_timeout=1"]
     refused = up(user, repository, *types)
-    assert "nothing answers as SSH" in error_of(refused), str(refused)
+    assert ec2.END_OF_UP in error_of(refused), str(refused)
     assert {each["type"] for each in lab.instances()} >= {"m6i.large"}
     assert "m7i.large" not in {each["type"] for each in lab.instances()}
 
@@ -99,8 +93,7 @@ def test_nobody_is_let_in_when_the_address_is_not_known(lab: Ec2Lab, user: Fuelc
 
 
 def test_no_credentials_and_no_region(lab: Ec2Lab, repository: Path, tmp_path: Path) -> None:
-    person = ec2.person(lab, tmp_path / "home")
-    try:
+    with ec2.present(lab, tmp_path / "home") as person:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             del person.environment[name]
             person.base.pop(name, None)
@@ -111,9 +104,6 @@ def test_no_credentials_and_no_region(lab: Ec2Lab, repository: Path, tmp_path: P
         refused = up(person, repository)
         assert refused.returncode == 2
         assert "No region is named" in refused.stderr
-    finally:
-        person.run("server", "stop", ok=None)
-        person.kill_everything()
 
 
 def test_a_repository_may_not_ask_for_rights(lab: Ec2Lab, user: Fuelctl, tmp_path: Path) -> None:
@@ -123,23 +113,3 @@ def test_a_repository_may_not_ask_for_rights(lab: Ec2Lab, user: Fuelctl, tmp_pat
     refused = up(user, path)
     assert refused.returncode == 2
     assert "not a repository's to decide" in refused.stderr
-
-
-@pytest.mark.parametrize("when", ["hold", "hold-after"])
-def test_killed_in_the_middle_of_the_launch_and_ended_at_once(
-    lab: Ec2Lab, user: Fuelctl, repository: Path, when: str
-) -> None:
-    """Before AWS has taken the call, or when it has and nobody read the answer: `down` leaves no machine."""
-    lab.fault("RunInstances", when)
-    name = f"killed-{when}"
-    started = user.start("up", str(repository), "--provider", "ec2", "--name", name, "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
-    user.kill_everything()
-    started.send_signal(signal.SIGKILL)
-    started.communicate()
-    lab.heal()
-    user.run("down", name, "--yes", "--discard")
-    ended = user.wait_for(name, "terminated", "error")
-    assert ended["receipt"]["complete"] is True
-    time.sleep(1)
-    assert not lab.alive()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 of the control plane at every named point of up and of down on EC2, with a cloud that lags: nothing is left.
 
-The points come from the code, so that a new step is tested by itself. `tests/integration/test_ec2_kills.py` kills the
-launch itself, right before and right after each call to AWS.
+The points come from the code, so that a new step is tested by itself. `test_ec2_killed_at_calls.py`
+kills at every call to AWS, `tests/integration/test_ec2_module_killed.py` the launching module alone.
 """
 
 from __future__ import annotations

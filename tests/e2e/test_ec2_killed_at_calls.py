@@ -2,8 +2,8 @@
 """kill -9 at every call to AWS that up and down make, of ansible-playbook and of the control plane: nothing is left.
 
 Nobody lists the calls: the lab holds each one once before it takes effect and once after, and whoever waits for it is
-killed there. `test_ec2_kills.py` does the same at every step of the control plane, on machines;
-`tests/integration/test_ec2_kills.py` for the launching module alone, in far greater numbers.
+killed there. `test_ec2_killed_at_points.py` does the same at every step of the control plane, on
+machines; `tests/integration/test_ec2_module_killed.py` for the launching module alone, in far greater numbers.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ from tests.lab.ec2.client import Ec2Lab
 
 from . import ec2
 from .ec2_plays import Plays
-from .harness import BASE_IMAGE, Fuelctl, make_repository, write_blueprint
+from .harness import Fuelctl
 
 pytestmark = pytest.mark.docker
 
 #: Longer than Describe lags here, as `settle` (2 s, of the lab's options) has to be.
 LAG: dict[str, Any] = {"describe_lag_min": 0.2, "describe_lag_max": 1.0, "stale": 0.5}
-#: Nothing is behind these instances, so that every up ends here.
-END_OF_UP = "nothing answers as SSH"
 SOAK_KILLS = 1000
 SEED = 20261121
 
@@ -92,7 +90,7 @@ def life_of_a_play(plays: Plays, prepare_up: Callable[[], None], prepare_down: C
     prepare_up()
     process, of_up = until_it_goes_through(lab, lambda: plays.start("up"), plays.kill)
     done = plays.finish(process)
-    assert END_OF_UP in done.stdout, str(done)
+    assert ec2.END_OF_UP in done.stdout, str(done)
     [machine] = lab.alive()
     assert machine["tags"]["fuel-code:environment"] == plays.environment
     [group] = ec2.groups(lab)
@@ -178,17 +176,13 @@ def test_a_module_goes_on_after_its_playbook_was_killed(plays: Plays) -> None:
 
 @pytest.fixture(scope="module")
 def person(lab: Ec2Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuelctl]:
-    made = ec2.person(lab, tmp_path_factory.mktemp("home"), wait_timeout=1)
-    yield made
-    made.run("server", "stop", ok=None)
-    made.kill_everything()
+    with ec2.present(lab, tmp_path_factory.mktemp("home"), wait_timeout=1) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = make_repository(tmp_path_factory.mktemp("source") / "sample")
-    write_blueprint(path, f"version: 1\nimage: {BASE_IMAGE}\n")
-    return path
+    return ec2.sample(tmp_path_factory)
 
 
 def settle_through_deaths(lab: Ec2Lab, person: Fuelctl, name: str) -> tuple[dict[str, Any], list[Death]]:
@@ -227,7 +221,7 @@ def test_the_control_plane_killed_at_every_change(
     environment, of_up = settle_through_deaths(lab, person, effect)
     started.communicate(timeout=60)
     assert environment["status"] == "error"
-    assert END_OF_UP in environment["error"]["message"]
+    assert ec2.END_OF_UP in environment["error"]["message"]
     assert [each["tags"]["fuel-code:environment"] for each in lab.alive()] == [environment["id"]]
     assert len(lab.instances()) == before + 1, "a second machine was made"
     ending = person.start("down", effect, "--yes", "--discard")
@@ -257,6 +251,26 @@ def test_only_the_playbook_killed_at_the_launch(lab: Ec2Lab, person: Fuelctl, re
     assert environment["status"] == "error"
     assert environment["error"]["message"]
     assert environment["receipt"]["complete"] is True
+    assert ec2.left(lab, person) == []
+
+
+@pytest.mark.parametrize("effect", ["hold", "hold-after"])
+def test_the_control_plane_killed_at_the_launch_and_ended_at_once(
+    lab: Ec2Lab, person: Fuelctl, repository: Path, effect: str
+) -> None:
+    """Before AWS has taken the call, or when it has and nobody read the answer: `down` leaves no machine."""
+    hold(lab, Death("RunInstances", effect))
+    name = f"killed-{effect}"
+    started = person.start("up", str(repository), "--provider=ec2", f"--name={name}", "--yes")
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    person.kill_everything()
+    started.send_signal(signal.SIGKILL)
+    started.communicate()
+    lab.heal()
+    person.run("down", name, "--yes", "--discard")
+    ended = person.wait_for(name, "terminated", "error")
+    assert ended["receipt"]["complete"] is True
+    time.sleep(1)
     assert ec2.left(lab, person) == []
 
 

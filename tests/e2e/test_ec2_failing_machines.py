@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines that never come, hear nothing, or are taken away by AWS: one clear line, or an ending with its reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.lab.ec2.client import Ec2Lab
+
+from . import ec2
+from .ec2 import told, trouble_at_every_call, up
+from .harness import BASE_IMAGE, Completed, Fuelctl
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ec2.sample(tmp_path_factory)
+
+
+@pytest.mark.parametrize(
+    ("kind", "launches", "seconds", "expected"),
+    [("pending", 1, 1, "is still pending"), ("dies", 2, 20, "ended while it started")],
+)
+def test_a_machine_that_never_comes(
+    tmp_path: Path, repository: Path, kind: str, launches: int, seconds: int, expected: str
+) -> None:
+    """It is launched a second time when it dies, and not a third time."""
+    with (
+        Ec2Lab(machines=False, boot_delay=1, shutdown_delay=0) as lab,
+        ec2.guest(lab, tmp_path / "home", wait_timeout=seconds) as user,
+    ):
+        lab.boots(kind, count=launches, seconds=0.2)
+        assert expected in told(up(user, repository, "never"))
+        assert len(lab.instances()) == launches
+        ended = user.show("never")
+        assert (ended["status"], ended["receipt"]["complete"]) == ("error", True)
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Ec2Lab]:
+    with Ec2Lab(images=[BASE_IMAGE], describe_lag_min=0.3, describe_lag_max=2, stale=1) as started:
+        yield started
+
+
+@pytest.fixture
+def owner(machines: Ec2Lab, tmp_path: Path) -> Iterator[Fuelctl]:
+    with ec2.guest(machines, tmp_path / "home", settle=4) as person:
+        yield person
+
+
+def test_a_spot_machine_through_all_of_it_until_aws_takes_it_back(
+    machines: Ec2Lab, owner: Fuelctl, repository: Path
+) -> None:
+    """No spot for the first type, and everything throttled, broken and lost once: ready. Then it is interrupted."""
+    machines.fault("RunInstances", code="InsufficientInstanceCapacity", when={"type": "m7i.large"})
+    trouble_at_every_call(machines)
+    types = ["--instance-type", "m7i.large", "--instance-type", "t3.medium", "--spot"]
+    started = owner.run("up", str(repository), "--provider=ec2", "--name=spot", "--yes", *types, ok=None, timeout=900)
+    assert started.returncode == 0, str(started)
+    [machine] = machines.instances()
+    assert (machine["type"], machine["market"]) == ("t3.medium", "spot")
+    machines.ask("POST", f"instances/{machine['id']}/interrupt", {"seconds": 1})
+    begun = time.monotonic()
+    machines.wait_for(lambda: not machines.alive(), seconds=120)
+    ended = owner.wait_for("spot", "terminated", seconds=120)
+    print(f"\nknown after {time.monotonic() - begun:.0f} s")
+    assert ended["ended_by"] == "machine"
+    [line] = [each for each in ended["receipt"]["resources"] if each["kind"] == "instance"]
+    assert "Spot instance termination" in line["detail"]
+
+
+def one_line(owner: Fuelctl, name: str, refused: Completed, begun: float) -> None:
+    """An error in one line, and nothing of it."""
+    print(f"\n{told(refused)} after {time.monotonic() - begun:.0f} s")
+    ended = owner.show(name)
+    assert (ended["status"], ended["receipt"]["complete"]) == ("error", True)
+
+
+def test_a_machine_that_hears_nothing(machines: Ec2Lab, owner: Fuelctl, repository: Path) -> None:
+    machines.boots("no-network")
+    begun = time.monotonic()
+    one_line(owner, "deaf", up(owner, repository, "deaf", "--option", "wait_timeout=6"), begun)
+
+
+def test_a_machine_that_is_taken_away_while_it_is_set_up(machines: Ec2Lab, owner: Fuelctl, repository: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(up, owner, repository, "taken")
+        while "container" not in [
+            stage["stage"] for each in owner.run("ls", "--json").json["environments"] for stage in each["stages"]
+        ]:
+            assert not running.done(), running.result()
+            time.sleep(1)
+        [machine] = machines.alive()
+        begun = time.monotonic()
+        machines.ask("POST", f"instances/{machine['id']}/interrupt", {"seconds": 0})
+        one_line(owner, "taken", running.result(), begun)
