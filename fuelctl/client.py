@@ -10,13 +10,13 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from fuelctl import __version__
+from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
 
 Json = dict[str, Any]
@@ -51,14 +51,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(self.timeout)
-        try:
-            connection.connect(self._path)
-        except BaseException:
-            connection.close()
-            raise
-        self.sock = connection
+        self.sock = _unix_socket.connect(self._path, self.timeout)
 
 
 class Client:
@@ -130,6 +123,24 @@ class Client:
         body: Json = {"ttl_seconds": ttl_seconds}
         # The machine is told first, and an engine that hangs is given its time to answer.
         return self.call("POST", _at(ref, "extend"), body=body, repeat=True, timeout=self._timeout * 4)
+
+    def authorize_ip(self, ref: str, *, address: str) -> Json:
+        """Have the environment's machine let this address in; answered when it does."""
+        # A provider is asked while we wait.
+        body: Json = {"address": address}
+        return self.call("POST", _at(ref, "authorize-ip"), body=body, repeat=True, timeout=self._timeout * 4)
+
+    def decision(self, ref: str) -> Json:
+        """Why an environment is kept or was ended: the decisions on it, made again from their inputs."""
+        return self.call("GET", _at(ref, "decision"), repeat=True)
+
+    def forecast(self) -> Json:
+        """`{reaper, environments}`: who would end, and when."""
+        return self.call("GET", "/api/reaper", repeat=True)
+
+    def reap(self) -> Json:
+        """`{checked, ended, failed}` of one round of the reaper."""
+        return self.call("POST", "/api/reaper/cycle", repeat=True)
 
     def audit(self, *, providers: Sequence[str] = (), options: Json | None = None, all_regions: bool = False) -> Json:
         """`{checked_at, complete, providers, problems, environments}`: what carries our label, and who owns it."""

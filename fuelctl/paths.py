@@ -8,24 +8,22 @@ Cheap to import on purpose: every start of the CLI pays for it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import tempfile
 from pathlib import Path
 
+from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
 
 _APPLICATION = "fuelctl"
-#: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included.
-_LONGEST_SOCKET_PATH = 100
 #: What a start of the control plane writes before it can say anything: two databases with their logs, and its own log.
 _SPACE_TO_START = 8 * 1024 * 1024
 #: With less than this left, a failed write of a database is the disk's fault.
 _SPACE_TO_WRITE = 256 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-#: Shared by all users, so what is made in it is checked for its owner.
-_SHARED = Path("/", "tmp")
+#: What is made in it is checked for its owner.
+_SHARED = Path(_unix_socket.SHARED)
 
 
 def config_folder() -> Path:
@@ -70,11 +68,7 @@ def secret_key_file() -> Path:
 
 def server_socket() -> Path:
     """The embedded server's Unix socket; a short stand-in when the state folder's path is too long for one."""
-    natural = state_folder() / "server.sock"
-    if len(os.fsencode(natural)) <= _LONGEST_SOCKET_PATH:
-        return natural
-    digest = hashlib.sha256(os.fsencode(natural)).hexdigest()[:16]
-    return _SHARED / f"fuelctl-{os.getuid()}" / f"{digest}.sock"
+    return Path(_unix_socket.stand_in(str(state_folder() / "server.sock")))
 
 
 def server_file() -> Path:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from fuelctl import __version__, _docker_engine, _environ, _server_log, config, paths
+from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
@@ -32,6 +34,7 @@ from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, check_file, sqlite_url
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows import audit
+from fuelctl.workflows.access import authorize
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.housekeeping import Housekeeper
@@ -60,8 +63,15 @@ class ControlPlane:
         )
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
         housekeeper = Housekeeper(self.core, self.engine, settings.keep_days)
-        self.reaper = Reaper(self.core, self.engine, settings.reaper_seconds, housekeeper.daily)
         self.observer = Observer(self.plant, self.engine, settings.observe_seconds)
+        self.reaper = Reaper(
+            self.core,
+            self.engine,
+            settings.reaper_seconds,
+            housekeeper.daily,
+            look=self.observer.soon,
+            period=settings.observe_seconds,
+        )
         self._closing = threading.Event()
         self._draining = threading.Event()
 
@@ -78,6 +88,7 @@ class ControlPlane:
             start=self.engine.start,
             settings=self.settings,
             move_deadline=partial(move_deadline, self.plant),
+            authorize=partial(authorize, self.plant),
             embedded=embedded,
             token=token,
             stop=self._stop,
@@ -86,6 +97,7 @@ class ControlPlane:
             draining=self._draining.is_set,
             operations=self.engine.running,
             look=self.observer.soon,
+            reap=lambda: asdict(self.reaper.cycle()),
             audit=partial(audit.look, self.plant),
             auditable=audit.providers,
         )
@@ -202,7 +214,7 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = config.load()
     paths.private_folder(paths.state_folder())
-    paths.private_folder(paths.server_socket().parent)
+    _unix_socket.require_private(str(paths.private_folder(paths.server_socket().parent)))
     paths.require_space()
     with_lock = _only_one(bind or str(paths.server_socket()), patience)
     try:

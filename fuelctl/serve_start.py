@@ -7,7 +7,6 @@ import fcntl
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from fuelctl import __version__, _environ, paths
 from fuelctl._docker_engine import engine_of, words
+from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError
 
 _START_SECONDS = 60.0
@@ -183,13 +183,11 @@ def _document() -> dict[str, object]:
 
 
 def _answers(file: Path) -> bool:
-    """Whether somebody listens; a socket file that a dead server left refuses."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(5.0)
-        try:
-            connection.connect(str(file))
-        except OSError:
-            return False
+    """Whether somebody listens; a dead server's socket file refuses. FuelError when it may be another user."""
+    try:
+        _unix_socket.connect(str(file), 5.0).close()
+    except OSError:
+        return False
     return True
 
 
@@ -202,10 +200,8 @@ def _healthy(file: Path) -> bool:
 
 def _call(file: Path, method: str, target: str, body: dict[str, object] | None) -> int:
     connection = http.client.HTTPConnection("localhost", timeout=10.0)
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock = _unix_socket.connect(str(file), 10.0)
     try:
-        connection.sock.settimeout(10.0)
-        connection.sock.connect(str(file))
         content = None if body is None else json.dumps(body)
         connection.request(method, target, body=content, headers={"Content-Type": "application/json"})
         return connection.getresponse().status

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from typing import Any, Dict, List, Optional
 from urllib.parse import urlsplit
 
 from .._errors import FuelError, UsageError
+from .._unix_socket import connect
 from ._record import Machine, Record
 
 _PATH = "/api/remote"
@@ -32,14 +32,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(self.timeout)
-            connection.connect(self._path)
-        except BaseException:
-            connection.close()
-            raise
-        self.sock = connection
+        self.sock = connect(self._path, self.timeout)
 
 
 def ask(

@@ -7,17 +7,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .._errors import UsageError
+from .._unix_socket import stand_in
 
-#: As in fuelctl: `sun_path` of a Unix socket holds no longer one.
-_LONGEST_SOCKET_PATH = 100
 _MARK = "# fuelctl "
 
 
@@ -41,20 +40,21 @@ class User:
         """fuelctl's folder of `config`, `state` or `data`."""
         home = self._environ.get("FUELCTL_HOME")
         if home:
-            return os.path.join(os.path.abspath(os.path.expanduser(home)), kind)
+            try:
+                # Letter by letter as fuelctl has it: the short stand-in of a long path is made of it.
+                return str(Path(home).expanduser().absolute() / kind)
+            except RuntimeError as error:
+                raise UsageError("it names a user that is not known here", where="FUELCTL_HOME") from error
         if sys.platform == "darwin":
             return os.path.expanduser("~/Library/Application Support/fuelctl")
         plain = {"config": "~/.config", "state": "~/.local/state", "data": "~/.local/share"}[kind]
-        base = self._environ.get(f"XDG_{kind.upper()}_HOME") or os.path.expanduser(plain)
-        return os.path.join(base, "fuelctl")
+        base = self._environ.get(f"XDG_{kind.upper()}_HOME") or ""
+        # A relative one is to be ignored, says the specification.
+        return os.path.join(base if os.path.isabs(base) else os.path.expanduser(plain), "fuelctl")
 
     def socket(self) -> str:
         """The embedded server's socket."""
-        natural = os.path.join(self.folder("state"), "server.sock")
-        if len(os.fsencode(natural)) <= _LONGEST_SOCKET_PATH:
-            return natural
-        digest = hashlib.sha256(os.fsencode(natural)).hexdigest()[:16]
-        return os.path.join("/tmp", "fuelctl-%d" % os.getuid(), digest + ".sock")  # noqa: S108 - fuelctl's own place
+        return stand_in(os.path.join(self.folder("state"), "server.sock"))
 
     def server(self, url: Optional[str], token: Optional[str], token_file: Optional[str]) -> Server:
         """The server that is given, else that of config.toml, else the embedded one."""
