@@ -22,7 +22,7 @@ pytestmark = pytest.mark.docker
 
 #: Reached only by a provisioning that fails.
 _OF_FAILURE = ("provision.undo.", "provision.report.")
-#: Not on the way up or down: tests/fuelctl/test_server_api.py breaks an extension off there.
+#: Not on the way up or down: tests/fuelctl/test_server_api_lease.py breaks an extension off there.
 _OF_EXTEND = ("extend.",)
 #: Survey and destroy are stages of down; the others belong to up.
 _OF_DOWN = ("terminate.", "stage.survey.", "stage.destroy.")

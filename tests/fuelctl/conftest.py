@@ -6,14 +6,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from fuelctl import paths
+from fuelctl.__main__ import run
 from fuelctl.environments.core import Core
+from fuelctl.server.app import create_app
+from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
+from tests.fuelctl import stage as stage_module
+from tests.fuelctl.api import SMALL, Started
 from tests.fuelctl.control import HandClock
+from tests.fuelctl.stage import Done, Stage, repository
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +53,61 @@ def database() -> Iterator[Database]:
 def core(database: Database, clock: HandClock) -> Core:
     """The parts below server and workflows, on the test's clock."""
     return Core(database, Safe(paths.secret_key_file()), clock=clock)
+
+
+@pytest.fixture
+def started() -> Started:
+    """What the API asked to be started."""
+    return Started()
+
+
+@pytest.fixture
+def http(core: Core, started: Started) -> Iterator[FlaskClient]:
+    """The API on the test's clock, with small bounds; nothing that it starts runs."""
+    with create_app(Parts(core, started, SMALL)).test_client() as client:
+        yield client
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command's output depends on, of this machine's user."""
+    monkeypatch.setenv("FUELCTL_SSH_CONFIG", str(tmp_path / "ssh" / "config"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("FUELCTL_SERVER_URL", raising=False)
+
+
+@pytest.fixture
+def fuelctl(surroundings: None, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command in this process: `fuelctl("ls", "--json")` gives a Done."""
+
+    def call(*arguments: str) -> Done:
+        capsys.readouterr()
+        code = run(list(arguments))
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        return Done(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A control plane over HTTP, workflows played by the test."""
+    with stage_module.stage() as made:
+        yield made
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A repository with a blueprint, under a name that is no environment's."""
+    return repository(tmp_path / "My Shop")
+
+
+@pytest.fixture
+def git_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git's settings are this test's own."""
+    settings = tmp_path / "gitconfig"
+    settings.write_text('[user]\nname = Ada L\nemail = ada@example.com\n[protocol "file"]\nallow = always\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fuelctl.config import Settings
 from fuelctl.environments.audit import Place, Seen, read
 from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.journal import Journal
+from fuelctl.environments.registry import begin_termination
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
@@ -29,6 +31,19 @@ from fuelctl.store.secrets import Safe
 
 HOST_KEY = "ssh-ed25519 " + "A" * 68
 Play = Callable[["Stage", Journal], None]
+
+
+@dataclass
+class Done:
+    """A command that ran in the test's own process: exit code, standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
 
 
 class Stage:
@@ -198,6 +213,13 @@ def refused(_stage: Stage, journal: Journal) -> None:
         gone(_stage, journal)
         return
     journal.refused({"uncommitted": ["draft.txt"], "unpushed": [{"branch": "agent/work", "commits": 2}], "stashes": []})
+
+
+def ending(stage: Stage, environment_id: str) -> tuple[str, str]:
+    """Its time is over: what `stage.start("terminate", ...)` takes."""
+    _row, operation_id = begin_termination(stage.core, environment_id, discard=True, by="ttl")
+    assert operation_id is not None
+    return environment_id, operation_id
 
 
 def git(folder: Path, *arguments: str) -> str:

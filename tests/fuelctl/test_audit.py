@@ -4,17 +4,13 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fuelctl import paths
-from fuelctl.__main__ import run
 from fuelctl.client import Client
 from fuelctl.environments.adopt import adopt
 from fuelctl.environments.audit import read
@@ -24,8 +20,7 @@ from fuelctl.environments.registry import begin_termination
 from fuelctl.store import environments
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows import audit as workflow
-from tests.fuelctl import stage as stage_module
-from tests.fuelctl.stage import Stage, refused, repository
+from tests.fuelctl.stage import Done, Stage, gone, refused, repository
 
 ME = getpass.getuser()
 LOST = "01JD3Z5Q8W6S9X4V7T2R1P0N8M"
@@ -33,44 +28,10 @@ OTHER = "01JD3Z5Q8W6S9X4V7T2R1P0N8N"
 ACCESS = "01JD3Z5Q8W6S9X4V7T2R1P0N8P"
 
 
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture(autouse=True)
-def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FUELCTL_SSH_CONFIG", str(tmp_path / "ssh" / "config"))
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "200")
+def _surroundings(surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("FUELCTL_SERVER_URL", raising=False)
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "DOCKER_CONTEXT"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def fuelctl(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> Done:
-        capsys.readouterr()
-        code = run(list(arguments))
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return Done(code, captured.out, captured.err)
-
-    return call
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    with stage_module.stage() as made:
-        yield made
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
 
 
 def thing(environment_id: str, **fields: Any) -> dict[str, Any]:
@@ -300,7 +261,7 @@ def test_down_tagged_asks_before_it_takes_work(fuelctl: Any, stage: Stage) -> No
     kept = row(stage, LOST)
     assert kept is not None
     assert kept.status == "ready"
-    stage.plays["terminate"] = stage_module.gone
+    stage.plays["terminate"] = gone
     assert fuelctl("down", "shop", "--yes", "--discard").code == 0
 
 

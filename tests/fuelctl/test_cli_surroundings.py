@@ -8,15 +8,12 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fuelctl import serve
 from fuelctl._shared._errors import FuelError
-from tests.fuelctl import stage as stage_module
-from tests.fuelctl.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,12 +29,6 @@ def shell(line: str, *, cwd: Path = ROOT, **environment: str) -> subprocess.Comp
         timeout=60,
         env={**os.environ, "F": f"{sys.executable} -m fuelctl", "PYTHONPATH": str(ROOT), **environment},
     )
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    with stage_module.stage() as made:
-        yield made
 
 
 @pytest.mark.usefixtures("stage")

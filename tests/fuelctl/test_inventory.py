@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,10 @@ from fuelctl import paths, ssh_config
 from fuelctl._shared._inventory._user import User
 from fuelctl.environments import registry
 from fuelctl.environments.journal import Journal
-from tests.fuelctl import stage as stage_module
 from tests.fuelctl.control import wanted
 from tests.fuelctl.stage import HOST_KEY, Stage
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    with stage_module.stage() as made:
-        yield made
 
 
 @pytest.fixture

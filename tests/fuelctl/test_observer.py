@@ -17,8 +17,8 @@ from fuelctl.server.parts import Parts
 from fuelctl.workflows import observer as module
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.run import Plant
+from tests.fuelctl.api import make
 from tests.fuelctl.test_reaper import ready
-from tests.fuelctl.test_server_api import make
 from tests.fuelctl.test_supervise import wait_until
 
 

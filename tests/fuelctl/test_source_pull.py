@@ -3,26 +3,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.git import pull
+from tests.fuelctl.repositories import git
 
-
-@pytest.fixture(autouse=True)
-def _git_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = tmp_path / "gitconfig"
-    settings.write_text("[user]\nname = Ada L\nemail = ada@example.com\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 
 def commit(folder: Path, name: str) -> str:

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ssh`, `exec` and Ctrl-C, against the real control plane, workflows played by the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuelctl import paths, ssh_config
+from tests.fuelctl.stage import Done, Stage, ending, failed, gone
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+
+class TestEntering:
+    @pytest.fixture
+    def shell(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A stand-in for ssh and the machine behind it: notes its arguments, gives the last one to a real shell."""
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        workspace = tmp_path / "workspaces" / "it's here"
+        workspace.mkdir(parents=True)
+        ssh = folder / "ssh"
+        ssh.write_text(
+            "#!/bin/sh\n"
+            f"printf '%s\\n' \"$@\" > {tmp_path}/arguments\n"
+            "for last; do :; done\n"
+            f"case $last in *' -l') exit 5;; esac\n"
+            f"cd {tmp_path} && exec sh -c \"$(printf '%s' \"$last\" | sed 's|/workspaces|{tmp_path}/workspaces|')\"\n"
+        )
+        ssh.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        return tmp_path / "arguments"
+
+    def real(self, *arguments: str, stdin: str = "") -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "fuelctl", *arguments], input=stdin, capture_output=True, text=True, check=False
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def test_exec_passes_arguments_stdin_and_exit_code(
+        self, fuelctl: Any, stage: Stage, repo: Path, shell: Path
+    ) -> None:
+        fuelctl("up", str(repo), "--yes")
+        odd = ["a b", "it's", '"', "$(id)", "`id`", "\\", "*", "", "-x", "--json", "--", "line\nbreak", "é"]
+        done = self.real("exec", "my-shop", "--", "printf", "[%s]", *odd)
+        assert done.out == "".join(f"[{word}]" for word in odd)
+        assert self.real("exec", "my-shop", "cat", stdin="through").out == "through"
+        assert self.real("exec", "my-shop", "--", "sh", "-c", "exit 37").code == 37
+        assert self.real("exec", "my-shop", "pwd").out.endswith("it's here\n")
+        assert shell.read_text().splitlines()[:3] == ["-F", str(paths.ssh_config_file()), "-T"]
+
+    def test_exec_without_a_program(self, fuelctl: Any, stage: Stage) -> None:
+        assert fuelctl("exec", "my-shop", "--").code == 2
+        assert fuelctl("exec", "my-shop").code == 2
+
+    def test_ssh_with_a_command_is_a_shell_line(self, fuelctl: Any, stage: Stage, repo: Path, shell: Path) -> None:
+        fuelctl("up", str(repo), "--yes")
+        done = self.real("ssh", "my-shop", "--", "echo", "a", "&&", "exit", "3")
+        assert (done.code, done.out) == (3, "a\n")
+
+    def test_ssh_says_afterwards_that_it_keeps_running(
+        self, fuelctl: Any, stage: Stage, repo: Path, shell: Path
+    ) -> None:
+        fuelctl("up", str(repo), "--yes")
+        done = self.real("ssh", "my-shop")
+        assert done.code == 5
+        assert "my-shop keeps running for 7h 59m more. End it: fuelctl down my-shop" in done.err
+
+    def test_each_status_has_its_own_sentence(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
+        stage.plays = {"terminate": stage.plays["terminate"]}
+        environment_id = self._provisioning(fuelctl, repo)
+        done = fuelctl("ssh", "my-shop")
+        assert done.code == 1
+        assert "still being provisioned" in done.err
+        stage.plays = {}
+        fuelctl_end = ending(stage, environment_id)
+        assert "being ended" in fuelctl("exec", "my-shop", "ls").err
+        stage.plays = {"terminate": gone}
+        stage.start("terminate", *fuelctl_end)
+        stage.join()
+        assert "has ended" in fuelctl("ssh", environment_id).err
+        stage.plays = {"provision": failed}
+        fuelctl("up", str(repo), "--yes")
+        assert "could not be provisioned: image nowhere:1" in fuelctl("pull", "my-shop").err
+
+    def _provisioning(self, fuelctl: Any, repo: Path) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fuelctl", "up", str(repo), "--yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        environment_id = _wait_for_operation(fuelctl)
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert "goes on being provisioned" in err.decode()
+        assert "Traceback" not in err.decode()
+        return environment_id
+
+    def test_a_key_that_somebody_else_has(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
+        environment = fuelctl("up", str(repo), "--yes", "--json").json
+        with ssh_config.locked():
+            ssh_config.remove([environment["id"]])
+        done = fuelctl("ssh", "my-shop")
+        assert done.code == 1
+        assert "already been handed out" in done.err
+        assert not any(ssh_config.traces(environment["id"]).values())
+
+
+def _wait_for_operation(fuelctl: Any) -> str:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        for item in fuelctl("ls", "--json").json["environments"]:
+            if item["operation"] == "provision":
+                return str(item["id"])
+        time.sleep(0.1)
+    raise AssertionError("nothing is being provisioned")
