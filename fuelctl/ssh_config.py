@@ -221,6 +221,7 @@ def remove(environment_ids: Iterable[str]) -> None:
         try:
             paths.ssh_key_file(environment_id).unlink(missing_ok=True)
             _request_file(environment_id).unlink(missing_ok=True)
+            answered_file(environment_id).unlink(missing_ok=True)
         except OSError as error:
             raise paths.storage_error(error, paths.ssh_key_file(environment_id)) from error
     kept = [entry for entry in entries() if entry.id not in gone]
@@ -249,6 +250,11 @@ def store_key(environment_id: str, private_key: str) -> None:
 
 def _request_file(environment_id: str) -> Path:
     return paths.ssh_key_file(environment_id).with_suffix(".request")
+
+
+def answered_file(environment_id: str) -> Path:
+    """Its time of change is when the environment's machine last answered us."""
+    return paths.ssh_key_file(environment_id).with_suffix(".answered")
 
 
 def has_key(environment_id: str) -> bool:

@@ -21,6 +21,7 @@ from fuelctl._shared._errors import FuelError, UsageError
 #: What names or opens a machine, gives it rights, or says where it gets its images: a repository may not ask for these.
 _OWNERS = frozenset(
     {"account", "address_services", "allow_from", "instance_profile", "kms_key", "registry_mirrors"}
+    | {"keys_bucket", "keys_prefix", "keys_region"}
     | {"host", "fingerprint", "known_hosts", "identity_file", "python", "sudo"}
 )
 _ELSEWHERE = frozenset({"cpus", "disk_gb", "memory_gb", "region"})

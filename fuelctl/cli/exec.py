@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fuelctl._shared._errors import UsageError
-from fuelctl.cli import _access
+from fuelctl.cli import _access, _ingress
 from fuelctl.cli._context import Ref, connect, find
 
 app = typer.Typer()
@@ -31,6 +31,7 @@ def exec_(
     client = connect()
     environment = find(client, env)
     entry = _access.let_in(client, environment)
+    _ingress.open_door(client, environment)
     # ssh hands one string to a shell: quoted so that the shell gives back the very same arguments.
     line = _access.in_workspace(environment, shlex.join(words))
     both = sys.stdin.isatty() and sys.stdout.isatty()

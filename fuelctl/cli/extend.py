@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fuelctl.cli import _ingress
 from fuelctl.cli._context import AsJson, Ref, connect, find, take_up_credentials
 from fuelctl.cli._durations import seconds
 from fuelctl.cli._environment import now, ttl_left
@@ -26,6 +27,9 @@ def extend(
     client = connect()
     found = find(client, env)
     take_up_credentials([found])
+    if client.embedded:
+        # Its server goes the same way to the machine as we do.
+        _ingress.open_door(client, found)
     environment = client.extend(found["id"], ttl_seconds=wanted)
     if as_json:
         emit(environment)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fuelctl import paths
-from fuelctl.cli import _access
+from fuelctl.cli import _access, _ingress
 from fuelctl.cli._context import AsJson, Ref, connect, find
 from fuelctl.cli._output import clean, emit, note, say
 from fuelctl.cli._view import make_view
@@ -36,6 +36,7 @@ def pull(
     client = connect()
     environment = find(client, env)
     entry = _access.let_in(client, environment)
+    _ingress.open_door(client, environment)
     ssh = ("ssh", "-F", str(paths.ssh_config_file()))
     workspace = str(environment["connection"]["workspace"])
     with make_view(sys.stderr) as view:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fuelctl._shared._errors import FuelError
-from fuelctl.cli import _access, _environment
+from fuelctl.cli import _access, _environment, _ingress
 from fuelctl.cli._context import Ref, connect, find
 from fuelctl.cli._output import clean, duration, note
 from fuelctl.client import Client
@@ -37,6 +37,7 @@ def ssh(
     environment = find(client, env)
     if words:
         entry = _access.let_in(client, environment)
+        _ingress.open_door(client, environment)
         both = sys.stdin.isatty() and sys.stdout.isatty()
         line = _access.in_workspace(environment, " ".join(words))
         _access.become_ssh([*_access.ssh_arguments(entry, terminal=both), line])
@@ -46,6 +47,7 @@ def ssh(
 def interactive(client: Client, environment: dict[str, Any]) -> int:
     """A shell in the workspace; after it, one line says whether the environment goes on. Returns ssh's exit code."""
     entry = _access.let_in(client, environment)
+    _ingress.open_door(client, environment)
     shell = _access.in_workspace(environment, 'exec "${SHELL:-/bin/sh}" -l')
     terminal = True if sys.stdin.isatty() and sys.stdout.isatty() else None
     code = _access.run_ssh([*_access.ssh_arguments(entry, terminal=terminal), shell])

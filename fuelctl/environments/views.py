@@ -33,6 +33,8 @@ class Provider:
     engine: str | None = None
 
 
+    #: Where it keeps others out: `networks` that are let in, and `services` that say which address somebody has.
+    let_in: dict[str, list[str]] | None = None
 @dataclass(frozen=True)
 class LeaseView:
     """How long it may live."""
@@ -110,6 +112,7 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
         ),
         blueprint=row.blueprint,
         blueprint_sha256=row.blueprint_sha256,
+            let_in=provider.get("let_in"),
         repository=row.repository,
         lease=LeaseView(row.ttl_seconds, row.idle_seconds, _time(row.expires_at)),
         created_at=_time(row.created_at),

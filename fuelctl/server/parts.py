@@ -10,6 +10,7 @@ from typing import cast
 from flask import current_app
 
 from fuelctl.config import Settings
+from fuelctl.environments.access import Authorize, LetIn
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.server.rates import Rates
@@ -23,6 +24,8 @@ class Parts:
 
     `engine`: which Docker engine provider `local` means here.
     `audit`: what a provider shows that carries our label. `auditable`: those that can be asked, given those in use.
+    `authorize`: have an environment's machine let an address in.
+    `reap`: one round of the reaper; `{checked, ended, failed}`.
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise `token` is asked for.
     """
@@ -31,6 +34,7 @@ class Parts:
     start: Start
     settings: Settings
     move_deadline: MoveDeadline = lambda _row, _expires_at: None
+    authorize: Authorize = lambda _row, _address: LetIn([], [])
     embedded: bool = True
     token: str | None = None
     stop: Callable[[float], list[str]] = lambda _wait: []

@@ -16,11 +16,13 @@ from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import check_ceiling
 from fuelctl.environments import registry
+from fuelctl.environments.access import let_in
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import ENTERABLE, Operation, Status
 from fuelctl.environments.views import environment_view
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.types import (
+    AuthorizeIn,
     CreateHeader,
     CreateIn,
     EnvironmentOut,
@@ -93,6 +95,16 @@ def extend(path: RefPath, body: ExtendIn) -> Response:
     _check_ttl(given, body.ttl_seconds)
     limit = given.settings.month_limit_usd
     return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds, given.move_deadline, limit))
+
+
+@api.post("/<ref>/authorize-ip", responses={200: EnvironmentOut}, summary="Let an address in")
+def authorize_ip(path: RefPath, body: AuthorizeIn) -> Response:
+    """Opens SSH of its machine to this address, in the place of the ones before; answers when it is open.
+
+    409 where its provider has no such rule; 503 when the provider could not be told.
+    """
+    given = parts()
+    return shown(let_in(given.core, find(path.ref), body.address, given.authorize))
 
 
 def _look(wanted: bool, rows: list[EnvironmentRow]) -> None:

@@ -152,6 +152,14 @@ class ExtendIn(_Strict):
 
 
 class AuditIn(_Strict):
+class AuthorizeIn(_Strict):
+    """Who is to be let in."""
+
+    address: Annotated[str, StringConstraints(min_length=7, max_length=15)] = Field(
+        description="One IPv4 address: that of whoever wants to enter, as others see it."
+    )
+
+
     """Where to look."""
 
     providers: list[_ProviderName] = Field(

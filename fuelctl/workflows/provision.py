@@ -22,7 +22,7 @@ _MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 
 
 #: What of a provider's facts the environment keeps: to show, and to find its machine again.
-_KEPT = ("type", "region", "account", "address")
+_KEPT = ("type", "region", "account", "address", "let_in")
 
 
 def provision(plant: Plant, environment_id: str, operation_id: str) -> str:

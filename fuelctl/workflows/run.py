@@ -25,6 +25,7 @@ _PLAYBOOKS = {
     "down": "fuel_code.remote.remote_down",
     "observe": "fuel_code.remote.remote_observe",
     "extend": "fuel_code.remote.remote_extend",
+    "access": "fuel_code.remote.remote_access",
     "audit": "fuel_code.remote.remote_audit",
 }
 

@@ -17,12 +17,14 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ._docker import Run, run_command
 from ._ec2 import _refusals
 from ._ec2._api import Api, ApiError, read_error
 from ._errors import FuelError, UsageError
+from ._identity import check_environment_id
 from ._receipt import GONE, PRESENT, entry
 from ._scratch import scratch
 
@@ -30,6 +32,8 @@ _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "Restrict
 #: Somebody else was faster, or is about to be.
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 _TRIES = 10
+#: What follows an environment's id.
+_NAMES = (["id_ed25519"], ["id_ed25519.pub"])
 #: No key is larger; what is, is none.
 _LARGEST = 16384
 #: The calls that S3 allows under another name than their own.
@@ -158,6 +162,30 @@ def absent(api: Api, where: Place, *, check: bool = False) -> Tuple[bool, List[s
     left = {key for key, _version in there}
     lines = [entry("key_object", where.url(key), PRESENT if key in left else GONE) for key in where.halves]
     return bool(found), found, lines
+
+
+def stored(api: Api, bucket: str, prefix: str) -> Dict[str, Dict[str, float]]:
+    """Everything below `<prefix>/<environment id>/`: environment id -> URL -> when its oldest version was put.
+
+    Every version counts, for an older one is as good a key; what is below no environment's id is none of ours.
+    """
+    where = place(bucket, prefix.strip("/"))
+    found: Dict[str, Dict[str, float]] = {}
+    page: Dict[str, str] = {}
+    while True:
+        answer = _call(api, where, "list_object_versions", Bucket=where.bucket, Prefix=f"{where.key}/", **page)
+        for each in answer.get("Versions") or []:
+            name = str(each["Key"])[len(where.key) + 1 :].split("/")
+            try:
+                environment_id = check_environment_id(name[0]) if name[1:] in _NAMES else ""
+            except UsageError:
+                environment_id = ""
+            if environment_id and environment_id == name[0]:
+                theirs, url = found.setdefault(environment_id, {}), where.url(each["Key"])
+                theirs[url] = min(theirs.get(url, inf), each["LastModified"].timestamp())
+        if not answer.get("IsTruncated"):
+            return found
+        page = {"KeyMarker": answer["NextKeyMarker"], "VersionIdMarker": answer["NextVersionIdMarker"]}
 
 
 def keypair(api: Api, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:

@@ -13,7 +13,7 @@ version_added: 0.1.0
 author: fuel_code maintainers (@fuel-code)
 description:
   - Lists instances, volumes, network interfaces and security groups that carry the collection's tag, by environment, in
-    one region, in several, or in all that the account can use.
+    one region, in several, or in all that the account can use. With O(keys_bucket), keys in S3 as well.
   - Regions are asked beside each other. One that cannot be asked is told in RV(problems) and does not hide the others.
     When none can be asked the module fails.
 options:
@@ -26,6 +26,22 @@ options:
     description: Look into every region that the account can use, whatever O(regions) says.
     type: bool
     default: false
+  keys_bucket:
+    description:
+      - Bucket in which M(fuel_code.remote.ssh_keypair) keeps the environments' keys. Objects below no environment's id
+        are not told of.
+      - Keys of an environment of which nothing else is there are told of with O(all_regions) only, when every region
+        could be asked. Otherwise its machine may run where nobody looked.
+    type: str
+    default: ''
+  keys_prefix:
+    description: What comes before the environments' ids there.
+    type: str
+    default: ssh-keys
+  keys_region:
+    description: The bucket's region. Without it, O(region).
+    type: str
+    default: ''
 extends_documentation_fragment:
   - fuel_code.remote.attributes.info
   - fuel_code.remote.aws
@@ -88,17 +104,18 @@ error:
   type: dict
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.fuel_code.remote.plugins.module_utils import _ssh_keys_s3
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _audit, _module
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._api import Api
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 
 
-def connect(module: AnsibleAWSModule, regions: List[str]) -> Dict[str, Api]:
+def connect(module: AnsibleAWSModule, regions: List[str], service: str = "ec2") -> Dict[str, Api]:
     """An API for each region, all of one session: a session of its own reads AWS's descriptions anew each time."""
     import boto3
     from botocore.config import Config
@@ -106,9 +123,12 @@ def connect(module: AnsibleAWSModule, regions: List[str]) -> Dict[str, Api]:
     _region, endpoint, parameters = get_aws_connection_info(module)
     session = boto3.session.Session(profile_name=parameters.pop("profile_name", None))
     config = Config(**_module.CLIENT).merge(parameters.pop("aws_config", None) or Config())
+    if endpoint and service == "s3":
+        # A bucket of another S3 is rarely a host name of its own.
+        config = config.merge(Config(s3={"addressing_style": "path"}))
     return {
         each: Api(
-            session.client("ec2", region_name=each, endpoint_url=endpoint, config=config, **parameters),
+            session.client(service, region_name=each, endpoint_url=endpoint, config=config, **parameters),
             patience=module.params["patience"],
         )
         for each in regions
@@ -129,8 +149,27 @@ def look(module: AnsibleAWSModule, progress: Progress) -> Dict[str, Any]:
         if problems and len(problems) == len(wanted):
             first = problems[0]
             raise FuelError(first["message"], hint=first["hint"], where=first["region"], code=first["code"])
+        if module.params["keys_bucket"]:
+            found, problems = with_keys(module, found, problems, account)
         step.message = f"{len(found)} in {len(wanted)} regions"
     return {"changed": False, "environments": found, "regions": wanted, "problems": problems}
+
+
+def with_keys(
+    module: AnsibleAWSModule, found: List[Dict[str, Any]], problems: List[Dict[str, Any]], account: str
+) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
+    """(entries, problems) with the keys of the bucket; that it cannot be asked is one problem more."""
+    params = module.params
+    region = params["keys_region"] or module.region or ""
+    everywhere = params["all_regions"] and not problems
+    try:
+        api = connect(module, [region], "s3")[region]
+        kept = _ssh_keys_s3.stored(api, params["keys_bucket"], params["keys_prefix"])
+    except FuelError as error:
+        told = {"message": error.message, "hint": error.hint, "code": error.code}
+        return found, [*problems, {"region": f"s3://{params['keys_bucket']}", **told}]
+    place = {"region": region, "account": account}
+    return _audit.add_keys(found, kept, place, everywhere=everywhere), problems
 
 
 def main() -> None:
@@ -138,6 +177,9 @@ def main() -> None:
         argument_spec={
             "regions": {"type": "list", "elements": "str", "default": []},
             "all_regions": {"type": "bool", "default": False},
+            "keys_bucket": {"type": "str", "default": ""},
+            "keys_prefix": {"type": "str", "default": "ssh-keys"},
+            "keys_region": {"type": "str", "default": ""},
             **_module.ARGUMENTS,
         },
         supports_check_mode=True,

@@ -253,6 +253,7 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
         "GET /api/remote",
         "GET /api/remote/{ref}",
         "POST /api/remote/{ref}/terminate",
+        "POST /api/remote/{ref}/authorize-ip",
         "POST /api/remote/{ref}/extend",
         "GET /api/remote/{ref}/source",
         "PUT /api/remote/{ref}/source",

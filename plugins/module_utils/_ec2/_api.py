@@ -30,6 +30,19 @@ LOST = frozenset({"HTTPClientError", "ConnectionError", "IncompleteReadError", "
 #: Of those, the ones for which nothing was ever reached: waiting longer rarely helps.
 UNREACHED = frozenset({"EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "SSLError"})
 
+#: The request went out, and no whole answer came back. What AWS did with it is not known.
+UNANSWERED = frozenset(
+    {
+        "ConnectionClosedError",
+        "ConnectionError",
+        "HTTPClientError",
+        "IncompleteReadError",
+        "ReadTimeoutError",
+        "ResponseParserError",
+        "ResponseStreamingError",
+    }
+)
+
 
 class ApiError(Exception):
     """What AWS answered, or why no answer came.

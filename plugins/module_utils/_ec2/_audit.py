@@ -77,6 +77,29 @@ def audit_region(api: Api, region: str, account: str) -> List[Dict[str, Any]]:
     return book.entries()
 
 
+def add_keys(
+    found: List[Dict[str, Any]], kept: Mapping[str, Mapping[str, float]], place: Mapping[str, str], *, everywhere: bool
+) -> List[Dict[str, Any]]:
+    """The entries with the keys that are kept in S3 (environment id -> URL -> epoch seconds).
+
+    Keys of an environment of which nothing else was found make an entry of their own only if every region was asked
+    (`everywhere`): otherwise its machine may run where nobody looked.
+
+    :param place: the bucket's region, and the account.
+    """
+    book = _Book(place["region"], place["account"])
+    for environment_id, objects in sorted(kept.items()):
+        lines = [{"kind": "key_object", "name": url, "state": "stored"} for url in sorted(objects)]
+        theirs = [one for one in found if one["environment_id"] == environment_id]
+        if theirs:
+            theirs[0]["resources"] += lines
+        elif everywhere:
+            for line in lines:
+                tags = {_identity.TAG_ENVIRONMENT: environment_id}
+                book.add(tags, line["kind"], line["name"], line["state"], objects[line["name"]])
+    return found + book.entries()
+
+
 class _Book:
     """Entries of one region while they are put together."""
 

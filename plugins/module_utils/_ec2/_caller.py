@@ -33,6 +33,17 @@ def check_network(text: str) -> str:
     return str(network)
 
 
+def check_address(text: str) -> str:
+    """One IPv4 address from which somebody can come, as a /32; UsageError for anything else."""
+    try:
+        address = ipaddress.IPv4Address(text.strip())
+    except ValueError as error:
+        raise UsageError(f"{text[:60]!r} is no IPv4 address", hint="like 203.0.113.7", code="ec2_ingress") from error
+    if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
+        raise UsageError(f"{address} cannot be where somebody comes from", hint="like 203.0.113.7", code="ec2_ingress")
+    return f"{address}/32"
+
+
 def caller_network(services: Sequence[str], read: Callable[[str], str]) -> str:
     """The caller's own address as a /32. FuelError when no service says a usable one: then nobody is let in.
 
@@ -43,14 +54,9 @@ def caller_network(services: Sequence[str], read: Callable[[str], str]) -> str:
         if not url.startswith(("https://", "http://")):
             raise UsageError(f"{url[:80]!r} is no http(s) address", hint="like https://checkip.amazonaws.com")
         try:
-            address = ipaddress.IPv4Address(read(url).strip())
-        except (OSError, ValueError) as error:
-            said.append(f"{url}: {str(error)[:80] or type(error).__name__}")
-            continue
-        if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
-            said.append(f"{url}: {address} cannot be where you come from")
-            continue
-        return f"{address}/32"
+            return check_address(read(url))
+        except (OSError, UsageError) as error:
+            said.append(f"{url}: {str(getattr(error, 'message', error))[:80] or type(error).__name__}")
     raise FuelError(
         "your own address is not known, so nobody is let in",
         hint="allow outgoing https, name another service (address_services), or name networks (allow_from)",

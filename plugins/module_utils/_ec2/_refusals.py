@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Dict, Tuple
 
 from .._errors import FuelError
-from ._api import BROKEN, THROTTLED, UNREACHED, ApiError
+from ._api import BROKEN, THROTTLED, UNANSWERED, UNREACHED, ApiError
 
 #: Not here, not now, not of this kind: the next type, zone or market may do.
 CAPACITY = frozenset(
@@ -163,6 +163,11 @@ def explain(error: ApiError, where: str = "") -> FuelError:
     if error.code in UNREACHED:
         message, hint = f"AWS cannot be reached: {said}", "check the network, the region's name and the endpoint URL"
         return FuelError(message, hint=hint, where=where or None, code="ec2_unreachable", details=details)
+    if error.code in UNANSWERED:
+        many = f", asked {error.tries} times" if error.tries > 1 else ""
+        message = f"AWS did not answer {error.operation} in time{many}"
+        hint = "check the network and any proxy, then run again: what AWS has done already is found"
+        return FuelError(message, hint=hint, where=where or None, code="ec2_no_answer", details=details)
     if error.code in THROTTLED or error.code in BROKEN:
         message = f"AWS did not serve {error.operation} in {error.tries} tries: {said or error.code}"
         hint = "try again in some minutes"

@@ -100,6 +100,10 @@ class Ec2Lab:
         """How the next instances boot: see life.BOOTS."""
         self.ask("POST", "boots", {"kind": kind, "count": count, "seconds": seconds})
 
+    def come_from(self, address: str | None = None) -> None:
+        """Whoever connects has this address from now on; the usual one, without."""
+        self.ask("PUT", "caller", {"address": address} if address else {})
+
     def calls(self, action: str | None = None) -> list[dict[str, Any]]:
         return [call for call in self.ask("GET", "calls") if action in (None, call["action"])]
 

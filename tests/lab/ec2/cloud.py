@@ -7,7 +7,9 @@ moto's responses (`install`) and moves all instances to the present (`advance`) 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import ipaddress
 import json
 import threading
 import time
@@ -27,6 +29,8 @@ from .life import Life
 from .settings import Settings
 
 ACCOUNT = "123456789012"
+#: Whoever calls comes from loopback, which no security group could name: this stands for it.
+CALLER = "198.51.100.7"
 #: Machine numbers of one lab: the last part of its addresses.
 NUMBERS = range(2, 251)
 
@@ -45,6 +49,9 @@ class Cloud:
         self._tokens: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._owners: dict[str, str] = {}
         self._next_boots: list[tuple[str, float]] = []
+        #: Where whoever connects comes from, as far as rules go.
+        self.caller = CALLER
+        self._closed: dict[str, bool] = {}
 
     def install(self) -> None:
         """Put this cloud in the place of moto's own responses."""
@@ -180,6 +187,29 @@ class Cloud:
         timer.daemon = True
         timer.start()
 
+    def filter(self) -> None:
+        """With the setting, open and close the machines' port 22 as the rules are now."""
+        for each in self.lives.values():
+            machine = self._machines.get(each.instance_id)
+            if self._fleet is None or machine is None or each.machine_gone or each.ending is not None:
+                continue
+            closed = bool(self.settings.filter) and not self._is_let_in(self._instances[each.instance_id])
+            if closed != self._closed.get(each.instance_id, False):
+                # One that does not run yet is seen to when it has been started.
+                with contextlib.suppress(FleetError):
+                    self._fleet.close(machine, closed=closed)
+                    self._closed[each.instance_id] = closed
+
+    def _is_let_in(self, instance: Instance) -> bool:
+        caller = ipaddress.ip_address(self.caller)
+        return any(
+            caller in ipaddress.ip_network(rule.ip_range["CidrIp"])
+            for group in instance.dynamic_group_list
+            for rule in group.ingress_rules
+            if rule.ip_protocol in ("tcp", "-1") and int(rule.from_port or 0) <= 22 <= int(rule.to_port or 65535)
+            if "CidrIp" in rule.ip_range
+        )
+
     def truth(self) -> list[dict[str, Any]]:
         """Every instance that there ever was, as it truly is, whatever Describe says."""
         with self.lock:
@@ -274,6 +304,8 @@ class Cloud:
             return
         if each.ending is not None:  # terminated while it was being started
             self._remove(each)
+        with self.lock:
+            self.filter()
 
     def _powered_off(self, each: Life) -> None:
         with self.lock:

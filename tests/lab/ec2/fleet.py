@@ -139,6 +139,11 @@ class Fleet:
 
         threading.Thread(target=watch, name=f"watch {machine.name}", daemon=True).start()
 
+    def close(self, machine: Machine, *, closed: bool) -> None:
+        """Have the machine's port 22 drop new connections, or take them again. FleetError while it does not run."""
+        rule = ("INPUT", "--protocol", "tcp", "--dport", "22", "--syn", "--jump", "DROP")
+        docker("exec", machine.name, "iptables", "--wait", "--insert" if closed else "--delete", *rule)
+
     def remove(self, machine: Machine) -> None:
         """End the machine and everything in it. Harmless when it is not there."""
         docker("rm", "--force", "--volumes", machine.name, check=False)

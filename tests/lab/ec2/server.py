@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import ipaddress
 import json
 import os
 import re
@@ -21,11 +22,10 @@ from flask import got_request_exception
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from .cloud import ACCOUNT, Cloud
+from .cloud import ACCOUNT, CALLER, Cloud
 from .faults import AWS_ERRORS, Fault, Faults, error_body
 
-#: Whoever calls comes from loopback, which no security group could name: this stands for it.
-CALLER = "198.51.100.7"
+__all__ = ["CALLER", "Lab"]
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
@@ -48,7 +48,7 @@ class Lab:
         environ["wsgi.input"] = io.BytesIO(body)
         if path == "/_lab/address":
             start_response("200 OK", [("Content-Type", "text/plain")])
-            return [f"{CALLER}\n".encode()]
+            return [f"{self._cloud.caller}\n".encode()]
         if path.startswith("/_lab/"):
             status, answer = self._control(environ["REQUEST_METHOD"], path, body, environ.get("QUERY_STRING", ""))
             start_response(f"{status} -", [("Content-Type", "application/json")])
@@ -97,6 +97,7 @@ class Lab:
         with self._cloud.lock:
             self._cloud.advance()
             answer = b"".join(self._moto(environ, start))
+            self._cloud.filter()
         return started[0], started[1], answer
 
     def _facts(self, region: str, parameters: dict[str, str]) -> dict[str, str]:
@@ -167,6 +168,12 @@ class Lab:
                 self._faults.release(data.get("key"))
             case ["PATCH settings"]:
                 self._cloud.settings.update(data)
+                with self._cloud.lock:
+                    self._cloud.filter()
+            case ["PUT caller"]:
+                with self._cloud.lock:
+                    self._cloud.caller = str(ipaddress.IPv4Address(data.get("address", CALLER)))
+                    self._cloud.filter()
             case ["POST boots"]:
                 self._cloud.next_boots(data["kind"], int(data.get("count", 1)), float(data.get("seconds", 0)))
             case ["GET instances"]:

@@ -106,3 +106,24 @@ def test_a_region_that_refuses_is_told_beside_the_others():
     assert [one["environment_id"] for one in found] == [ONE]
     assert [(each["region"], each["code"]) for each in problems] == [("us-east-1", "ec2_permission")]
     assert "ec2:DescribeVolumes" in problems[0]["hint"]
+
+
+KEYS = {TWO: {"s3://keys/ssh-keys/2": MADE.timestamp(), "s3://keys/ssh-keys/2.pub": MADE.timestamp() + 1}}
+PLACE = {"region": "eu-central-1", "account": "123456789012"}
+
+
+def test_keys_are_told_with_what_else_there_is():
+    found = audit(instances=[instance("i-2", TWO)])
+    [one] = _audit.add_keys(found, KEYS, PLACE, everywhere=False)
+    assert [line["kind"] for line in one["resources"]] == ["instance", "key_object", "key_object"]
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_keys_alone_are_told_only_when_every_region_was_asked(everywhere):
+    found = audit(instances=[instance("i-1", ONE)])
+    told = _audit.add_keys(found, KEYS, PLACE, everywhere=everywhere)
+    alone = [one for one in told if one["environment_id"] == TWO]
+    assert len(alone) == everywhere
+    for one in alone:
+        assert (one["since"], one["machines"], one["shared"]) == (MADE.timestamp(), [], False)
+        assert [line["name"] for line in one["resources"]] == sorted(KEYS[TWO])

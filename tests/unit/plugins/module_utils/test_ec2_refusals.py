@@ -77,6 +77,8 @@ def test_every_line_says_what_to_do_in_one_line(code):
         ("ExpiredToken", "", "ec2_credentials", "renew"),
         ("NoCredentialsError", "Unable to locate credentials", "ec2_credentials", "AWS_PROFILE"),
         ("EndpointConnectionError", "Could not connect", "ec2_unreachable", "region's name"),
+        ("ReadTimeoutError", "Read timeout on endpoint URL", "ec2_no_answer", "in time"),
+        ("ConnectionClosedError", "Connection was closed", "ec2_no_answer", "run again"),
         ("RequestLimitExceeded", "Request limit exceeded.", "ec2_busy", "some minutes"),
         ("SomethingNew", "nobody knew this", "ec2_refused", "SomethingNew: nobody knew this"),
     ],

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Access: have a machine's provider let an address in. No workflow: whoever asks for it waits for the answer."""
+
+from __future__ import annotations
+
+from fuelctl import paths
+from fuelctl.environments.access import LetIn
+from fuelctl.environments.core import MachineError
+from fuelctl.runner import run_playbook
+from fuelctl.store.models import EnvironmentRow
+from fuelctl.store.ulids import new_ulid
+from fuelctl.workflows.run import Plant, common
+
+
+def authorize(plant: Plant, row: EnvironmentRow, address: str) -> LetIn:
+    """Return once port 22 of its machine is open to this address; MachineError when its provider could not be told."""
+    result = run_playbook(
+        plant.playbooks["access"],
+        variables={**common(row), "remote_let_in": [address]},
+        secrets={},
+        record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
+        lock=paths.environment_lock(row.id),
+        on_events=lambda _events: None,
+        should_stop=plant.parking.is_set,
+        verb="access",
+    )
+    if result.status == "stopped":
+        raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")
+    failure = result.failure or {}
+    told = result.scrub([one["let_in"] for results in result.results.values() for one in results if "let_in" in one])
+    if result.status != "ok" or not told:
+        raise MachineError(
+            f"{address} was not let in to {row.name}: {failure.get('message') or 'its provider did not say so'}",
+            hint=failure.get("hint"),
+            where=failure.get("where"),
+            code=failure.get("code") or "failed",
+        )
+    rules = [{"kind": str(each["kind"]), "name": str(each["name"])} for each in told[-1]["resources"]]
+    return LetIn([str(each) for each in told[-1]["networks"]], rules)
