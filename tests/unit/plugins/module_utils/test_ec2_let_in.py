@@ -127,7 +127,7 @@ def test_killed_at_any_change_no_rule_is_without_a_machine_that_says_so(fatal: i
     cloud.fatal = fatal
     with pytest.raises(KilledError):
         _let_in.move(quiet(cloud), ONE, [CAFE], keep=False)
-    assert set(cloud.rules) <= _tags.needs({_tags.LET_IN: str(cloud.machines[ONE])})  # type: ignore[operator]  # a set
+    assert set(cloud.rules) <= _tags.needs({_tags.LET_IN: str(cloud.machines[ONE])})
     cloud.fatal = -1
     _let_in.move(quiet(cloud), ONE, [CAFE], keep=False)
     assert (cloud.rules, cloud.machines[ONE]) == ([CAFE], CAFE)
