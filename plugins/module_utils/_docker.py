@@ -126,10 +126,6 @@ def _feed(pipe: IO[bytes], data: bytes) -> None:
 Follow = Callable[[List[str], bytes, Callable[[str], None]], Completed]
 
 
-#: What builders add to a line: the old one red colour for stderr, BuildKit step and time.
-_ADDED = re.compile(r"\x1b\[[0-9;]*m|^#\d+ \d+\.\d+ ")
-
-
 def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]) -> Completed:
     """The real runner for what takes minutes: its lines are handed on as they come, the last 64 KiB are kept."""
     kept = bytearray()
@@ -137,18 +133,14 @@ def follow_command(args: List[str], stdin: bytes, on_line: Callable[[str], None]
         # From a file: a pipe would block both sides once the command writes more than it reads.
         given.write(stdin)
         given.seek(0)
-        # A builder that somebody made the current one sees neither the engine's images nor puts its own there.
-        environment = {**os.environ, "BUILDX_BUILDER": "default"}
-        with subprocess.Popen(
-            args, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-        ) as process:
+        with subprocess.Popen(args, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             stream = process.stdout
             if stream is not None:
                 # A line without an end comes in pieces.
                 for raw in iter(lambda: stream.readline(1 << 16), b""):
                     kept += raw
                     del kept[: -64 * 1024]
-                    on_line(_ADDED.sub("", raw.decode("utf-8", "replace")).rstrip())
+                    on_line(raw.decode("utf-8", "replace").rstrip())
     return Completed(list(args), process.returncode, bytes(kept), bytes(kept))
 
 
@@ -171,7 +163,7 @@ class Docker:
         try:
             completed = self._run(["docker", *args], stdin, timeout)
         except FileNotFoundError as error:
-            raise _missing() from error
+            raise missing_command() from error
         if completed.returncode != 0 and (check or is_engine_error(completed)):
             raise docker_error(completed)
         return completed
@@ -181,7 +173,7 @@ class Docker:
         try:
             completed = self._follow(["docker", *args], stdin, on_line)
         except FileNotFoundError as error:
-            raise _missing() from error
+            raise missing_command() from error
         if completed.returncode != 0:
             raise docker_error(completed)
         return completed
@@ -226,7 +218,8 @@ class Docker:
         return found
 
 
-def _missing() -> FuelError:
+def missing_command() -> FuelError:
+    """The one line for a machine without Docker's command line."""
     return FuelError(
         "Docker's command line is not installed on this machine",
         hint="install docker.io (Debian, Ubuntu) or Docker Desktop, then try again",

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from fuelctl._shared._dev_container import _container
 from fuelctl._shared._docker import Docker
 from fuelctl._shared._errors import FuelError
 
-from .machine import CHECKOUT, Environment, docker
+from .machine import CHECKOUT, IMAGE, Environment, docker
 
 pytestmark = pytest.mark.docker
 
@@ -94,6 +95,35 @@ def test_killed_at_every_call_and_brought_up_again(environment: Environment, hal
         assert environment.end()["complete"]
         assert environment.left() == []
     assert calls > 8
+
+
+#: Runs the recipe on a base image and says so as soon as packages are being installed.
+DERIVING = """
+import sys
+from fuelctl._shared._dev_container import _recipe
+from fuelctl._shared._dev_container._derivation import Derivation
+from fuelctl._shared._docker import Docker
+
+with Derivation(Docker(), sys.argv[1], "") as one:
+    print(one.container, flush=True)
+    facts = _recipe.parse_probe(one.probe(), "a base")
+    one.follow(_recipe.recipe(facts, ["tree"], []), lambda line: print(line, flush=True))
+"""
+
+
+def test_killed_while_it_derives_an_image() -> None:
+    """The container in which that happens ends with its maker: there is nobody who would look for it later."""
+    words = [sys.executable, "-c", DERIVING, IMAGE]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as maker:
+        assert maker.stdout is not None
+        container = maker.stdout.readline().strip()
+        assert maker.stdout.readline(), "the recipe is at work"
+        assert docker("ps", "--quiet", "--filter", f"name={container}")
+        maker.kill()
+    deadline = time.monotonic() + 120
+    while docker("ps", "--all", "--quiet", "--filter", f"name={container}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_killed_at_every_call_while_it_is_ended(environment: Environment) -> None:

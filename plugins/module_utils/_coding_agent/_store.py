@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -109,7 +110,8 @@ class Store:
             if not os.path.exists(staged):
                 self._download(package, version, self.architecture(), say)
             self.put(package, version, staged)
-            os.unlink(staged)
+            if os.path.exists(staged):
+                os.unlink(staged)
             self._seen(package, version)
         return True
 
@@ -154,14 +156,19 @@ class Store:
         return found
 
     def put(self, package: Package, version: str, binary: str) -> None:
-        """Copy a binary into the volume: there whole or not at all."""
+        """Bring a binary into the volume, there whole or not at all: moved where that costs nothing, else copied."""
         mountpoint = self._volume_facts()[1]
         if self._engine_is_here() and os.access(mountpoint, os.W_OK | os.X_OK):
             folder = os.path.join(mountpoint, package.name, version)
             os.makedirs(folder, mode=0o755, exist_ok=True)
             target = os.path.join(folder, package.binary)
-            _copy(binary, target + ".new")
-            os.replace(target + ".new", target)
+            try:
+                os.rename(binary, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise _not_stored(error, target) from error
+                _copy(binary, target + ".new")
+                os.replace(target + ".new", target)
             return
         self._carry(package, version, binary)
         # Who cannot look into the volume remembers it by its time: another volume of that name has another one.
@@ -287,7 +294,11 @@ def _copy(origin: str, target: str) -> None:
         with open(target, "rb") as stream:
             os.fsync(stream.fileno())
     except OSError as error:
-        raise FuelError(f"cannot store the agent: {error.strerror}", where=target, code="store_failed") from error
+        raise _not_stored(error, target) from error
+
+
+def _not_stored(error: OSError, target: str) -> FuelError:
+    return FuelError(f"cannot store the agent: {error.strerror}", where=target, code="store_failed")
 
 
 def _write_parts(stream: IO[bytes], package: Package, folder: str, binary: str) -> None:

@@ -13,17 +13,15 @@ from typing import Any, Dict, List, Mapping, Optional
 from .._docker import Docker
 from .._errors import FuelError
 from .._progress import Progress
+from ._derivation import Derivation, NoShellError
 from ._lock import only_one
-from ._recipe import (
-    PROBE,
-    REPOSITORY,
-    Base,
-    build_context,
-    image_key,
-    not_debian,
-    parse_probe,
-)
+from ._recipe import REPOSITORY, image_changes, image_key, not_debian, parse_probe, recipe
 from ._spec import LABEL_HOME, Spec
+
+#: Failures whose own line is the one that helps.
+_SAID_ALREADY = frozenset(
+    ("disk_full", "docker_denied", "docker_unavailable", "docker_missing", "image_not_debian", "image_user")
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def ensure_pulled(docker: Docker, reference: str, progress: Progress, step: str 
 def ensure_derived(
     docker: Docker, spec: Spec, progress: Progress, base: Optional[Mapping[str, Any]] = None
 ) -> DerivedImage:
-    """The derived image of this environment, built when there is none for `base`, inspected, and these packages."""
+    """The derived image of this environment, made when there is none for `base`, inspected, and these packages."""
     base = base or ensure_pulled(docker, spec.image, progress)
     key = image_key(str(base["Id"]), spec.system_packages, spec.ca_certificates, spec.user)
     reference = f"{REPOSITORY}:{key}"
@@ -77,54 +75,41 @@ def ensure_derived(
         # Whoever waited for the lock finds what the other made.
         found = find_image(docker, reference)
         if found is None:
-            found = _build(docker, spec, base, reference, progress)
+            found = _derive(docker, spec, base, reference, progress)
         step.message = reference
     return _derived(reference, found)
 
 
-def _build(docker: Docker, spec: Spec, base: Mapping[str, Any], reference: str, progress: Progress) -> Dict[str, Any]:
-    facts = _probe(docker, spec, str(base["Id"]))
-    context = build_context(spec.image, str(base["Id"]), facts, spec.system_packages, spec.ca_certificates)
-    lines: List[str] = []
+def _derive(docker: Docker, spec: Spec, base: Mapping[str, Any], reference: str, progress: Progress) -> Dict[str, Any]:
+    base_id, lines = str(base["Id"]), []
 
     def seen(line: str) -> None:
         lines.append(line)
         progress.output("image", line)
 
     try:
-        docker.follow(["build", "--force-rm", "--tag", reference, "-"], seen, stdin=context)
+        with Derivation(docker, base_id, spec.user) as derivation:
+            facts = parse_probe(derivation.probe(), spec.image, spec.user)
+            derivation.follow(recipe(facts, spec.system_packages, spec.ca_certificates), seen)
+            changes = image_changes(base_id, facts, spec.ca_certificates)
+            given = [word for change in changes for word in ("--change", change)]
+            # Nothing is at work in it any more, and not every engine can hold a container.
+            docker.call(["commit", "--pause=false", *given, derivation.container, reference], timeout=600)
+    except NoShellError as error:
+        raise not_debian(spec.image, "it has no /bin/sh") from error
     except FuelError as error:
-        raise build_failure(error, spec.image, lines) from error
+        raise failure(error, spec.image, lines) from error
     found = find_image(docker, reference)
     if found is None:
-        raise FuelError("The derived image was built but is not there", hint="run again", code="image_failed")
+        raise FuelError("The derived image was made but is not there", hint="run again", code="image_failed")
     return found
 
 
-def _probe(docker: Docker, spec: Spec, base_id: str) -> Base:
-    image = spec.image
-    args = ["run", "--rm", "--network", "none", "--user", "0", "--label", "fuel-code:cache=probe"]
-    done = docker.call(
-        [*args, "--entrypoint", "/bin/sh", base_id, "-c", PROBE, "probe", spec.user], check=False, timeout=120
-    )
-    if done.returncode in (126, 127) or "executable file not found" in done.error_text:
-        raise not_debian(image, "it has no /bin/sh")
-    if done.returncode != 0:
-        raise FuelError(
-            f"Failed to look into image {image}: {(done.error_text.splitlines() or [''])[-1][:200]}",
-            hint="try `docker run --rm` with this image by hand",
-            where="image",
-            code="image_failed",
-            details={"tail": done.error_text.splitlines()[-8:]},
-        )
-    return parse_probe(done.text, image, spec.user)
-
-
-def build_failure(error: FuelError, image: str, lines: List[str]) -> FuelError:
-    """What went wrong while packages were installed, out of the build's own output."""
+def failure(error: FuelError, image: str, lines: List[str]) -> FuelError:
+    """What went wrong while packages were installed, out of their own output."""
     tail = [line for line in lines if line.strip()][-12:]
     complaints = [line[3:].strip() for line in lines if line.startswith("E: ")]
-    if error.code in ("disk_full", "docker_denied", "docker_unavailable", "docker_missing"):
+    if error.code in _SAID_ALREADY:
         return error
     if complaints:
         unknown = [line for line in complaints if "Unable to locate package" in line or "has no installation" in line]
@@ -139,7 +124,7 @@ def build_failure(error: FuelError, image: str, lines: List[str]) -> FuelError:
         )
     return FuelError(
         f"Failed to derive an image from {image}: {error.message}",
-        hint="the last lines of the build are in the details",
+        hint="the last lines of it are in the details",
         where="image",
         code="image_failed",
         details={"tail": tail},

@@ -3,7 +3,7 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
-"""How a base image becomes one that can be entered: the build context of the derived image, as pure text and bytes."""
+"""How a base image becomes one that can be entered: what is asked of it, what runs in it, and what is said of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import json
 import re
 import tarfile
 from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from .._errors import FuelError
 from ._spec import AGENTS_PATH, CACHES, LABEL_HOME, LABEL_USER, USER_NAME, WORKSPACES
@@ -34,8 +34,11 @@ CA_ENVIRONMENT = {
     "GIT_SSL_CAINFO": _BUNDLE,
 }
 
-#: Asks a base image what it is. $1 is the user that is wanted, or empty. Prints `name=value` lines.
-PROBE = r"""
+#: Runs as root in a container of the base image. $1 is the user that is wanted, or empty; $2 a line that ends each of
+#: the two answers: what the base is, as `name=value` lines, and what came of the recipe, which it takes from its
+#: standard input. Then it waits: its input ends with whoever asked, so a container whose maker was killed goes too.
+CONVERSATION = r"""
+PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 field() { sed -n "s/^$1=//p" /etc/os-release 2>/dev/null | head -n 1 | tr -d "\"'"; }
 echo "system=$(field PRETTY_NAME)"
 command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1 && echo apt=yes
@@ -46,11 +49,15 @@ else
   grep -q '^dev:' /etc/passwd && echo taken=dev
 fi
 echo "entry=$entry"
-exit 0
+echo "$2"
+tar -xf - -C /tmp || exit
+sh /tmp/fuel-code/derive.sh "$(cat /tmp/fuel-code/user)" "$(cat /tmp/fuel-code/home)" </dev/null 2>&1 || exit
+echo "$2"
+read -r _
 """
 
 _DERIVE = r"""#!/bin/sh
-# Runs once, as root, while the image is built. Prints `fuel-code-error: ...` for what a person can act on.
+# Runs once, as root, in what becomes the image.
 set -eu
 user=$1 home=$2
 cd /tmp/fuel-code
@@ -199,7 +206,8 @@ def not_debian(image: str, system: str) -> FuelError:
 def image_key(base_id: str, system_packages: Sequence[str], ca_certificates: Sequence[str], user: str = "") -> str:
     """Tag of the derived image in `REPOSITORY`: equal inputs, equal image."""
     # The scripts themselves count: an image of an older recipe is not used again.
-    facts = [_DERIVE, _RUN, PACKAGES, base_id, sorted(system_packages), sorted(ca_certificates), user]
+    same = [_DERIVE, _RUN, CONVERSATION, PACKAGES, image_changes("", Base("", "", ""), ())]
+    facts = [*same, base_id, sorted(system_packages), sorted(ca_certificates), user]
     return hashlib.sha256(json.dumps(facts).encode("utf-8")).hexdigest()[:24]
 
 
@@ -208,32 +216,26 @@ def image_environment(ca_certificates: Sequence[str]) -> Dict[str, str]:
     return dict(CA_ENVIRONMENT) if ca_certificates else {}
 
 
-def build_context(
-    image: str,
-    base_id: str,
-    base: Base,
-    system_packages: Sequence[str],
-    ca_certificates: Sequence[str],
-) -> bytes:
-    """The tar that `docker build -` reads. All values in it are checked by `_spec` and `parse_probe` before."""
-    environment = "".join(f"ENV {name}={value}\n" for name, value in image_environment(ca_certificates).items())
-    dockerfile = (
-        f"FROM {image}\n"
-        "USER root\n"
-        "WORKDIR /\n"
-        "COPY fuel-code /tmp/fuel-code\n"
-        f'RUN ["/bin/sh", "/tmp/fuel-code/derive.sh", "{base.user}", "{base.home}"]\n'
-        f"{environment}"
-        "HEALTHCHECK NONE\n"
-        "ENTRYPOINT []\n"
-        'CMD ["sleep", "infinity"]\n'
+def image_changes(base_id: str, base: Base, ca_certificates: Sequence[str]) -> List[str]:
+    """What the derived image says of itself, as instructions that `docker commit --change` takes."""
+    environment = image_environment(ca_certificates).items()
+    return [
+        *(f"ENV {name}={value}" for name, value in environment),
+        "USER root",
+        "WORKDIR /",
+        'CMD ["sleep", "infinity"]',
         f'LABEL "fuel-code:cache"="image" "{LABEL_BASE}"="{base_id}" '
-        f'"{LABEL_USER}"="{base.user}" "{LABEL_HOME}"="{base.home}"\n'
-    )
+        f'"{LABEL_USER}"="{base.user}" "{LABEL_HOME}"="{base.home}"',
+    ]
+
+
+def recipe(base: Base, system_packages: Sequence[str], ca_certificates: Sequence[str]) -> bytes:
+    """The tar that `CONVERSATION` takes. All values in it are checked by `_spec` and `parse_probe` before."""
     derive = _DERIVE.replace("@WORKSPACES@", WORKSPACES).replace("@AGENTS@", AGENTS_PATH)
     folders = [".ssh", ".config", ".local/bin", *CACHES.values()]
     files = {
-        "Dockerfile": dockerfile,
+        "fuel-code/user": base.user,
+        "fuel-code/home": base.home,
         "fuel-code/derive.sh": derive,
         "fuel-code/fuel-code-run": _RUN,
         "fuel-code/packages": "".join(f"{name}\n" for name in sorted({*PACKAGES, *system_packages})),

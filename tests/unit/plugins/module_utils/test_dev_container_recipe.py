@@ -7,13 +7,14 @@ import io
 import tarfile
 
 import pytest
-from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._image import build_failure
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._image import failure
 from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._recipe import (
     Base,
-    build_context,
+    image_changes,
     image_key,
     pack,
     parse_probe,
+    recipe,
 )
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 
@@ -69,11 +70,12 @@ def test_the_key_moves_with_every_input_and_not_with_their_order():
 
 def test_certificates_bring_their_variables_and_only_they():
     base = Base("Debian", "dev", "/home/dev")
-    plain = contents(build_context("debian", "sha256:a", base, ["jq"], []))
-    assert "ENV" not in plain["Dockerfile"]
+    plain = contents(recipe(base, ["jq"], []))
+    assert not [change for change in image_changes("sha256:a", base, []) if change.startswith("ENV")]
     assert "jq\n" in plain["fuel-code/packages"]
-    trusting = contents(build_context("debian", "sha256:a", base, [], [CERTIFICATE]))
-    assert "ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt\n" in trusting["Dockerfile"]
+    assert (plain["fuel-code/user"], plain["fuel-code/home"]) == ("dev", "/home/dev")
+    trusting = contents(recipe(base, [], [CERTIFICATE]))
+    assert "ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt" in image_changes("a", base, [CERTIFICATE])
     assert trusting["fuel-code/certificates/000.crt"] == CERTIFICATE
 
 
@@ -83,7 +85,7 @@ def test_packing_is_reproducible():
 
 def test_an_unknown_package_is_named():
     lines = ["Reading package lists...", "E: Unable to locate package nosuch"]
-    error = build_failure(FuelError("rc 100", code="docker_failed"), "debian", lines)
+    error = failure(FuelError("rc 100", code="docker_failed"), "debian", lines)
     assert error.code == "package_unknown"
     assert "nosuch" in error.message
     assert error.where == "system_packages"
@@ -91,5 +93,5 @@ def test_an_unknown_package_is_named():
 
 def test_a_mirror_failure_says_so_and_a_full_disk_stays_one():
     lines = ["E: Failed to fetch http://deb.debian.org/x  404  Not Found"]
-    assert build_failure(FuelError("x"), "debian", lines).code == "packages_failed"
-    assert build_failure(FuelError("x", code="disk_full"), "debian", lines).code == "disk_full"
+    assert failure(FuelError("x"), "debian", lines).code == "packages_failed"
+    assert failure(FuelError("x", code="disk_full"), "debian", lines).code == "disk_full"

@@ -129,13 +129,6 @@ def test_real_runner_gives_up_in_time():
         run_command(["sleep", "5"], None, 0.1)
 
 
-def test_follower_takes_off_what_a_builder_adds():
-    lines = []
-    script = r"printf '\033[91mE: one\033[0m\n#8 12.345 E: two\n#9 DONE 0.1s\n'"
-    follow_command(["sh", "-c", script], b"", lines.append)
-    assert lines == ["E: one", "E: two", "#9 DONE 0.1s"]
-
-
 def test_follower_hands_on_lines_and_takes_large_input():
     lines = []
     done = follow_command(["sh", "-c", "echo first; wc -c; echo last >&2"], b"x" * 300_000, lines.append)
