@@ -21,6 +21,8 @@ _logger = logging.getLogger(__name__)
 _MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
+#: How work ends whose machine is taken away under it.
+_CUT_OFF = frozenset({"unreachable", "task_failed", "failed"})
 #: What of a provider's facts the environment keeps: to show, and to find its machine again.
 _KEPT = ("type", "region", "account", "address", "let_in")
 
@@ -156,11 +158,33 @@ def _give_up(run: Run, failure: dict[str, Any]) -> str:
             return {"stopped": True}
         if result.status != "ok":
             _logger.warning("%s could not be undone: %s", run.journal.environment_id, result.failure)
-        return {"receipt": result.scrub(result.of("provider_receipt").get("receipt"))}
+        receipt = result.scrub(result.of("provider_receipt").get("receipt"))
+        return {"receipt": receipt, "lost": result.scrub(_lost(result, run.journal.environment_id))}
 
     undone = run.step("undo", undo)
     if undone.get("stopped"):
         return "superseded"
     run.step("clean", lambda: source.remove(run.journal.environment_id))
-    run.step("report", lambda: run.journal.failed(failure, undone["receipt"]))
+    told = _with_reason(failure, undone.get("lost"))
+    run.step("report", lambda: run.journal.failed(told, undone["receipt"]))
     return "error"
+
+
+def _lost(result: RunResult, environment_id: str) -> dict[str, Any] | None:
+    """The environment's machine, when its provider says that it had ended before it was asked to; None otherwise."""
+    lost = [one for results in result.results.values() for each in results for one in each.get("lost") or []]
+    return next((one for one in lost if one.get("environment_id") == environment_id), None)
+
+
+def _with_reason(failure: dict[str, Any], lost: dict[str, Any] | None) -> dict[str, Any]:
+    """The failure; that of a machine which went away in the middle of the work says so, and why."""
+    if lost is None or failure.get("code") not in _CUT_OFF:
+        return failure
+    return {
+        **failure,
+        "message": f"its machine is gone: {lost.get('reason')}",
+        "hint": "run it again for a new one",
+        "where": lost.get("name"),
+        "code": "machine_gone",
+        "tail": [*(failure.get("tail") or []), str(failure.get("message"))],
+    }

@@ -309,6 +309,16 @@ receipts:
   description: The same for each environment, by its id. One that had nothing has an empty one, which is complete.
   returned: with O(state=absent), not in check mode
   type: dict
+lost:
+  description:
+    - Instances that had ended before this asked them to, with C(environment_id), C(name) and C(reason), in AWS's words.
+  returned: with O(state=absent), not in check mode
+  type: list
+  elements: dict
+  sample:
+    - environment_id: 01JD0000000000000000000000
+      name: i-0123456789abcdef0
+      reason: "Server.SpotInstanceTermination: Spot instance termination"
 instances:
   description: Ids that would be ended.
   returned: with O(state=absent), in check mode
@@ -507,7 +517,7 @@ def absent(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool)
         return {"complete": complete, "checked_at": checked_at, "resources": lines}
 
     receipts = {each: receipt(ended.of(each)) for each in wanted.environment_ids}
-    return {"changed": ended.changed, "receipt": receipt(ended.resources), "receipts": receipts}
+    return {"changed": ended.changed, "receipt": receipt(ended.resources), "receipts": receipts, "lost": ended.lost}
 
 
 def main() -> None:

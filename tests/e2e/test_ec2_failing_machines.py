@@ -100,4 +100,6 @@ def test_a_machine_that_is_taken_away_while_it_is_set_up(machines: Ec2Lab, owner
         [machine] = machines.alive()
         begun = time.monotonic()
         machines.ask("POST", f"instances/{machine['id']}/interrupt", {"seconds": 0})
-        one_line(owner, "taken", running.result(), begun)
+        refused = running.result()
+    one_line(owner, "taken", refused, begun)
+    assert "its machine is gone: Server.SpotInstanceTermination" in told(refused)

@@ -81,7 +81,9 @@ def run(module: Module, progress: Progress, work: Callable[[], Dict[str, Any]]) 
     else:
         left = not_gone(result.get("receipt"))
         if left is not None:
-            fail(module, left, progress, **{key: result[key] for key in ("receipt", "receipts") if key in result})
+            fail(
+                module, left, progress, **{key: result[key] for key in ("receipt", "receipts", "lost") if key in result}
+            )
         module.exit_json(steps=progress.steps, **{key: value for key, value in result.items() if key != "steps"})
 
 

@@ -46,6 +46,8 @@ class _Watched:
 
     instance: Instance
     asked_at: Optional[float] = None
+    #: It ran when it was asked to end.
+    ran: bool = False
     #: Since when AWS has not known it any more.
     missing_since: Optional[float] = None
     gone: bool = False
@@ -60,6 +62,9 @@ class Ended:
 
     changed: bool
     lines: List[Tuple[str, Dict[str, str]]] = field(default_factory=list)
+    #: Of environments that had no other, the machines that had ended before they were asked to: {environment_id, name,
+    #: reason}, the reason in AWS's words.
+    lost: List[Dict[str, str]] = field(default_factory=list)
 
     @property
     def resources(self) -> List[Dict[str, str]]:
@@ -111,6 +116,7 @@ def ensure_gone(api: Api, ending: Ending, progress: Progress) -> Ended:
         ended = Ended(changed)
         for name, each in sorted(watched.items()):
             ended.lines.append((each.instance.environment_id, _entry(name, each, ending)))
+        ended.lost = _lost(watched)
         for kind in _leftovers.KINDS:
             had = {name: each.environment_id for each in instances for name in getattr(each, kind.attribute)}
             ended.lines += _leftovers.confirm(api, kind, ending, had)
@@ -139,6 +145,7 @@ def _settle(api: Api, ending: Ending, watched: Dict[str, _Watched]) -> None:
             each = watched[name]
             each.asked_at = now
             if before not in DEAD:
+                each.ran = True
                 # It lived, so no later attempt has been launched: nothing else can show up for this environment.
                 settled.add(each.instance.environment_id)
         if all(each.gone for each in watched.values()) and (now >= quiet_at or settled.issuperset(wanted)):
@@ -188,6 +195,26 @@ def _terminate(api: Api, names: Sequence[str]) -> Dict[str, str]:
                 asked[each["InstanceId"]] = (each.get("PreviousState") or {}).get("Name", "unknown")
             break
     return asked
+
+
+def _lost(watched: Dict[str, _Watched]) -> List[Dict[str, str]]:
+    ran = {each.instance.environment_id for each in watched.values() if not _ended_before(each)}
+    return [
+        {
+            "environment_id": each.instance.environment_id,
+            "name": name,
+            "reason": _refusals.one_line(each.instance.reason_text or each.instance.reason) or "terminated",
+        }
+        for name, each in sorted(watched.items())
+        if each.instance.environment_id not in ran
+    ]
+
+
+def _ended_before(each: _Watched) -> bool:
+    """Whether it had ended before we asked. Of what may be our own call, whose answer was lost, nobody can say so."""
+    if not each.instance.dead or each.ran:
+        return False
+    return each.asked_at is None or each.instance.reason != "Client.UserInitiatedShutdown"
 
 
 def _entry(name: str, each: _Watched, ending: Ending) -> Dict[str, str]:

@@ -206,3 +206,37 @@ def test_foreign_instance_is_refused():
 def test_read_takes_what_aws_leaves_out():
     bare = read({"InstanceId": "i-1"})
     assert (bare.state, bare.public_address, bare.volumes, bare.launched_at) == ("unknown", "", (), None)
+
+
+SPOT, OURS = "Server.SpotInstanceTermination", "Client.UserInitiatedShutdown"
+
+
+@pytest.mark.parametrize(
+    ("shown_at_first", "previous", "reason", "told"),
+    [
+        ("terminated", "terminated", SPOT, True),
+        ("shutting-down", "shutting-down", SPOT, True),
+        # Describe lags: AWS itself says that it was on its way already.
+        ("running", "shutting-down", SPOT, True),
+        ("running", "running", OURS, False),
+        # An earlier try of our own call may have ended it, and its answer was lost.
+        ("running", "shutting-down", OURS, False),
+    ],
+)
+def test_what_had_ended_before_is_told_with_its_reason(shown_at_first, previous, reason, told):
+    aws = Aws(
+        lambda now: [instance("i-1", shown_at_first if now < 3 else "terminated", reason=reason)], previous=previous
+    )
+    expected = [{"environment_id": ENVIRONMENT, "name": "i-1", "reason": reason}] if told else []
+    assert aws.down().lost == expected
+
+
+def test_a_machine_that_died_before_the_last_one_explains_nothing():
+    def shown(now):
+        return [
+            instance("i-1", "terminated", reason=SPOT),
+            instance("i-2", "terminated" if aws.terminated and now > 2 else "running", 2, reason=OURS),
+        ]
+
+    aws = Aws(shown)
+    assert aws.down().lost == []
