@@ -49,11 +49,20 @@ def uptime(environment: Environment, at: datetime) -> float | None:
 
 
 def idle(environment: Environment, at: datetime) -> float | None:
-    """Seconds since its last event while somebody could use it."""
-    last = moment(environment.get("last_event_at"))
+    """Seconds since work was last seen in it, while somebody could use it."""
+    last = moment((environment.get("activity") or {}).get("last_at"))
     if last is None or environment["status"] not in ENTERABLE:
         return None
     return max(0.0, (at - last).total_seconds())
+
+
+def idle_end(environment: Environment, at: datetime) -> float | None:
+    """Seconds until it ends because nothing happens in it; None when its TTL comes first, or nothing is known."""
+    activity = environment.get("activity") or {}
+    ends = moment(activity.get("ends_at"))
+    if activity.get("ends_by") != "idle" or ends is None or environment["status"] not in ENTERABLE:
+        return None
+    return max(0.0, (ends - at).total_seconds())
 
 
 def status_words(environment: Environment) -> str:

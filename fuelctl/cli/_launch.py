@@ -65,6 +65,7 @@ def create(
         "repository": plan.repository_facts(),
         "ttl_seconds": plan.ttl_seconds,
         "idle_seconds": plan.idle_seconds,
+        "idle_discard": plan.idle_discard,
         "secrets": plan.secrets,
         "keep_on_error": keep_on_error,
         "source": {"sha256": packed.sha256, "size": packed.size},

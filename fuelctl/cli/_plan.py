@@ -42,6 +42,7 @@ class Plan:
     evidence: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     troubles: list[dict[str, Any]] = field(default_factory=list)
+    idle_discard: bool = False
 
     @property
     def provider(self) -> str:
@@ -60,6 +61,7 @@ class Plan:
             "provider": self.blueprint["provider"],
             "ttl_seconds": self.ttl_seconds,
             "idle_seconds": self.idle_seconds,
+            "idle_discard": self.idle_discard,
             "secrets": sorted(self.secrets),
             "cost": self.offer.as_dict(),
         }
@@ -148,6 +150,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     where = "this machine's Docker engine" if plan.provider == "local" else clean(named)
     services = ", ".join(f"{clean(service['name'])} ({clean(service['image'])})" for service in blueprint["services"])
     agent = blueprint["agent"]
+    loses = " (unsaved work is lost then)" if plan.idle_discard else ""
     return [
         ("Repository", f"{clean(repository.name)}  {at}{changes}"),
         ("Blueprint", clean(plan.origin)),
@@ -161,7 +164,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("Cost", _cost(plan)),
         (
             "Lease",
-            f"ends after {duration(plan.ttl_seconds)}; idle limit {duration(plan.idle_seconds)} (not acted on yet)",
+            f"ends after {duration(plan.ttl_seconds)}, or {duration(plan.idle_seconds)} without any activity{loses}",
         ),
     ]
 

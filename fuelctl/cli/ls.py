@@ -16,6 +16,7 @@ from fuelctl.cli._environment import (
     LIVE,
     address,
     idle,
+    idle_end,
     moment,
     now,
     status_words,
@@ -33,6 +34,8 @@ _HEADERS = (
 _STATUSES = (*LIVE, "terminating", *ENDED)
 #: The reaper works every minute; twice missed is worth a word.
 _STALE_SECONDS = 180
+#: An end that is so near is worth a word.
+_SOON_SECONDS = 600
 _COLOURS = {"ready": "green", "active": "green", "idle": "cyan", "provisioning": "yellow", "terminating": "yellow"}
 
 
@@ -62,6 +65,8 @@ def ls(
         at = now()
         for line in table(_HEADERS, [row(item, at) for item in found]):
             say(line)
+        for item in found:
+            warn_of_end(item, at)
     warn_of_reaper(reply.get("reaper") or {}, now())
 
 
@@ -80,9 +85,26 @@ def row(item: dict[str, Any], at: datetime) -> list[str]:
         clean(provider.get("region") or "-"),
         duration(uptime(item, at)),
         duration(ttl_left(item, at)),
-        duration(idle(item, at)),
+        _idle(item, at),
         spent(item),
     ]
+
+
+def _idle(item: dict[str, Any], at: datetime) -> str:
+    """Since when nothing happened in it; where silence ends it before its TTL, of how much."""
+    since = idle(item, at)
+    if since is None or idle_end(item, at) is None:
+        return duration(since)
+    return f"{duration(since)} of {duration(item['lease']['idle_seconds'])}"
+
+
+def warn_of_end(item: dict[str, Any], at: datetime) -> None:
+    """Say which one ends within minutes, and how to keep it."""
+    name, silent, left = clean(item["name"]), idle_end(item, at), ttl_left(item, at)
+    if silent is not None and silent < _SOON_SECONDS:
+        note(f"{name} ends in {duration(silent)}: nothing happens in it. Keep it: fuelctl extend {name} --ttl 2h")
+    elif left is not None and left < _SOON_SECONDS:
+        note(f"{name} ends in {duration(left)}: its time to live is over. Keep it: fuelctl extend {name} --ttl 2h")
 
 
 def warn_of_reaper(reaper: dict[str, Any], at: datetime) -> None:

@@ -18,6 +18,7 @@ from fuelctl.cli._environment import (
     address,
     degraded,
     idle,
+    idle_end,
     now,
     ports_words,
     status_words,
@@ -87,6 +88,7 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
         ("Uptime", duration(uptime(environment, at))),
         ("TTL left", duration(left) if left is not None else ""),
         ("Idle", f"{duration(since)}{_of_limit(environment)}" if since is not None else ""),
+        ("Ends", _ends(environment, at)),
         ("Cost", spent_at_rate(environment)),
         ("Workspace", work_folder(environment)),
         ("Ports", ", ".join(ports_words(environment))),
@@ -97,6 +99,14 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
 def _of_limit(environment: dict[str, Any]) -> str:
     limit = (environment.get("lease") or {}).get("idle_seconds")
     return f" of {duration(limit)}" if limit else ""
+
+
+def _ends(environment: dict[str, Any], at: datetime) -> str:
+    """What comes first, its TTL or silence."""
+    silent, left = idle_end(environment, at), ttl_left(environment, at)
+    if silent is not None:
+        return f"in {duration(silent)} if nothing happens in it any more"
+    return f"in {duration(left)}, by its TTL" if left is not None else ""
 
 
 def _stage(stage: dict[str, Any]) -> str:

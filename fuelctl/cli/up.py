@@ -38,6 +38,7 @@ class _Options:
     branch: str | None
     ttl: str | None
     idle: str | None
+    idle_discard: bool
     secrets: list[str]
     secret_files: list[str]
     agent_home: Path | None
@@ -88,8 +89,11 @@ def up(
     ] = None,
     idle: Annotated[
         str | None,
-        typer.Option("--idle", metavar="DURATION", help="Idle limit; kept with the environment, not acted on yet."),
+        typer.Option("--idle", metavar="DURATION", help="Ends when nothing happened for this long: 30m, 2h."),
     ] = None,
+    idle_discard: Annotated[
+        bool, typer.Option("--idle-discard", help="Then also when work would be lost, which keeps it otherwise.")
+    ] = False,
     secret: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,7 +151,7 @@ def up(
     provider = provider or ("ssh" if host else None)
     asked = _provider.Asked(provider, region, instance_type or [], disk, spot, given)
     options = _Options(
-        location, name, asked, blueprint, branch, ttl, idle, secret or [], secret_file or [], agent_home,
+        location, name, asked, blueprint, branch, ttl, idle, idle_discard, secret or [], secret_file or [], agent_home,
         clean_, keep_on_error, max_price_hour, yes, as_json,
     )  # fmt: skip
     plan = _make_plan(options)
@@ -197,6 +201,7 @@ def _make_plan(options: _Options) -> _plan.Plan:
         origin=origin,
         ttl_seconds=ttl_seconds,
         idle_seconds=idle_seconds,
+        idle_discard=options.idle_discard,
         offer=offered,
         max_price_hour=options.max_price_hour,
         secrets=_secrets.gather(options.secrets, options.secret_files, blueprint["secrets"], os.environ),

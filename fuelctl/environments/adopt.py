@@ -91,6 +91,7 @@ def _insert(session: Session, one_id: str, blueprint: dict[str, Any], values: di
             blueprint_sha256=hashlib.sha256(text.encode("utf-8")).hexdigest(),
             repository=_NO_REPOSITORY,
             keep_on_error=False,
+            idle_discard=False,
             stages=[],
             **values,
         )

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +20,8 @@ SETTLE = 60.0
 RECHECK = 60.0
 #: Nothing is left unlooked-at for longer.
 LONGEST = 3600.0
+#: One that is idle and holds work that would be lost is looked through again after this long.
+LOOK_THROUGH_AGAIN = 3600.0
 #: Waiting before a failed ending is tried again: doubled each time, from this to `SLOWEST_RETRY`.
 FIRST_RETRY = 15.0
 SLOWEST_RETRY = 900.0
@@ -28,7 +31,7 @@ class Action(StrEnum):
     """What a cycle does with one environment."""
 
     KEEP = "keep"
-    #: Look again soon: the machine has just woken.
+    #: Look again soon: the machine has just woken, or nobody has looked into the environment lately.
     OBSERVE = "observe"
     #: Start the workflow that was meant to run.
     RESUME = "resume"
@@ -53,6 +56,15 @@ class Observations:
     retries: int
     retry_due_in: float
     slept: bool
+    #: Of the lease; None when silence does not end it.
+    idle_limit: float | None = None
+    #: Silence that was watched, as of the last observation, and how long ago that was; None before the first.
+    quiet: float = 0.0
+    observed_ago: float | None = None
+    #: For how long an observation is believed.
+    fresh_for: float = 180.0
+    #: How long ago it was found that its idle end would lose work; None when it was not, or something happened since.
+    kept_for: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,8 @@ class Decision:
 def decide(seen: Observations) -> Decision:
     """Keep or end, from `seen` alone.
 
-    TTL always wins, except over an ending that is already under way; nothing else ends an environment that somebody
-    may be working in.
+    TTL always wins, except over an ending that is already under way. Of an environment that somebody may be working in,
+    silence is the only other end, and only silence that was watched to its last minute.
     """
     ending = seen.operation == Operation.TERMINATE or seen.status == Status.TERMINATING
     if not ending and seen.seconds_left <= 0 and (seen.status != Status.ERROR or seen.held):
@@ -84,14 +96,61 @@ def decide(seen: Observations) -> Decision:
         return _decide_under_way(seen)
     if seen.status == Status.TERMINATING:
         return _decide_retry(seen)
-    if seen.status == Status.PROVISIONING:
-        return _decide_without_source(seen)
-    return Decision(Action.KEEP, "within its lease", _soon(seen, LONGEST), seen)
+    return _decide_without_source(seen) if seen.status == Status.PROVISIONING else _decide_at_rest(seen)
+
+
+def _decide_at_rest(seen: Observations) -> Decision:
+    if seen.status in ENTERABLE and seen.idle_limit is not None and seen.observed_ago is not None:
+        return _decide_idle(seen, seen.idle_limit, seen.observed_ago)
+    # Its first observation is still to come, and finds no silence yet.
+    longest = min(LONGEST, seen.idle_limit) if seen.idle_limit is not None else LONGEST
+    return Decision(Action.KEEP, "within its lease", _soon(seen, longest), seen)
+
+
+def again(inputs: Mapping[str, Any]) -> Decision:
+    """The decision made from recorded inputs, by the rules of today."""
+    return decide(Observations(**inputs))
+
+
+def ends(seen: Observations) -> list[tuple[str, float]]:
+    """What ends it if nothing happens any more, and in how many seconds, the soonest first: `ttl`, `idle`."""
+    if seen.status in (Status.TERMINATING, Status.TERMINATED) or seen.operation == Operation.TERMINATE:
+        return []
+    found = [("ttl", max(0.0, seen.seconds_left))]
+    if seen.status not in ENTERABLE or seen.kept_for is not None:
+        return found
+    if seen.idle_limit is not None and seen.observed_ago is not None and seen.observed_ago <= seen.fresh_for:
+        found.append(("idle", max(0.0, seen.idle_limit - seen.quiet - seen.observed_ago)))
+    return sorted(found, key=lambda end: end[1])
+
+
+def later(seen: Observations, seconds: float) -> Observations:
+    """The same environment when that much time has passed and nothing was observed meanwhile."""
+    return replace(
+        seen,
+        age=seen.age + seconds,
+        seconds_left=seen.seconds_left - seconds,
+        retry_due_in=seen.retry_due_in - seconds,
+        observed_ago=None if seen.observed_ago is None else seen.observed_ago + seconds,
+        kept_for=None if seen.kept_for is None else seen.kept_for + seconds,
+    )
 
 
 def retry_delay(retries: int) -> float:
     """Seconds to wait before the ending is tried for the (`retries` + 1)th time again."""
     return min(FIRST_RETRY * 2.0 ** min(retries, 16), SLOWEST_RETRY)
+
+
+def _decide_idle(seen: Observations, limit: float, observed_ago: float) -> Decision:
+    due_in = limit - seen.quiet - observed_ago
+    if due_in > 0:
+        return Decision(Action.KEEP, "within its lease", _soon(seen, min(LONGEST, due_in)), seen)
+    if seen.kept_for is not None and seen.kept_for < LOOK_THROUGH_AGAIN:
+        wait = LOOK_THROUGH_AGAIN - seen.kept_for
+        return Decision(Action.KEEP, "idle, unsaved work", _soon(seen, wait), seen)
+    if seen.quiet < limit or observed_ago > seen.fresh_for:
+        return Decision(Action.OBSERVE, "perhaps idle", _soon(seen, RECHECK), seen)
+    return Decision(Action.END, "idle", RECHECK, seen)
 
 
 def _decide_under_way(seen: Observations) -> Decision:

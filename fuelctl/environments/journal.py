@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fuelctl import prices
-from fuelctl.environments import cost
+from fuelctl.environments import cost, idle_work, idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import retry_delay
@@ -83,6 +83,8 @@ class Journal:
                 provider={**row.provider, **results["provider"]},
                 conditions=conditions,
                 check_at=now,
+                # Silence is counted anew: somebody has just asked for it.
+                activity=idleness.touched(idleness.read(row.activity), "person", self.core.clock()).as_dict(),
                 **_DONE,
             )
             resources.record(session, self.environment_id, row.attempt, results["resources"], now)
@@ -136,17 +138,23 @@ class Journal:
         """Work would be lost: the environment stays what it was."""
         with self.core.write() as session:
             row = self._row(session)
+            told = [self.core.event("remote.terminate.refused", {"work": work})]
+            values: dict[str, Any] = {}
+            if row.ended_by == "idle":
+                values, condition = idle_work.kept(row, work, self.core.clock())
+                told += [self.core.event("remote.condition", condition)] if condition else []
             self._become(
                 session,
                 row,
                 Status(row.resting_status or Status.READY),
+                **values,
                 ended_by=None,
                 ends_as=None,
                 stages=[stage for stage in row.stages if stage["stage"] not in _OF_AN_ENDING],
                 **_DONE,
                 check_at=self.core.clock().wall,
             )
-            events.append(session, self.environment_id, [self.core.event("remote.terminate.refused", {"work": work})])
+            events.append(session, self.environment_id, told)
 
     def terminated(self, receipt: dict[str, Any]) -> None:
         """Everything is proven gone."""

@@ -21,7 +21,7 @@ from fuelctl import _crashpoints
 from fuelctl._shared._errors import FuelError
 from fuelctl._shared._identity import check_environment_name
 from fuelctl._shared._prices._offer import FREE, Offer
-from fuelctl.environments import budget
+from fuelctl.environments import budget, idle_work
 from fuelctl.environments.core import Core, MoveDeadline
 from fuelctl.environments.cost import offer_of
 from fuelctl.environments.lease import Lease, extend, later, new_lease
@@ -55,6 +55,7 @@ class NewEnvironment:
     owner: str
     name: str | None = None
     idle_seconds: int | None = None
+    idle_discard: bool = False
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     agent_home: str | None = None
     keep_on_error: bool = False
@@ -131,17 +132,25 @@ def begin_provisioning(core: Core, environment_id: str) -> str | None:
 
 
 def begin_termination(
-    core: Core, environment_id: str, *, discard: bool, by: str, error: dict[str, Any] | None = None
+    core: Core,
+    environment_id: str,
+    *,
+    discard: bool,
+    by: str,
+    error: dict[str, Any] | None = None,
+    if_activity: dict[str, Any] | None = None,
 ) -> tuple[EnvironmentRow, str | None]:
     """End it: the row, and the id of the operation to start (None when there is nothing left to do).
 
     `by` says who wants it (`user`, `ttl` ...); with an `error` it ends as `error` and not as `terminated`.
 
+    With `if_activity` nothing is done when the row's activity is another one by now.
+
     Twice is harmless: an ending under way goes on; only a `discard` that the first one lacked starts it anew.
     """
     with core.write() as session:
         row = _existing(session, environment_id)
-        if row.ended_at is not None:
+        if row.ended_at is not None or (if_activity is not None and row.activity != if_activity):
             return row, None
         under_way = row.operation == Operation.TERMINATE
         if under_way and (row.operation_options.get("discard") or not discard):
@@ -210,7 +219,9 @@ def extend_lease(
             raise _busy(row)
         lease = later(lease_of(row), planned, core.clock())
         values = lease_values(lease)
-        environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, lease.expires_at))
+        # Whoever wants it to live longer is at work with it.
+        values |= idle_work.values(row, "person", core.clock())
+        environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, core.clock().wall))
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
         return _existing(session, environment_id)
 
@@ -297,6 +308,7 @@ def _insert(core: Core, wanted: NewEnvironment, key: str | None, offer: Offer, m
                 source={**wanted.source, "complete": False} if wanted.source else None,
                 agent_home=wanted.agent_home,
                 keep_on_error=wanted.keep_on_error,
+                idle_discard=wanted.idle_discard,
                 created_at=now.wall,
                 conditions=[],
                 stages=[],

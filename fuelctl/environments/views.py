@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fuelctl.environments import idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.cost import Cost, cost
+from fuelctl.environments.states import ENTERABLE
 from fuelctl.store.models import EnvironmentRow, EventRow
 
 
@@ -31,10 +33,10 @@ class Provider:
     address: str | None
     #: Of `local`: the Docker engine that it is on; empty for the usual one.
     engine: str | None = None
-
-
     #: Where it keeps others out: `networks` that are let in, and `services` that say which address somebody has.
     let_in: dict[str, list[str]] | None = None
+
+
 @dataclass(frozen=True)
 class LeaseView:
     """How long it may live."""
@@ -71,6 +73,7 @@ class Environment:
     ready_at: str | None
     terminated_at: str | None
     last_event_at: str | None
+    activity: dict[str, Any] | None
     ended_by: str | None
     cost: Cost
     stages: list[Stage]
@@ -109,16 +112,17 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
             region=provider.get("region"),
             address=provider.get("address"),
             engine=provider.get("engine") if provider["name"] == "local" else None,
+            let_in=provider.get("let_in"),
         ),
         blueprint=row.blueprint,
         blueprint_sha256=row.blueprint_sha256,
-            let_in=provider.get("let_in"),
         repository=row.repository,
         lease=LeaseView(row.ttl_seconds, row.idle_seconds, _time(row.expires_at)),
         created_at=_time(row.created_at),
         ready_at=rfc3339(row.ready_at),
         terminated_at=rfc3339(row.terminated_at),
         last_event_at=rfc3339(row.last_event_at),
+        activity=_activity(row),
         ended_by=row.ended_by,
         cost=cost(provider, now),
         stages=[Stage(stage["stage"], stage["state"], stage.get("seconds")) for stage in row.stages],
@@ -134,6 +138,13 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
 def event_view(row: EventRow) -> Event:
     """The row as the API shows it."""
     return Event(row.seq, row.id, row.environment_id, _time(row.at), row.type, row.data)
+
+
+def _activity(row: EnvironmentRow) -> dict[str, Any] | None:
+    if row.ended_at is not None or row.activity is None:
+        return None
+    enterable = row.status in ENTERABLE
+    return idleness.shown(idleness.read(row.activity), row.idle_seconds, row.expires_at, enterable)
 
 
 def _time(seconds: float) -> str:

@@ -10,7 +10,7 @@ from flask import Response, request
 from flask_openapi3 import Info, OpenAPI
 
 from fuelctl import __version__
-from fuelctl.server import audit, callbacks, control, events, keys, problems, remote, source, stream
+from fuelctl.server import audit, callbacks, control, events, keys, problems, reaper, remote, source, stream
 from fuelctl.server.parts import EXTENSION, Parts, parts
 from fuelctl.server.types import ProblemOut
 
@@ -32,7 +32,7 @@ def create_app(given: Parts) -> OpenAPI:
     app.extensions[EXTENSION] = given
     problems.init_app(app)
     app.before_request(_guard)
-    for module in (remote, source, events, callbacks, keys, audit, control):
+    for module in (remote, source, events, callbacks, keys, audit, reaper, control):
         # Two files may share a path, each with methods of its own; the library would keep the last one's only.
         known = dict(app.paths)
         app.register_api(module.api)

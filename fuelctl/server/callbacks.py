@@ -6,6 +6,7 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
+from fuelctl.environments import idle_work
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.registry import authenticate
 from fuelctl.server.parts import parts
@@ -31,6 +32,8 @@ def report(path: RefPath, body: EventsIn) -> Response:
     own = _allowed(path.ref, len(told))
     with core.write(durable=False) as session:
         accepted = take_in(core, session, own, told)
+        if accepted:
+            idle_work.touch(session, own, "agent", core.clock())
     return jsonify(accepted=accepted)
 
 

@@ -45,6 +45,7 @@ class Parts:
     look: Callable[[], None] = lambda: None
     audit: Look = lambda _place: Seen([], [])
     auditable: Callable[[set[str]], list[str]] = sorted
+    reap: Callable[[], dict[str, int]] = dict
     rates: Rates = field(default_factory=Rates)
 
 

@@ -156,6 +156,7 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
         owner=body.owner or getpass.getuser(),
         name=body.name,
         idle_seconds=body.idle_seconds,
+        idle_discard=body.idle_discard,
         secrets=body.secrets,
         agent_home=body.agent_home,
         keep_on_error=body.keep_on_error,

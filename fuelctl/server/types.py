@@ -83,6 +83,7 @@ class CreateIn(_Strict):
     repository: RepositoryIn
     ttl_seconds: int = Field(ge=1)
     idle_seconds: int | None = Field(default=None, ge=1)
+    idle_discard: bool = Field(default=False, description="Whether its end by silence may lose work.")
     secrets: dict[_SecretName, _SecretValue] = Field(default_factory=dict, repr=False, max_length=256)
     agent_home: _Line | None = None
     keep_on_error: bool = False
@@ -151,7 +152,6 @@ class ExtendIn(_Strict):
     ttl_seconds: int = Field(ge=1)
 
 
-class AuditIn(_Strict):
 class AuthorizeIn(_Strict):
     """Who is to be let in."""
 
@@ -160,6 +160,7 @@ class AuthorizeIn(_Strict):
     )
 
 
+class AuditIn(_Strict):
     """Where to look."""
 
     providers: list[_ProviderName] = Field(

@@ -55,6 +55,8 @@ class EnvironmentRow(Base):
 
     ttl_seconds: Mapped[int] = mapped_column(Integer)
     idle_seconds: Mapped[int | None] = mapped_column(Integer)
+    #: Whether its end by silence may lose work.
+    idle_discard: Mapped[bool] = mapped_column(Boolean, default=False)
     expires_at: Mapped[float] = mapped_column(Float)
     #: The same deadline on the clock that nobody can set: which boot, and seconds since it.
     lease_boot_id: Mapped[str] = mapped_column(String(64))
@@ -66,6 +68,8 @@ class EnvironmentRow(Base):
     ended_at: Mapped[float | None] = mapped_column(Float)
     last_event_at: Mapped[float | None] = mapped_column(Float)
 
+    #: What was seen of the work in it, as `environments.idleness` keeps it.
+    activity: Mapped[_Document | None] = mapped_column(_Json)
     #: Up to where its agent's events have been read.
     spool_cursor: Mapped[str] = mapped_column(String(200), default="")
     conditions: Mapped[list[_Document]] = mapped_column(_Json, default=list)

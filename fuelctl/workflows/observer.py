@@ -14,11 +14,13 @@ from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from fuelctl import paths
+from fuelctl.environments import idle_work, idleness
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
-from fuelctl.environments.registry import begin_termination
+from fuelctl.environments.registry import begin_termination, lease_of
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.runner import run_playbook
 from fuelctl.store import environments, events
@@ -93,12 +95,14 @@ class Observer:
         record = paths.run_folder("observe", provider)
         # Only the last round is of interest.
         shutil.rmtree(record, ignore_errors=True)
+        notices = self._notices(rows)
         result = run_playbook(
             self._plant.playbooks["observe"],
             variables={
                 **place,
                 "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
                 "remote_cursors": {row.id: row.spool_cursor for row in rows},
+                "remote_notices": {one_id: line for one_id, (line, _what) in notices.items()},
             },
             secrets={},
             record=record,
@@ -116,12 +120,18 @@ class Observer:
         seen = result.observed()
         for row in rows:
             if row.id in seen:
-                self._note(row, seen[row.id])
+                self._note(row, seen[row.id], notices[row.id][1] if row.id in notices else {})
             elif (row.connection or {}).get("machine"):
                 self._condition(row, _UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)
 
-    def _note(self, row: EnvironmentRow, seen: dict[str, Any]) -> None:
+    def _notices(self, rows: list[EnvironmentRow]) -> dict[str, tuple[str, dict[str, float]]]:
+        """Environment id -> the line for its terminals, and what to remember of it, where an end is near."""
+        now = self._core.clock()
+        found = {row.id: idle_work.notice(row, now, lease_of(row).seconds_left(now), self._seconds) for row in rows}
+        return {one_id: notice for one_id, notice in found.items() if notice is not None}
+
+    def _note(self, row: EnvironmentRow, seen: dict[str, Any], warned: dict[str, float]) -> None:
         if not seen["present"]:
             # The provider says that it is gone; the ending asks once more and writes the receipt.
             _logger.warning("%s (%s) is gone from its machine", row.id, row.name)
@@ -131,16 +141,33 @@ class Observer:
             return
         told = [NewEvent(item["type"], item["data"], float(item["at"]), item["id"]) for item in seen["events"]]
         with self._core.write(durable=False) as session:
-            take_in(self._core, session, row.id, told)
+            accepted = take_in(self._core, session, row.id, told)
             session.execute(
                 update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=str(seen["cursor"])[:200])
             )
+            if seen.get("activity"):
+                latest = max(item.at for item in told) if accepted else None
+                self._remember(session, row.id, seen["activity"], latest, warned)
         if not seen["running"]:
             self._condition(row, _STOPPED, "its container does not run: `docker start` wakes it, `down` ends it")
         elif seen["problem"]:
             self._condition(row, _UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
             self._condition(row, None, "")
+
+    def _remember(
+        self, session: Session, one_id: str, sample: dict[str, Any], told_at: float | None, warned: dict[str, float]
+    ) -> None:
+        """What this look says of the work in it. One that is being ended meanwhile is left alone."""
+        row = environments.get(session, one_id)
+        if row is None or row.operation_id is not None or row.status not in ENTERABLE:
+            return
+        changed = idle_work.observed(row, sample, told_at, self._core.clock(), self._seconds)
+        if warned:
+            changed["activity"] = idle_work.told(idleness.read(changed["activity"]), warned).as_dict()
+        environments.change(session, one_id, **changed)
+        if changed.get("status", row.status) != row.status:
+            events.append(session, one_id, [self._core.event("remote.update", {"status": changed["status"]})])
 
     def _condition(self, row: EnvironmentRow, type_: str | None, message: str) -> None:
         """Set the one condition that observation found, and clear what it no longer finds."""

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,10 @@ from sqlalchemy import update
 
 from fuelctl.environments.clock import Now, rfc3339, wall_jump
 from fuelctl.environments.core import Core
-from fuelctl.environments.decision import SLOWEST_RETRY, Action, Decision, Observations, decide
-from fuelctl.environments.registry import begin_termination, lease_of
-from fuelctl.environments.states import Operation, Status
+from fuelctl.environments.decision import Action, Decision, decide
+from fuelctl.environments.observations import observe, record, tell
+from fuelctl.environments.registry import begin_termination
+from fuelctl.environments.states import Operation
 from fuelctl.store import environments
 from fuelctl.store.models import EnvironmentRow, SettingRow
 from fuelctl.workflows.engine import Engine
@@ -43,7 +44,19 @@ class Cycle:
 class Reaper:
     """One round by `cycle()`, or one every `seconds` after `start()`, which calls `daily` from time to time too."""
 
-    def __init__(self, core: Core, engine: Engine, seconds: float, daily: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        engine: Engine,
+        seconds: float,
+        daily: Callable[[], object] = lambda: None,
+        *,
+        look: Callable[[], object] = lambda: None,
+        period: float = 60.0,
+    ) -> None:
+        """`look`: have the machines asked soon. `period`: seconds between two such rounds otherwise."""
+        self._look = look
+        self._period = period
         self._core = core
         self._daily = daily
         self._engine = engine
@@ -95,14 +108,19 @@ class Reaper:
                     failed += 1
                     _logger.exception("%s: cannot act on it", row.id)
             done = Cycle(len(rows), ended, failed)
+            _logger.log(
+                logging.INFO if ended or failed else logging.DEBUG, "checked %d, ended %d, failed %d", *astuple(done)
+            )
             self._report(now, done)
             return done
 
     def _handle(self, row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool) -> int:
-        decision = decide(observe(row, now, running, slept=slept))
+        decision = decide(observe(row, now, running, slept=slept, period=self._period))
         self._remember(row, now, decision)
         if decision.action == Action.RESUME:
             self._engine.resume(row)
+        elif decision.action == Action.OBSERVE:
+            self._look()
         elif decision.action in (Action.END, Action.ABANDON, Action.RETRY):
             self._end(row, decision)
             return 1
@@ -123,19 +141,33 @@ class Reaper:
             }
         _logger.info("%s (%s): %s, %s", row.id, row.name, decision.action, decision.reason)
         discard = decision.action != Action.RETRY or bool(row.operation_options.get("discard"))
-        _row, operation_id = begin_termination(self._core, row.id, discard=discard, by=by, error=error)
+        idle = decision.action == Action.END and decision.reason == "idle"
+        if idle:
+            # Silence proves nothing about what it left behind: that is looked through first, as by `down`.
+            discard = row.idle_discard
+        _row, operation_id = begin_termination(
+            # What came in since the row was read is heard.
+            self._core,
+            row.id,
+            discard=discard,
+            by=by,
+            error=error,
+            if_activity=row.activity if idle else None,
+        )
         if operation_id is not None:
             self._engine.start(Operation.TERMINATE, row.id, operation_id)
 
     def _remember(self, row: EnvironmentRow, now: Now, decision: Decision) -> None:
-        record = {**decision.as_dict(), "at": rfc3339(now.wall)}
         with self._core.database.write(durable=False) as session:
-            session.execute(
+            changed = session.execute(
                 update(EnvironmentRow)
                 # Whoever changed the row since it was read has set a moment of their own.
                 .where(EnvironmentRow.id == row.id, EnvironmentRow.version == row.version)
-                .values(check_at=now.wall + decision.check_in, decision=record)
+                .values(check_at=now.wall + decision.check_in, decision=record(row, decision, now))
+                .returning(EnvironmentRow.id)
             )
+            if changed.first() is not None:
+                tell(self._core, session, row, decision)
 
     def _report(self, now: Now, done: Cycle) -> None:
         value: dict[str, Any] = {
@@ -171,22 +203,3 @@ class Reaper:
             elif time.monotonic() - last > _MISSED * self._seconds:
                 last = time.monotonic()
                 self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC))
-
-
-def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool) -> Observations:
-    """The row as the decision sees it."""
-    lease = lease_of(row)
-    due_in = (row.check_at or 0.0) - now.wall
-    return Observations(
-        status=row.status,
-        operation=row.operation if row.operation_id else None,
-        operation_running=row.operation_id in running,
-        age=lease.age(now),
-        seconds_left=lease.seconds_left(now),
-        source_complete=bool((row.source or {}).get("complete")),
-        held=row.status == Status.ERROR and row.ended_at is None,
-        retries=row.retries,
-        # After the wall clock was set back, the moment to retry may seem far away.
-        retry_due_in=due_in if due_in <= SLOWEST_RETRY else 0.0,
-        slept=slept,
-    )

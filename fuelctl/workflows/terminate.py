@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from fuelctl import paths
-from fuelctl.environments.states import Operation
+from fuelctl.environments.states import Operation, Status
 from fuelctl.store.environments import FencedOffError
 from fuelctl.workflows import source
 from fuelctl.workflows.run import Plant, Run
@@ -41,6 +41,10 @@ def _down(run: Run) -> dict[str, Any]:
     survey = result.scrub(result.of("workspace"))
     if survey.get("would_lose") and not discard and receipt is None:
         return {"end": "refused", "work": survey.get("work") or {}}
+    row = run.journal.row()
+    if row.ended_by == "idle" and not discard and receipt is None and row.status != Status.TERMINATING:
+        # It could not be looked through, so nothing says that nothing would be lost; its TTL decides.
+        return {"end": "refused", "work": {"unknown": (result.failure or _left(receipt))["message"]}}
     if (result.failure or {}).get("code") == "no_host_key" and not discard:
         # Its keys were lost with the database that had them: nobody can look into it, and nobody is going to.
         return {"end": "refused", "work": {"unknown": "the keys to its machine were lost"}}

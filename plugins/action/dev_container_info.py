@@ -17,6 +17,5 @@ class ActionModule(InProcess):
     arguments: ClassVar[Dict[str, Any]] = ARGUMENTS
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
-        """As the module does it, which changes nothing in either mode."""
-        del check
-        return info(params)
+        """As the module does it."""
+        return info(params, check=check)

@@ -44,7 +44,7 @@ _LINE_LIMIT = 4096
 _BATCH_LIMIT = 1000
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _TYPE = re.compile(r"(?:session|tool|agent)\.[a-z0-9_.-]{1,56}")
-_CURSOR = re.compile(r"(?:\d{1,10}:\d{1,12}(?:,\d{1,10}:\d{1,12}){0,7})?")
+CURSOR = re.compile(r"(?:\d{1,10}:\d{1,12}(?:,\d{1,10}:\d{1,12}){0,7})?")
 
 HOOK_SCRIPT = r"""#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -145,7 +145,7 @@ rm -f .batch .raw
 """
 
 #: stdin: one line `number:offset,...`. stdout: for each file `number offset base64`.
-_READ = r"""
+READ = r"""
 IFS= read -r cursor
 cd /var/lib/fuel-code/spool 2>/dev/null || exit 0
 for file in events.*.jsonl; do
@@ -174,9 +174,9 @@ class SpoolBatch:
 
 def read_spool(docker: Docker, container: str, cursor: str = "") -> SpoolBatch:
     """Read what hooks told since `cursor` (empty: everything there is); FuelError when nobody answers."""
-    if not _CURSOR.fullmatch(cursor):
+    if not CURSOR.fullmatch(cursor):
         raise FuelError("that is no cursor of a spool", code="bad_cursor")
-    answer = docker.exec(container, ["sh", "-c", _READ], user="0", stdin=cursor.encode("ascii") + b"\n", timeout=30)
+    answer = docker.exec(container, ["sh", "-c", READ], user="0", stdin=cursor.encode("ascii") + b"\n", timeout=30)
     return parse_spool(answer.stdout.decode("ascii", "replace"))
 
 

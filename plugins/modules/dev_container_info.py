@@ -14,11 +14,9 @@ requirements:
   - The Docker command line, and the right to use the engine. E(DOCKER_HOST) is honoured.
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
-    details: The module changes nothing.
+    details: The module changes nothing. O(notices) are not written in check mode.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
 options:
   environment_id:
@@ -29,6 +27,12 @@ options:
       - Environment ids, each with the place up to which its agent's events have been read, empty for all of them.
       - With this option RV(observed) tells of these environments.
     type: dict
+  notices:
+    description:
+      - Environment ids of O(cursors), each with a line that is written on every terminal in the environment.
+    type: dict
+extends_documentation_fragment:
+  - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
 """
@@ -64,6 +68,9 @@ observed:
     - What happened in the environments of O(cursors). Nothing is left of one whose C(present) is false.
     - C(events) are the agent's C(session.*) and C(tool.*) events since the cursor.
     - C(cursor) is where to read on.
+    - C(activity) is a sample of counters. C(cpu) is what the container has used, in seconds, C(terminals) when each
+      terminal with any input had the last one, C(connections) how often each sshd was woken. C(clock), C(uptime) and
+      C(boot) are the machine's own time. None when it could not be taken.
   returned: when O(cursors) is given
   type: list
   elements: dict
@@ -73,6 +80,13 @@ observed:
       running: true
       events: [{id: 01JD3Z6A8W6S9X4V7T2R1P0N8M, at: 1764000000.5, type: session.start, data: {session: 4f1d}}]
       cursor: "1:118"
+      activity:
+        clock: 1764000060
+        uptime: 24795.82
+        boot: 6811d1c6-1af5-4c93-84e1-4685ec931c01
+        cpu: 12.5
+        terminals: {"0": 1764000031}
+        connections: {"81": 118}
       problem: null
 error:
   description: The failure as data.
@@ -88,7 +102,7 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._i
 def main() -> None:
     """Ansible's entry point, where the action plugin of this name does not do the work in Ansible's own process."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    result = info(module.params)
+    result = info(module.params, check=module.check_mode)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

@@ -31,7 +31,7 @@ class TestUp:
             "fuelctl down my-shop",
             "0.00 USD",
             "debian:bookworm",
-            "ends after 8h; idle limit 30m (not acted on yet)",
+            "ends after 8h, or 30m without any activity",
         ):
             assert words in done.out, words
         assert "container" in done.err

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuelctl.environments.clock import Now, wall_jump
-from fuelctl.environments.decision import LONGEST, Action, Observations, decide, retry_delay
+from fuelctl.environments.decision import (
+    LONGEST,
+    Action,
+    Observations,
+    again,
+    decide,
+    ends,
+    later,
+    retry_delay,
+)
 from fuelctl.environments.lease import extend, new_lease
 from fuelctl.environments.states import ENTERABLE, Status, may_become
 
@@ -27,6 +37,9 @@ SEEN = Observations(
     retry_due_in=0.0,
     slept=False,
 )
+
+#: Silent for as long as it may be, and looked into just now.
+IDLE: dict[str, Any] = {"idle_limit": 60.0, "quiet": 60.0, "observed_ago": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +68,22 @@ SEEN = Observations(
         ({"status": "error", "held": True}, Action.KEEP),
         ({"status": "error", "held": True, "seconds_left": -1.0}, Action.END),
         ({"status": "active", "seconds_left": -1.0}, Action.END),
+        (IDLE, Action.END),
+        ({**IDLE, "status": "idle"}, Action.END),
+        ({**IDLE, "quiet": 50.0}, Action.KEEP),
+        # Silence that was not watched to its end is asked about first.
+        ({**IDLE, "quiet": 59.0, "observed_ago": 10.0}, Action.OBSERVE),
+        ({**IDLE, "observed_ago": 181.0}, Action.OBSERVE),
+        ({**IDLE, "observed_ago": None}, Action.KEEP),
+        ({**IDLE, "idle_limit": None}, Action.KEEP),
+        ({**IDLE, "status": "provisioning"}, Action.KEEP),
+        ({**IDLE, "operation": "provision", "operation_running": True}, Action.KEEP),
+        ({**IDLE, "status": "error", "held": True}, Action.KEEP),
+        # There is work in it that would be lost: its TTL decides, and an hour later it is looked through again.
+        ({**IDLE, "kept_for": 60.0}, Action.KEEP),
+        ({**IDLE, "kept_for": 60.0, "observed_ago": 1e6}, Action.KEEP),
+        ({**IDLE, "kept_for": 3600.0}, Action.END),
+        ({**IDLE, "kept_for": 60.0, "seconds_left": 0.0}, Action.END),
     ],
 )
 def test_table(changes: dict[str, Any], action: Action) -> None:
@@ -74,16 +103,73 @@ observations = st.builds(
     retries=st.integers(0, 50),
     retry_due_in=seconds,
     slept=st.booleans(),
+    idle_limit=st.none() | st.floats(min_value=1, max_value=1e5),
+    quiet=st.floats(min_value=0, max_value=2e5),
+    observed_ago=st.none() | st.floats(min_value=0, max_value=1e6),
+    fresh_for=st.floats(min_value=30, max_value=1e4),
+    kept_for=st.none() | st.floats(min_value=0, max_value=1e5),
+)
+#: Those that only silence can end.
+at_rest = observations.filter(lambda seen: seen.status in ENTERABLE and seen.operation is None).map(
+    lambda seen: replace(seen, seconds_left=abs(seen.seconds_left) + 1)
 )
 
 
 @given(observations)
-def test_what_somebody_may_work_in_is_ended_by_its_ttl_alone(seen: Observations) -> None:
+def test_what_somebody_may_work_in_is_ended_by_its_ttl_or_by_watched_silence_alone(seen: Observations) -> None:
     decision = decide(seen)
     if seen.status in ENTERABLE and seen.operation is None and seen.seconds_left > 0:
-        assert decision.action == Action.KEEP
-    if decision.action == Action.END:
-        assert seen.seconds_left <= 0
+        assert decision.action in (Action.KEEP, Action.OBSERVE, Action.END)
+    if decision.action == Action.END and seen.seconds_left > 0:
+        assert decision.reason == "idle"
+        assert seen.status in ENTERABLE
+        assert seen.operation is None
+        assert seen.idle_limit is not None
+        assert seen.quiet >= seen.idle_limit
+        assert seen.observed_ago is not None
+        assert seen.observed_ago <= seen.fresh_for
+    elif decision.action == Action.END:
+        assert decision.reason == "ttl"
+
+
+@given(observations)
+def test_what_is_being_provisioned_is_never_ended_by_silence(seen: Observations) -> None:
+    for changes in ({"status": "provisioning"}, {"operation": "provision"}):
+        assert decide(replace(seen, **{**changes, "seconds_left": 1.0})).action != Action.END
+
+
+@given(at_rest, st.floats(min_value=0, max_value=1e6), st.booleans())
+def test_what_is_active_is_never_ended_whatever_else_is_known(seen: Observations, ago: float, held: bool) -> None:
+    limit = seen.idle_limit if seen.idle_limit is not None else 60.0
+    active = replace(seen, idle_limit=limit, quiet=limit * 0.99, observed_ago=ago, held=held)
+    assert decide(active).action in (Action.KEEP, Action.OBSERVE)
+
+
+@given(at_rest, st.floats(min_value=0, max_value=0.999))
+def test_nothing_ends_before_it_is_looked_at_again(seen: Observations, share: float) -> None:
+    decision = decide(seen)
+    if decision.action == Action.KEEP and decision.check_in > 1:
+        # Observed at the last moment before it, and silent all the time: the soonest that it could be.
+        passed = decision.check_in * share
+        then = later(seen, passed)
+        if seen.observed_ago is not None:
+            then = replace(then, quiet=seen.quiet + seen.observed_ago + passed, observed_ago=0.0)
+        assert decide(then).action != Action.END
+        for by, left in ends(seen):
+            assert left >= decision.check_in - 1e-6 or by == "idle"
+
+
+@given(at_rest, st.floats(min_value=0, max_value=1e6), st.floats(min_value=0, max_value=1e6))
+def test_more_silence_never_means_less_ended(seen: Observations, passed: float, quiet: float) -> None:
+    if decide(seen).action == Action.END:
+        assert decide(replace(later(seen, passed), quiet=seen.quiet + quiet, observed_ago=0.0)).action == Action.END
+
+
+@given(observations)
+def test_a_recorded_decision_can_be_made_again(seen: Observations) -> None:
+    made = decide(seen)
+    recorded = json.loads(json.dumps(made.as_dict()))
+    assert again(recorded["inputs"]) == made
 
 
 @given(observations)

@@ -48,6 +48,7 @@ def test_the_environment_object_has_every_field_of_the_contract(http: FlaskClien
         "ready_at",
         "terminated_at",
         "last_event_at",
+        "activity",
         "ended_by",
         "cost",
         "stages",
@@ -56,7 +57,7 @@ def test_the_environment_object_has_every_field_of_the_contract(http: FlaskClien
         "error",
         "receipt",
     }
-    assert set(made["provider"]) == {"name", "type", "region", "address", "engine"}
+    assert set(made["provider"]) == {"name", "type", "region", "address", "engine", "let_in"}
     assert set(made["lease"]) == {"ttl_seconds", "idle_seconds", "expires_at"}
     assert made["created_at"].endswith("Z")
     assert made["cost"] == {"currency": "USD", "hourly": 0.0, "total": 0.0, "estimate": False}
@@ -252,6 +253,9 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
         "POST /api/remote",
         "GET /api/remote",
         "GET /api/remote/{ref}",
+        "GET /api/remote/{ref}/decision",
+        "GET /api/reaper",
+        "POST /api/reaper/cycle",
         "POST /api/remote/{ref}/terminate",
         "POST /api/remote/{ref}/authorize-ip",
         "POST /api/remote/{ref}/extend",

@@ -15,11 +15,15 @@ from .._identity import check_environment_id
 from ._audit import audit, describe
 from ._observe import observe
 
-ARGUMENTS: Dict[str, Any] = {"environment_id": {"type": "str"}, "cursors": {"type": "dict"}}
+ARGUMENTS: Dict[str, Any] = {
+    "environment_id": {"type": "str"},
+    "cursors": {"type": "dict"},
+    "notices": {"type": "dict"},
+}
 
 
-def info(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """The module's result."""
+def info(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
+    """The module's result; with `check`, nothing is written on terminals."""
     try:
         wanted, cursors = params["environment_id"], params["cursors"]
         found = audit(Docker(), check_environment_id(wanted) if wanted else None)
@@ -28,6 +32,6 @@ def info(params: Mapping[str, Any]) -> Dict[str, Any]:
             if not wanted:
                 describe(Docker(), found)
             return result
-        return {**result, "observed": observe(Docker(), cursors)}
+        return {**result, "observed": observe(Docker(), cursors, None if check else params["notices"])}
     except FuelError as error:
         return error.as_result()

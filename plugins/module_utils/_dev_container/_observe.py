@@ -7,27 +7,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
+from .._activity import look
 from .._docker import Docker
 from .._errors import FuelError
-from .._spool import read_spool
 from ._audit import audit
 
 
-def observe(docker: Docker, cursors: Mapping[str, str]) -> List[Dict[str, Any]]:
-    """[{environment_id, present, running, events, cursor, problem}] of those that `cursors` names, in its order.
+def observe(
+    docker: Docker, cursors: Mapping[str, str], notices: Optional[Mapping[str, str]] = None
+) -> List[Dict[str, Any]]:
+    """[{environment_id, present, running, events, cursor, activity, problem}] of those that `cursors` names.
 
-    `cursors`: environment id -> where its spool was read to (empty: from the beginning). An environment of which
-    nothing is left on the engine has `present` false. `problem`: why the spool could not be read, or none.
+    `cursors`: environment id -> where its spool was read to (empty: from the beginning). `notices`: environment id ->
+    a line for its terminals. An environment of which nothing is left on the engine has `present` false. `activity`: a
+    sample as `_activity.parse_sample` has it, or none. `problem`: why nothing could be read, or none.
     """
     found = {one["environment_id"]: one for one in audit(docker)}
-    return [
-        _one(docker, environment_id, found.get(environment_id), cursors[environment_id]) for environment_id in cursors
-    ]
+    said = notices or {}
+    return [_one(docker, key, found.get(key), cursors[key], str(said.get(key) or "")) for key in cursors]
 
 
-def _one(docker: Docker, environment_id: str, found: Any, cursor: str) -> Dict[str, Any]:
+def _one(docker: Docker, environment_id: str, found: Any, cursor: str, notice: str) -> Dict[str, Any]:
     login = (found or {}).get("login") or {}
     seen: Dict[str, Any] = {
         "environment_id": environment_id,
@@ -35,14 +37,15 @@ def _one(docker: Docker, environment_id: str, found: Any, cursor: str) -> Dict[s
         "running": bool(login.get("running")),
         "events": [],
         "cursor": cursor,
+        "activity": None,
         "problem": None,
     }
     if seen["running"]:
         try:
-            batch = read_spool(docker, login["container"], cursor)
+            batch, sample = look(docker, login["container"], cursor, notice)
         except FuelError as error:
             # One container that cannot be asked must not hide the others.
             seen["problem"] = error.message
         else:
-            seen.update(events=batch.events, cursor=batch.cursor or cursor)
+            seen.update(events=batch.events, cursor=batch.cursor or cursor, activity=sample)
     return seen

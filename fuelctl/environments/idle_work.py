@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written about the work in an environment: that there is some, that there is none, that it would be lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fuelctl.environments import idleness
+from fuelctl.environments.clock import Now, rfc3339
+from fuelctl.environments.idleness import Activity, Sample
+from fuelctl.environments.states import ENTERABLE, Status
+from fuelctl.store import environments
+from fuelctl.store.models import EnvironmentRow
+
+#: Condition of one that is idle and was not ended for the sake of what is in it.
+UNSAVED = "idle, unsaved work"
+#: Seconds before an end at which terminals are told of it.
+WARN_BEFORE = 300.0
+
+
+def values(row: EnvironmentRow, kind: str, now: Now) -> dict[str, Any]:
+    """The row's columns when somebody is at work this very moment."""
+    return _columns(row, idleness.touched(idleness.read(row.activity), kind, now))
+
+
+def touch(session: Session, environment_id: str, kind: str, now: Now) -> None:
+    """Somebody is at work this very moment."""
+    row = environments.get(session, environment_id)
+    if row is not None:
+        environments.change(session, environment_id, **_due(row, now, values(row, kind, now)))
+
+
+def observed(row: EnvironmentRow, sample: Sample, told_at: float | None, now: Now, period: float) -> dict[str, Any]:
+    """The row's columns after an observation: what is known, and the status that follows."""
+    before = idleness.read(row.activity)
+    known = idleness.observed(before, sample, told_at, now, period)
+    changed = _columns(row, known)
+    if row.status in ENTERABLE:
+        if known.quiet < before.quiet or known.last != before.last:
+            changed["status"] = Status.ACTIVE
+        elif row.status == Status.ACTIVE and known.quiet >= idleness.SHOWN_IDLE_AFTER:
+            changed["status"] = Status.IDLE
+    if row.idle_seconds is not None and known.quiet >= row.idle_seconds:
+        # This is what the reaper has been waiting for.
+        changed["check_at"] = now.wall
+    return _due(row, now, changed)
+
+
+def kept(row: EnvironmentRow, work: dict[str, Any], now: Now) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The row's columns when its end by silence would lose `work`, and the condition, when that is new."""
+    reason = _words(work)
+    known = idleness.kept(idleness.read(row.activity), reason, now)
+    old = [condition for condition in row.conditions if condition["type"] == UNSAVED]
+    message = (
+        f"nothing happens in it, and it is not ended before its TTL: {reason}. Push it, or `fuelctl pull {row.name}`; "
+        f"`fuelctl down {row.name} --discard` gives it up"
+    )
+    since = old[0]["since"] if old else rfc3339(now.wall)
+    condition = {"type": UNSAVED, "message": message, "since": since, "details": {"work": work}}
+    others = [each for each in row.conditions if each["type"] != UNSAVED]
+    return {"activity": known.as_dict(), "conditions": [*others, condition]}, None if old else condition
+
+
+def notice(row: EnvironmentRow, now: Now, seconds_left: float, period: float) -> tuple[str, dict[str, float]] | None:
+    """The line for its terminals when an end is near, and what is to be remembered of it; None when there is none.
+
+    Each end is told of once: the TTL's by its time, silence's by the moment it began.
+    """
+    known = idleness.read(row.activity)
+    horizon = WARN_BEFORE + period
+    if seconds_left <= horizon and known.told.get("ttl") != row.expires_at:
+        return (
+            f"[fuelctl] {row.name} ends in {_minutes(seconds_left)}: its time to live is over. "
+            f"More: fuelctl extend {row.name} --ttl 2h",
+            {"ttl": row.expires_at},
+        )
+    ago = idleness.since(known.observed, now)
+    began = max(known.last.values(), default=0.0)
+    if row.idle_seconds is None or ago is None or known.kept or known.told.get("idle") == began:
+        return None
+    left = row.idle_seconds - known.quiet - ago
+    # Of a limit that is hardly longer than the warning, half of it has to be over.
+    if left > min(horizon, row.idle_seconds / 2):
+        return None
+    return (
+        f"[fuelctl] {row.name} ends in {_minutes(left)}: nothing happens in it. Press a key to keep it",
+        {"idle": began},
+    )
+
+
+def told(known: Activity, what: dict[str, float]) -> Activity:
+    """After a warning was given."""
+    return replace(known, told={**known.told, **what})
+
+
+def _columns(row: EnvironmentRow, known: Activity) -> dict[str, Any]:
+    changed: dict[str, Any] = {"activity": known.as_dict()}
+    if known.kept is None and any(condition["type"] == UNSAVED for condition in row.conditions):
+        changed["conditions"] = [condition for condition in row.conditions if condition["type"] != UNSAVED]
+    return changed
+
+
+def _due(row: EnvironmentRow, now: Now, changed: dict[str, Any]) -> dict[str, Any]:
+    """One that was kept had been put off for long: silence counts anew, and its end may come sooner than that."""
+    return {**changed, "check_at": now.wall} if "conditions" in changed and row.ended_at is None else changed
+
+
+def _words(work: dict[str, Any]) -> str:
+    if work.get("unknown"):
+        return f"it cannot be told whether work would be lost ({work['unknown']})"
+    counts = [f"{count} {kind}" for kind, count in (work.get("counts") or {}).items() if count]
+    return f"work would be lost: {', '.join(counts)}" if counts else "work would be lost"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return "a minute" if minutes == 1 else f"{minutes} minutes"

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quiet: for how long an environment was seen to do nothing. Pure functions of what observations saw.
+
+Only time that somebody watched counts. What a machine's clock says is compared with that same clock alone, and turned
+into ours by difference, so it does not matter whether the two agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from fuelctl.environments.clock import Now, rfc3339
+
+#: So many rounds of the observer make a gap: what it saw before is not fresh any more.
+_ROUNDS = 3
+_SHORTEST_FRESH = 30.0
+#: Share of one processor above which somebody is at work. A login costs 45 ms, an observation 15 ms, a loop that prints
+#: the date every second 0.4 %.
+BUSY_SHARE = 0.05
+#: Wake-ups of an sshd per second above which an editor is at work. An open connection has one a minute, an editor's
+#: keep-alives every 5 s on two channels 0.65 a second, one line of output per second 1; typing slowly 3.6.
+BUSY_WAKES = 1.5
+#: Seconds over which both are taken: less would count a login, more would hide an hour's work in a day's silence.
+_SHORTEST_SPAN = 20.0
+_LONGEST_SPAN = 120.0
+#: An environment in which nothing happened for so long is shown as idle.
+SHOWN_IDLE_AFTER = 300.0
+
+Sample = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What is known of the work in an environment; stored as plain data.
+
+    `quiet`: seconds of silence that were watched, as of `observed`. `last`: kind of work -> epoch seconds, for people.
+    `sample`: the counters that the next ones are compared with. `kept`: why it was not ended when it had been idle for
+    long enough, `{at, reason}`, where `at` is a moment on both clocks. `told`: which warnings were given inside.
+    """
+
+    quiet: float = 0.0
+    observed: dict[str, Any] | None = None
+    last: dict[str, float] = field(default_factory=dict)
+    sample: dict[str, Any] | None = None
+    kept: dict[str, Any] | None = None
+    told: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the row."""
+        return asdict(self)
+
+
+def read(stored: Mapping[str, Any] | None) -> Activity:
+    """What the row holds; nothing was seen yet where it holds nothing."""
+    return Activity(**stored) if stored else Activity()
+
+
+def fresh_for(period: float) -> float:
+    """For how many seconds an observation is believed, when there is one every `period`."""
+    return max(_ROUNDS * period, _SHORTEST_FRESH)
+
+
+def since(moment: Mapping[str, Any] | None, now: Now) -> float | None:
+    """Seconds that passed since a stored moment; by the wall's clock, which may have been set, only after a reboot."""
+    if moment is None:
+        return None
+    if moment["boot_id"] == now.boot_id:
+        return max(0.0, now.boottime - float(moment["boottime"]))
+    return max(0.0, now.wall - float(moment["wall"]))
+
+
+def touched(known: Activity, kind: str, now: Now) -> Activity:
+    """Somebody is at work this very moment: an agent told so, or a person asked for something."""
+    return replace(known, quiet=0.0, last={**known.last, kind: now.wall}, kept=None)
+
+
+def kept(known: Activity, reason: str, now: Now) -> Activity:
+    """It was to end, and does not."""
+    return replace(known, kept={"at": asdict(now), "reason": reason})
+
+
+def observed(known: Activity, sample: Sample, told_at: float | None, now: Now, period: float) -> Activity:
+    """After an observation. `told_at`: the latest event that was new, by the machine's clock.
+
+    Between two observations that are far apart, only as much counts as quiet as an observation is believed for.
+    """
+    passed = since(known.observed, now)
+    watched = min(passed or 0.0, fresh_for(period))
+    found = _found(known.sample, sample, told_at)
+    ago = {kind: min(max(0.0, float(seconds)), passed or 0.0) for kind, seconds in found.items()}
+    last = {**known.last, **{kind: max(known.last.get(kind, 0.0), now.wall - each) for kind, each in ago.items()}}
+    return replace(
+        known,
+        quiet=min([known.quiet + watched, *ago.values()]),
+        observed=asdict(now),
+        last=last,
+        sample=_next_sample(known.sample, sample, found),
+        kept=None if ago else known.kept,
+    )
+
+
+def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict[str, float]:
+    """Kind of work -> how many seconds ago, by the machine's clock."""
+    clock = float(sample["clock"])
+    found: dict[str, float] = {}
+    if told_at is not None:
+        found["agent"] = clock - told_at
+    known = before["terminals"] if before else {}
+    inputs = [at for name, at in sample["terminals"].items() if known.get(name) != at]
+    if inputs:
+        found["terminal"] = clock - max(inputs)
+    if before is None:
+        return found
+    if not _continues(before, sample):
+        # Whatever its counters say now, somebody started it.
+        return {**found, "start": 0.0}
+    span = min(max(float(sample["uptime"]) - float(before["uptime"]), _SHORTEST_SPAN), _LONGEST_SPAN)
+    if float(sample["cpu"]) - float(before["cpu"]) >= BUSY_SHARE * span:
+        found["processor"] = 0.0
+    if _wakes(before, sample) >= BUSY_WAKES * span:
+        found["connection"] = 0.0
+    return found
+
+
+def _next_sample(before: Sample | None, sample: Sample, found: Mapping[str, float]) -> dict[str, Any]:
+    """What to compare with next time: a short span that showed no work goes on, so that work in it adds up."""
+    new = dict(sample)
+    if before is None or not _continues(before, sample) or {"processor", "connection"} & found.keys():
+        return new
+    if float(sample["uptime"]) - float(before["uptime"]) < _SHORTEST_SPAN:
+        new |= {key: before[key] for key in ("uptime", "cpu", "connections")}
+    return new
+
+
+def _continues(before: Sample, sample: Sample) -> bool:
+    """Whether the counters are those of the same life of the container."""
+    same = before["boot"] == sample["boot"] and float(sample["uptime"]) >= float(before["uptime"])
+    return same and float(sample["cpu"]) >= float(before["cpu"])
+
+
+def _wakes(before: Sample, sample: Sample) -> int:
+    """How often connections were woken that were open both times: opening one is not work."""
+    both = before["connections"].keys() & sample["connections"].keys()
+    return sum(max(0, int(sample["connections"][key]) - int(before["connections"][key])) for key in both)
+
+
+def shown(known: Activity, limit: int | None, expires_at: float, enterable: bool) -> dict[str, Any]:
+    """For people, at any time: what was last seen and when, and what ends the environment if nothing happens any more.
+
+    Shape: `{last_at, last: {kind: time}, observed_at, quiet_seconds, kept, ends_at, ends_by}`; times are RFC 3339.
+    """
+    observed_at = float(known.observed["wall"]) if known.observed else None
+    idle_ends = None
+    if limit is not None and observed_at is not None and known.kept is None and enterable:
+        idle_ends = observed_at - known.quiet + limit
+    by = "idle" if idle_ends is not None and idle_ends < expires_at else "ttl"
+    return {
+        "last_at": rfc3339(max(known.last.values(), default=None)),
+        "last": {kind: rfc3339(at) for kind, at in sorted(known.last.items())},
+        "observed_at": rfc3339(observed_at),
+        "quiet_seconds": round(known.quiet, 3) if observed_at is not None else None,
+        "kept": known.kept["reason"] if known.kept else None,
+        "ends_at": rfc3339(idle_ends if by == "idle" else expires_at),
+        "ends_by": by,
+    }

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A row as the decision sees it, and the record that is kept of a decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fuelctl.environments import idleness
+from fuelctl.environments.clock import Now, rfc3339
+from fuelctl.environments.core import Core
+from fuelctl.environments.decision import SLOWEST_RETRY, Action, Decision, Observations
+from fuelctl.environments.registry import lease_of
+from fuelctl.environments.states import Status
+from fuelctl.store import events
+from fuelctl.store.models import EnvironmentRow
+
+#: What ends an environment, or gives it up.
+_ENDINGS = (Action.END, Action.ABANDON)
+
+
+def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool, period: float) -> Observations:
+    """The row as the decision sees it. `period`: seconds between two rounds of the observer."""
+    lease = lease_of(row)
+    due_in = (row.check_at or 0.0) - now.wall
+    activity = idleness.read(row.activity)
+    return Observations(
+        status=row.status,
+        operation=row.operation if row.operation_id else None,
+        operation_running=row.operation_id in running,
+        age=lease.age(now),
+        seconds_left=lease.seconds_left(now),
+        source_complete=bool((row.source or {}).get("complete")),
+        held=row.status == Status.ERROR and row.ended_at is None,
+        retries=row.retries,
+        # After the wall clock was set back, the moment to retry may seem far away.
+        retry_due_in=due_in if due_in <= SLOWEST_RETRY else 0.0,
+        slept=slept,
+        idle_limit=row.idle_seconds,
+        quiet=activity.quiet,
+        observed_ago=idleness.since(activity.observed, now),
+        fresh_for=idleness.fresh_for(period),
+        kept_for=idleness.since(activity.kept["at"], now) if activity.kept else None,
+    )
+
+
+def record(row: EnvironmentRow, decision: Decision, now: Now) -> dict[str, Any]:
+    """What is kept on the row: the decision with its inputs, what had been seen then, and the one that ended it."""
+    activity = idleness.read(row.activity)
+    seen = {"last": activity.last, "observed": activity.observed, "kept": activity.kept}
+    new = {**decision.as_dict(), "at": rfc3339(now.wall), "seen": seen}
+    before = row.decision or {}
+    return {**new, "ending": {**new} if decision.action in _ENDINGS else before.get("ending")}
+
+
+def tell(core: Core, session: Session, row: EnvironmentRow, decision: Decision) -> None:
+    """Log a decision that differs from the last one; that nothing is to be done is worth a line only after another."""
+    before = (row.decision or {}).get("action"), (row.decision or {}).get("reason")
+    if before == (decision.action, decision.reason):
+        return
+    ordinary = ("within its lease", "under way", "waiting for its source", None)
+    if decision.reason in ordinary and before[1] in ordinary:
+        return
+    events.append(session, row.id, [core.event("remote.decision", decision.as_dict())])

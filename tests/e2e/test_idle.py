@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ends by silence, on a real container: what keeps it alive, what does not, and how it goes.
+
+Nobody waits for half an hour: how long it was quiet is written into the control plane's database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness import BASE_IMAGE, Fuelctl, docker, leftovers, make_repository, write_blueprint
+
+pytestmark = pytest.mark.docker
+
+NAME = "quiet"
+LIMIT = 1800
+
+
+@pytest.fixture(scope="module")
+def environment(user: Fuelctl, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A ready environment whose control plane asks every two seconds and decides every second."""
+    user.environment |= {"FUELCTL_OBSERVE_SECONDS": "2", "FUELCTL_REAPER_SECONDS": "1"}
+    repository = make_repository(tmp_path_factory.mktemp("idle") / "repo")
+    write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\n")
+    document: dict[str, Any] = user.run(
+        "up", str(repository), f"--name={NAME}", "--idle=30m", "--clean", "--yes", "--json"
+    ).json
+    wait_until(lambda: activity(user).get("observed_at") is not None)
+    return document
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def activity(user: Fuelctl) -> dict[str, Any]:
+    return user.run("status", NAME, "--json").json["activity"] or {}
+
+
+def was_quiet_for(user: Fuelctl, seconds: float, observed_ago: float = 0.0) -> None:
+    """Have the control plane believe that it watched so much silence, up to `observed_ago` seconds ago."""
+    [file] = Path(user.base["FUELCTL_HOME"]).rglob("fuelctl.sqlite")
+    with closing(sqlite3.connect(file, timeout=20)) as database, database:
+        [(stored,)] = database.execute("SELECT activity FROM environments WHERE name = ?", (NAME,)).fetchall()
+        known = json.loads(stored)
+        known["quiet"] = seconds
+        known["observed"]["boottime"] -= observed_ago
+        database.execute(
+            "UPDATE environments SET activity = ?, check_at = 0, version = version + 1 WHERE name = ?",
+            (json.dumps(known), NAME),
+        )
+
+
+def lives_on(user: Fuelctl, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        shown = user.show(NAME)
+        assert shown["status"] in {"ready", "active", "idle"}, shown
+        time.sleep(0.5)
+
+
+@contextmanager
+def terminal(user: Fuelctl) -> Iterator[tuple[int, bytearray]]:
+    """An open `fuelctl ssh` on a terminal: where to type, and what it showed."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        user.argv("ssh", NAME), env=user.env(), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    shown = bytearray()
+
+    def read() -> None:
+        try:
+            while piece := os.read(master, 65536):
+                shown.extend(piece)
+        except OSError:
+            return
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        wait_until(lambda: b"$" in shown)
+        yield master, shown
+    finally:
+        process.terminate()
+        process.wait(20)
+        os.close(master)
+
+
+def test_a_machine_that_says_nothing_is_not_ended(user: Fuelctl, environment: dict[str, Any]) -> None:
+    docker("pause", environment["connection"]["container"])
+    try:
+        time.sleep(4)
+        was_quiet_for(user, LIMIT - 1)
+        lives_on(user, 4)
+        was_quiet_for(user, 10 * LIMIT, observed_ago=120)
+        lives_on(user, 4)
+        why = user.run("why", NAME, "--json").json
+        assert (why["now"]["action"], why["now"]["reason"]) == ("observe", "perhaps idle")
+    finally:
+        was_quiet_for(user, 0)
+        docker("unpause", environment["connection"]["container"])
+
+
+def test_a_processor_at_work_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> None:
+    container = environment["connection"]["container"]
+    docker("exec", "--detach", container, "sh", "-c", "timeout 120 sh -c 'while :; do :; done'; :")
+    try:
+        wait_until(lambda: "processor" in activity(user).get("last", {}))
+        was_quiet_for(user, LIMIT - 6)
+        lives_on(user, 12)
+        assert activity(user)["quiet_seconds"] < 60
+    finally:
+        docker("exec", container, "pkill", "-x", "timeout")
+
+
+def test_what_is_typed_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> None:
+    with terminal(user) as (keys, _shown):
+        time.sleep(9)
+        assert "terminal" not in activity(user).get("last", {}), "being connected is not typing"
+        was_quiet_for(user, LIMIT - 15)
+        for _turn in range(10):
+            os.write(keys, b"x")
+            lives_on(user, 2)
+        assert "terminal" in activity(user)["last"]
+        assert activity(user)["quiet_seconds"] < 60
+
+
+def test_unsaved_work_keeps_it_until_its_ttl(user: Fuelctl, environment: dict[str, Any]) -> None:
+    draft = f"{environment['connection']['workspace']}/draft.txt"
+    container = environment["connection"]["container"]
+    docker("exec", "--user", environment["connection"]["user"], container, "sh", "-c", f"echo work > {draft}")
+    time.sleep(4)
+    was_quiet_for(user, 2 * LIMIT)
+    wait_until(lambda: [each["type"] for each in user.show(NAME)["conditions"]] == ["idle, unsaved work"])
+    lives_on(user, 4)
+    shown = user.run("status", NAME).stdout
+    assert "1 uncommitted" in shown
+    assert "by its TTL" in shown
+    assert "unsaved work" in user.run("why", NAME).stdout
+    assert "idle, unsaved work" in user.run("ls").stdout
+    docker("exec", container, "rm", draft)
+    # Somebody who wants it for longer is at work: silence counts anew.
+    user.run("extend", NAME, "--ttl", "9h")
+    assert user.show(NAME)["conditions"] == []
+
+
+def test_an_open_connection_does_not_keep_it(user: Fuelctl, environment: dict[str, Any]) -> None:
+    with terminal(user) as (_keys, shown):
+        time.sleep(6)
+        was_quiet_for(user, LIMIT - 200)
+        wait_until(lambda: b"nothing happens in it" in shown)
+        assert f"{NAME} ends in" in user.run("ls").text
+        forecast = user.run("reap", "--dry-run", "--json").json["environments"]
+        assert [(each["name"], each["ends"][0]["by"]) for each in forecast] == [(NAME, "idle")]
+        was_quiet_for(user, LIMIT + 1)
+        ended = user.wait_for(NAME, "terminated", seconds=90)
+    assert ended["ended_by"] == "idle"
+    assert ended["receipt"]["complete"] is True
+    assert leftovers(environment["id"]) == []
+    why = user.run("why", environment["id"], "--json").json
+    assert (why["ending"]["reason"], why["ending"]["agrees"]) == ("idle", True)
+    assert why["ending"]["inputs"]["quiet"] >= LIMIT
+    assert "it is ended: idle" in user.run("why", environment["id"]).stdout
