@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from fuelctl._shared._ec2._caller import LONGEST, caller_network
 from fuelctl._shared._ec2._port import ssh_answers
 from fuelctl._shared._errors import FuelError
 from fuelctl.cli._context import take_up_credentials
+from fuelctl.cli._environment import not_enterable
 from fuelctl.cli._output import clean, note
 from fuelctl.client import Client
 
@@ -25,6 +26,9 @@ from fuelctl.client import Client
 _KNOCK = 1.5
 _ASK = 1.0
 _ASK_ALL = 2.0
+#: Seconds for a rule to take effect, and between two looks whether it has.
+_OPENING = 8.0
+_PAUSE = 0.2
 #: For so long after an answer nobody knocks again: sshd takes guests who come and say nothing for scanners.
 _STILL_OPEN = 60.0
 
@@ -37,7 +41,7 @@ def open_door(client: Client, environment: dict[str, Any]) -> None:
     provider = environment.get("provider") or {}
     rule = provider.get("let_in")
     machine = (environment.get("connection") or {}).get("machine")
-    if not rule or not machine:
+    if not rule or not machine or not_enterable(environment):
         return
     stamp = ssh_config.answered_file(environment["id"])
     with suppress(OSError):
@@ -54,8 +58,34 @@ def open_door(client: Client, environment: dict[str, Any]) -> None:
         note(f"You come from {network.partition('/')[0]} now: letting it in to the machine of {name}")
         take_up_credentials([environment])
         client.authorize_ip(environment["id"], address=network.partition("/")[0])
+        if not _opens(machine):
+            return
     with suppress(OSError):
         stamp.touch(mode=0o600)
+
+
+def open_servers_doors(client: Client, environments: Iterable[dict[str, Any]]) -> None:
+    """The same for an embedded server, which goes the same way to a machine as we do, and is about to.
+
+    What cannot be opened is told by what the server does next.
+    """
+    if not client.embedded:
+        return
+    for environment in environments:
+        try:
+            open_door(client, environment)
+        except FuelError as error:
+            note(f"warning: {clean(error.message)}")
+
+
+def _opens(machine: dict[str, Any]) -> bool:
+    """Whether it answers now: what a provider was told takes it a moment. If not, ssh is going to say why."""
+    deadline = time.monotonic() + _OPENING
+    while time.monotonic() < deadline:
+        if ssh_answers(str(machine["address"]), int(machine["port"]), _KNOCK):
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def own_network(services: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fuelctl._shared._errors import UsageError
-from fuelctl.cli import _ending, _places
+from fuelctl.cli import _ending, _ingress, _places
 from fuelctl.cli._context import AsJson, Refs, Yes, connect, find, take_up_credentials
 from fuelctl.cli._ending import Ending
 from fuelctl.cli._output import emit, note, say
@@ -61,6 +61,9 @@ def down(
     if live and not yes:
         _ending.ask_about(live, all_=all_)
     take_up_credentials(ending.environment for ending in live)
+    if not discard:
+        # Somebody is going to look for work in them.
+        _ingress.open_servers_doors(client, [ending.environment for ending in live])
     _ending.begin(client, live, discard=discard)
     for ending in endings:
         _ending.see_off(client, ending, as_json=as_json)

@@ -27,9 +27,7 @@ def extend(
     client = connect()
     found = find(client, env)
     take_up_credentials([found])
-    if client.embedded:
-        # Its server goes the same way to the machine as we do.
-        _ingress.open_door(client, found)
+    _ingress.open_servers_doors(client, [found])
     environment = client.extend(found["id"], ttl_seconds=wanted)
     if as_json:
         emit(environment)

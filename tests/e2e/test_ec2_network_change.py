@@ -22,7 +22,7 @@ from .harness import BASE_IMAGE, Fuelctl, make_repository, write_blueprint
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 
 NAME = "mover"
-CAFE, TRAIN = "198.51.100.8", "203.0.113.9"
+CAFE, TRAIN, HOTEL = "198.51.100.8", "203.0.113.9", "203.0.113.10"
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,10 @@ def test_the_rule_follows_its_owner(lab: Ec2Lab, user: Fuelctl, tmp_path: Path) 
     user.run("extend", NAME, "--ttl", "1h")
     assert _tags.moment(tags(lab)[_tags.EXPIRES_AT]) == said, "a later time is kept"
 
+    # And for the last look at what would be lost.
+    move_to(lab, user, up, HOTEL)
     done = user.run("down", NAME, "--yes", "--json").json
     [ended] = done["environments"]
     rules = [each["name"] for each in ended["receipt"]["resources"] if each["kind"] == "ingress_rule"]
-    assert [name.rpartition(" ")[2] for name in rules] == [f"{TRAIN}/32"]
+    assert [name.rpartition(" ")[2] for name in rules] == [f"{HOTEL}/32"]
     assert ended["receipt"]["complete"] is True

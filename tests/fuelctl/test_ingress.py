@@ -95,14 +95,17 @@ class Service:
 
 
 class Server(Client):
-    """What the CLI asks of a control plane."""
+    """What the CLI asks of a control plane, which opens the `door` a moment later."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door | None = None) -> None:
         super().__init__(url="http://127.0.0.1:9")
         self.asked: list[tuple[str, str]] = []
+        self._door = door
 
     def authorize_ip(self, ref: str, *, address: str) -> dict[str, Any]:
         self.asked.append((ref, address))
+        if self._door is not None:
+            threading.Timer(0.5, setattr, (self._door, "open", True)).start()
         return {}
 
 
@@ -133,6 +136,7 @@ def environment(door: Door, services: list[str], networks: list[str] | None = No
     return {
         "id": ID,
         "name": "shop",
+        "status": "ready",
         "provider": {"name": "ec2", "let_in": {"networks": networks, "services": services}},
         "connection": {"machine": {"address": "127.0.0.1", "port": door.port}},
     }
@@ -161,10 +165,21 @@ def test_a_provider_without_such_a_rule_costs_nothing(door: Door) -> None:
 
 def test_who_comes_from_elsewhere_is_let_in(door: Door, service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     door.open = False
-    server = Server()
+    server = Server(door)
     _ingress.open_door(server, environment(door, ["http://127.0.0.1:9", service.url]))
     assert server.asked == [(ID, CAFE)]
+    assert ssh_config.answered_file(ID).exists()
+    assert door.knocks == 3, "it is entered when it is open"
     assert CAFE in capsys.readouterr().err
+
+
+def test_a_door_that_stays_closed_is_not_taken_for_open(
+    door: Door, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.open = False
+    monkeypatch.setattr(_ingress, "_OPENING", 1.0)
+    _ingress.open_door(Server(), environment(door, [service.url]))
+    assert not ssh_config.answered_file(ID).exists()
 
 
 def test_who_is_let_in_already_is_not_let_in_again(door: Door, service: Service) -> None:

@@ -62,10 +62,12 @@ def move(api: Api, environment_id: str, networks: Iterable[str], *, keep: bool, 
     _access.ensure(api, owner, machine.vpc_id, sorted(wanted))
     # What a machine that says nothing was let in from before is not known: it stays as long as the group.
     if stale:
-        others = [each for each in _access.living(api, owner) if each.instance_id != machine.instance_id]
-        revoked = revoke(api, group, stale - needed(others, known))
-        moved.all_networks = sorted((known | wanted) - revoked)
+        revoked = revoke(api, group, stale - _others_need(api, owner, machine, known))
         _tags.put(api, [machine.instance_id], {_tags.LET_IN: _tags.let_in(wanted)})
+        if stale - revoked:
+            # Two that move at once each find the other needing what both are about to leave: the last one sees it.
+            revoked |= revoke(api, group, stale - revoked - _others_need(api, owner, machine, known))
+        moved.all_networks = sorted((known | wanted) - revoked)
     return moved
 
 
@@ -115,6 +117,11 @@ def _close(
             for each in sorted(mine)
         ]
     return changed, lines
+
+
+def _others_need(api: Api, owner: str, machine: Instance, candidates: Set[str]) -> Set[str]:
+    others = [each for each in _access.living(api, owner) if each.instance_id != machine.instance_id]
+    return needed(others, candidates)
 
 
 def needed(alive: Sequence[Instance], candidates: Set[str]) -> Set[str]:

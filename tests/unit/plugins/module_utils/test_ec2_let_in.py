@@ -115,6 +115,21 @@ def test_where_our_own_address_is_not_known_nothing_is_closed() -> None:
     assert cloud.rules == [HOME, CAFE]
 
 
+def test_of_two_that_move_at_once_the_last_one_closes_the_door() -> None:
+    cloud = Cloud([HOME], {ONE: HOME, OTHER: HOME})
+    tag = cloud.create_tags
+
+    def other_moves(**asked: Any) -> dict[str, Any]:
+        # The other one has let itself in and says so last, between our look at it and our own last word.
+        if asked["Tags"][0]["Value"] == CAFE:
+            cloud.machines[OTHER] = CAFE
+        return tag(**asked)
+
+    cloud.create_tags = other_moves  # type: ignore[method-assign]  # a test's own stand-in
+    assert _let_in.move(quiet(cloud), ONE, [CAFE], keep=False).all_networks == [CAFE]
+    assert cloud.rules == [CAFE]
+
+
 def test_check_changes_nothing() -> None:
     cloud = Cloud([HOME], {ONE: HOME})
     assert _let_in.move(quiet(cloud), ONE, [CAFE], keep=False, check=True).changed
