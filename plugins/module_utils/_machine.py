@@ -62,6 +62,7 @@ def provider_machine(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any
         )
     address = _checked(_ADDRESS, params["address"] or "", "address")
     user = _checked(_USER, params["user"], "user")
+    is_new = not os.path.lexists(path)
     changed = _pin(path, params["alias"], keys, check=check)
     return {
         "changed": changed,
@@ -76,6 +77,7 @@ def provider_machine(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any
         "provider": {**params["provider"], "address": address},
         "resources": list(params["resources"]),
         "known_hosts": path,
+        "is_new": is_new,
     }
 
 

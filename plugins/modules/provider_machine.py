@@ -116,6 +116,11 @@ known_hosts:
   returned: success, with O(state=present)
   type: str
   sample: /home/alice/keys/known_hosts
+is_new:
+  description: Whether nothing was pinned there before.
+  returned: success, with O(state=present)
+  type: bool
+  sample: false
 error:
   description: The failure as data.
   returned: failure

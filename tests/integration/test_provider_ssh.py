@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import secrets
+import shlex
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +23,7 @@ from fuelctl._shared._identity import container_names, environment_id_for
 from .machine import ansible
 from .own_machine import OwnMachine
 
-#: Minutes each, and not seen green on a busy machine yet.
-pytestmark = [pytest.mark.docker, pytest.mark.soak]
+pytestmark = pytest.mark.docker
 IMAGE = "debian:bookworm"
 
 #: An environment without repository and agent: what the provider is for is the same.
@@ -55,6 +59,27 @@ _BOOK: list[dict[str, Any]] = [
         "vars": {"keys": "{{ remote_keys_path }}/{{ remote_environment_id }}"},
     },
 ]
+#: Lets an environment that is there end by itself at another time, sooner too.
+_END_BOOK: list[dict[str, Any]] = [
+    {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "tasks": [{"ansible.builtin.include_role": {"name": "fuel_code.remote.provider_ssh", "tasks_from": "locate"}}],
+    },
+    {
+        "hosts": "fuel_machines",
+        "gather_facts": False,
+        "tasks": [
+            {
+                "fuel_code.remote.watchdog": {
+                    "environment_id": "{{ remote_environment_id }}",
+                    "expires_at": "{{ now().timestamp() | int + 2 }}",
+                }
+            }
+        ],
+    },
+]
 
 
 class Owner:
@@ -65,6 +90,7 @@ class Owner:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         (home / "book.json").write_text(json.dumps(_BOOK))
+        (home / "end.json").write_text(json.dumps(_END_BOOK))
 
     def run(self, book: str, name: str, *, ok: bool = True, options: dict[str, Any] | None = None, **more: Any) -> str:
         """Run a playbook for the environment `name`; what Ansible says."""
@@ -86,6 +112,10 @@ class Owner:
 
     def up(self, name: str, **more: Any) -> str:
         return self.run(str(self.home / "book.json"), name, **more)
+
+    def end_soon(self, name: str) -> None:
+        """Have its watchdog end it in two seconds."""
+        self.run(str(self.home / "end.json"), name)
 
     def down(self, name: str, **more: Any) -> list[dict[str, str]]:
         """Its receipt."""
@@ -177,10 +207,11 @@ def test_the_watchdog_ends_its_own_environment_and_nothing_else(equipped: OwnMac
     before = equipped.look()
     owner = Owner(equipped, tmp_path)
     owner.up("long", expires_at=int(time.time()) + 3600)
-    owner.up("short", expires_at=int(time.time()) + 60)
+    owner.up("short", expires_at=int(time.time()) + 3600)
+    owner.end_soon("short")
     running = "docker ps --format '{{.Names}}'"
     short, long = (container_names(owner.id(name)).container for name in ("short", "long"))
-    end = time.monotonic() + 240
+    end = time.monotonic() + 120
     while short in equipped.sh(running):
         assert time.monotonic() < end, "the watchdog did nothing"
         time.sleep(1)
@@ -230,8 +261,18 @@ class TestHostKey:
         words = other.with_suffix(".pub").read_text().split()[:2]
         known = tmp_path / "wrong"
         known.write_text(f"[127.0.0.1]:{bare.port} {' '.join(words)}\n")
-        said = Owner(bare, tmp_path).up("wrong", ok=False, options={**bare.options(), "known_hosts": str(known)})
+        options = {**bare.options(), "known_hosts": str(known)}
+        before = bare.look()
+        # A connection that is open is no way around it: it is used by those who believe the same key.
+        owner = Owner(bare, tmp_path)
+        owner.run("fuel_code.remote.remote_observe", "wrong", ok=False, remote_cursors={})
+        said = owner.up("wrong", ok=False, options=options)
+        assert f"{bare.host}: it shows another host key than the one that is believed" in said
         assert "Host key verification failed" in said
+        assert bare.look() ^ before == set()
+        # Nobody was ever on it, so its end need not wait for that host.
+        receipt = owner.down("wrong", options=options)
+        assert "machine" not in {item["kind"] for item in receipt}
 
     def test_a_fingerprint_is_as_good(self, equipped: OwnMachine, tmp_path: Path) -> None:
         owner = Owner(equipped, tmp_path)
@@ -255,7 +296,129 @@ def test_a_host_of_the_inventory_is_entered_as_the_inventory_says(equipped: OwnM
     inventory.write_text(json.dumps({"all": {"hosts": {"build": {**host, "ansible_become": True}}}}))
     (tmp_path / "ansible.cfg").write_text(f"[defaults]\ninventory = {inventory}\n")
     options = {"host": "build"}
-    owner.up("inventoried", options=options)
-    assert container_names(owner.id("inventoried")).container in equipped.sh("docker ps --format '{{.Names}}'")
+    said = owner.up("inventoried", options=options)
+    container = container_names(owner.id("inventoried")).container
+    assert container in equipped.sh("docker ps --format '{{.Names}}'")
+    # What the command to enter goes through.
+    reach = json.loads(re.findall(r'"fuel_machine_reach": ("(?:[^"\\]|\\.)*")', said)[0])
+    words = [*shlex.split(reach), "docker", "exec", container, "hostname"]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     assert of_machine(owner.down("inventoried", options=options)) == "as it was found"
     assert equipped.look() ^ before == set()
+
+
+def test_root_needs_no_sudo(equipped: OwnMachine, tmp_path: Path) -> None:
+    """As the inventory has it, on a machine that has none; for everybody else that is said."""
+    public = equipped.key.with_suffix(".pub").read_text().strip()
+    equipped.sh(f"install -d -m 700 /root/.ssh; echo '{public}' > /root/.ssh/authorized_keys")
+    equipped.sh("mv /usr/bin/sudo /usr/bin/away")
+    try:
+        before = equipped.look()
+        arguments = f"-o UserKnownHostsFile={equipped.known_hosts} -o StrictHostKeyChecking=yes"
+        host = {"ansible_host": "127.0.0.1", "ansible_port": equipped.port, "ansible_user": "root"}
+        host |= {"ansible_ssh_private_key_file": str(equipped.key), "ansible_ssh_common_args": arguments}
+        owner = Owner(equipped, tmp_path)
+        (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"build": host}}}))
+        (tmp_path / "ansible.cfg").write_text(f"[defaults]\ninventory = {tmp_path}/hosts.yml\n")
+        owner.up("root", make=False, options={"host": "build"})
+        assert of_machine(owner.down("root", options={"host": "build"})) == "as it was found"
+        assert equipped.look() ^ before == set()
+        said = owner.up("alice", ok=False)
+        assert f"{equipped.host}: it has no sudo" in said
+    finally:
+        equipped.sh("mv /usr/bin/away /usr/bin/sudo; rm -rf /root/.ssh")
+
+
+def test_a_host_without_python_is_told_what_to_install(bare: OwnMachine, tmp_path: Path) -> None:
+    bare.sh("mv /usr/bin/python3 /usr/bin/away")
+    try:
+        before = bare.look()
+        said = Owner(bare, tmp_path).up("snakeless", ok=False)
+        wanted = (
+            f"{bare.host}: it has no Python at /usr/bin/python3. install one there: apt-get update && apt-get install"
+        )
+        assert f"{wanted} python3; or name another by `python`" in said
+        assert bare.look() ^ before == set()
+        receipt = Owner(bare, tmp_path).down("snakeless")
+        assert "machine" not in {item["kind"] for item in receipt}
+    finally:
+        bare.sh("mv /usr/bin/away /usr/bin/python3")
+
+
+class TestSlow:
+    """An SSH server that takes connections, and says something only after a while."""
+
+    def test_a_slow_one_is_waited_for(self, equipped: OwnMachine, tmp_path: Path) -> None:
+        with Late(equipped, tmp_path / "known", seconds=12.0) as late:
+            owner = Owner(equipped, tmp_path)
+            owner.up("slow", make=False, options=late.options())
+            assert of_machine(owner.down("slow", options=late.options())) == "as it was found"
+            assert late.taken >= 1
+
+    def test_one_that_says_nothing_is_given_up_in_one_line(self, equipped: OwnMachine, tmp_path: Path) -> None:
+        with Late(equipped, tmp_path / "known", seconds=3600.0) as late:
+            owner = Owner(equipped, tmp_path)
+            begun = time.monotonic()
+            options = {**late.options(), "timeout": "3"}
+            said = owner.up("deaf", ok=False, options=options)
+            assert time.monotonic() - begun < 30
+            assert f"{late.host}: its SSH server does not answer in time" in said
+            assert late.taken == 2
+            right = {**options, "fingerprint": equipped.fingerprint()}
+            said = owner.up("scanned", ok=False, options=right)
+            assert "no SSH server answers there" in said
+            receipt = owner.down("deaf", options=options)
+            assert "machine" not in {item["kind"] for item in receipt}
+
+
+class Late:
+    """The way to a machine's SSH server, which takes this many seconds."""
+
+    def __init__(self, machine: OwnMachine, known_hosts: Path, *, seconds: float) -> None:
+        self._machine = machine
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self.taken = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        port = self._socket.getsockname()[1]
+        self.host = f"alice@127.0.0.1:{port}"
+        known_hosts.write_text(machine.known_hosts.read_text().replace(str(machine.port), str(port)))
+        self._known_hosts = known_hosts
+
+    def options(self) -> dict[str, str]:
+        return {**self._machine.options(), "host": self.host, "known_hosts": str(self._known_hosts)}
+
+    def __enter__(self) -> Late:
+        threading.Thread(target=self._take, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                connection, _address = self._socket.accept()
+            except OSError:
+                return
+            self.taken += 1
+            threading.Thread(target=self._lead, args=(connection,), daemon=True).start()
+
+    def _lead(self, connection: socket.socket) -> None:
+        with connection:
+            if self._ended.wait(self._seconds):
+                return
+            with socket.create_connection(("127.0.0.1", self._machine.port)) as there:
+                back = threading.Thread(target=_copy, args=(there, connection), daemon=True)
+                back.start()
+                _copy(connection, there)
+                back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while block := source.recv(65536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
