@@ -16,9 +16,9 @@ from fuelctl.environments.clock import Now, rfc3339
 #: So many rounds of the observer make a gap: what it saw before is not fresh any more.
 _ROUNDS = 3
 _SHORTEST_FRESH = 30.0
-#: Share of one processor above which somebody is at work. A login costs 45 ms, an observation 15 ms, a loop that prints
-#: the date every second 0.4 %.
-BUSY_SHARE = 0.05
+#: Share of one processor above which somebody is at work. Claude Code that waits for its model takes 4.4 %, one that
+#: waits for a person 0.35 %; a loop that prints the date every second 0.4 %. A login costs 45 ms, an observation 15 ms.
+BUSY_SHARE = 0.02
 #: Wake-ups of an sshd per second above which an editor is at work. An open connection has one a minute, an editor's
 #: keep-alives every 5 s on two channels 0.65 a second, one line of output per second 1; typing slowly 3.6.
 BUSY_WAKES = 1.5
@@ -77,8 +77,9 @@ def touched(known: Activity, kind: str, now: Now) -> Activity:
 
 
 def kept(known: Activity, reason: str, now: Now) -> Activity:
-    """It was to end, and does not."""
-    return replace(known, kept={"at": asdict(now), "reason": reason})
+    """It was to end, and does not. What looking through it took of the processor is nobody's work."""
+    sample = {**known.sample, "cpu": None} if known.sample else None
+    return replace(known, kept={"at": asdict(now), "reason": reason}, sample=sample)
 
 
 def observed(known: Activity, sample: Sample, told_at: float | None, now: Now, period: float) -> Activity:
@@ -111,7 +112,7 @@ def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict
     inputs = [at for name, at in sample["terminals"].items() if known.get(name) != at]
     if inputs:
         found["terminal"] = clock - max(inputs)
-    if before is None:
+    if before is None or before["cpu"] is None:
         return found
     if not _continues(before, sample):
         # Whatever its counters say now, somebody started it.
@@ -127,7 +128,7 @@ def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict
 def _next_sample(before: Sample | None, sample: Sample, found: Mapping[str, float]) -> dict[str, Any]:
     """What to compare with next time: a short span that showed no work goes on, so that work in it adds up."""
     new = dict(sample)
-    if before is None or not _continues(before, sample) or {"processor", "connection"} & found.keys():
+    if before is None or before["cpu"] is None or not _continues(before, sample) or {"processor", "connection"} & found.keys():
         return new
     if float(sample["uptime"]) - float(before["uptime"]) < _SHORTEST_SPAN:
         new |= {key: before[key] for key in ("uptime", "cpu", "connections")}

@@ -61,7 +61,7 @@ def test_silence_adds_up() -> None:
     assert machine.known.last == {}
 
 
-@pytest.mark.parametrize(("share", "busy"), [(0.004, False), (0.02, False), (0.06, True), (1.0, True), (8.0, True)])
+@pytest.mark.parametrize(("share", "busy"), [(0.0035, False), (0.015, False), (0.044, True), (1.0, True), (8.0, True)])
 def test_processes_at_work_count_and_noise_does_not(share: float, busy: bool) -> None:
     known = Machine().minutes(30, share)
     assert (known.quiet == 0, "processor" in known.last) == (busy, busy)
@@ -161,6 +161,17 @@ def test_somebody_who_asks_for_it_is_at_work_and_lets_go_of_what_was_kept() -> N
     assert held.kept is not None
     assert (touched(held, "person", machine.now).quiet, touched(held, "person", machine.now).kept) == (0, None)
     assert read(held.as_dict()) == held
+
+
+def test_looking_through_it_is_nobodys_work() -> None:
+    machine = Machine()
+    machine.sample["terminals"] = {"0": machine.sample["clock"] - 100}
+    machine.look()
+    machine.known = kept(machine.minutes(40), "work would be lost", machine.now)
+    machine.sample["cpu"] += 30
+    assert machine.minutes(1).kept is not None
+    assert (machine.known.quiet, machine.minutes(1).quiet) == (41 * 60, 42 * 60)
+    assert machine.minutes(1, cpu_share=1.0).kept is None
 
 
 def test_what_is_shown_names_whatever_comes_first() -> None:
