@@ -7,12 +7,14 @@ import json
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fuelctl._shared._ec2 import _tags
 from fuelctl._shared._identity import environment_id_for
 from tests.e2e import ec2
 from tests.e2e.harness import Fuelctl
@@ -132,13 +134,47 @@ def test_a_second_up_keeps_everything(play: Plays, up: dict[str, Any]) -> None:
     assert done.returncode == 0, done.stdout[-4000:]
     [after] = play.lab.alive()
     assert after["id"] == before["id"]
-    assert changed(done) == 0, done.stdout
+    # The file that pins the container's host key: whoever follows the progress has no need of it.
+    assert changed(done) == 1, done.stdout
+    assert "changed: [fuel-" in done.stdout.partition("Pin the container's host key")[2].partition("TASK [")[0]
     enter = json.loads(re.findall(r'^\s*("enter: .*"),$', done.stdout, re.MULTILINE)[0]).removeprefix("enter: ")
-    unknown = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    inside = subprocess.run([*shlex.split(enter), *unknown, "id -un"], capture_output=True, text=True, check=False)
+    inside = subprocess.run([*shlex.split(enter), "id -un"], capture_output=True, text=True, check=False)
     assert inside.stdout == "dev\n", inside.stderr
+    # Another host key than the pinned one is not entered.
+    known = play.keys / ENVIRONMENT / "known_hosts"
+    pinned = known.read_text()
+    known.write_text(pinned.split()[0] + " " + (play.keys / ENVIRONMENT / "machine_host_ed25519.pub").read_text())
+    refused = subprocess.run([*shlex.split(enter), "id -un"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (255, "")
+    assert "Host key verification failed" in refused.stderr
+    known.write_text(pinned)
     [group] = ec2.groups(play.lab)
     assert ec2.ingress(group) == ec2.ONLY_THE_CALLER
+
+
+def test_another_address_and_another_time(play: Plays, up: dict[str, Any]) -> None:
+    """Who plays it has moved: the rule follows, and what the machine's tags say follows its time."""
+    play.lab.come_from("198.51.100.9")
+    try:
+        for changes in (1, 0):
+            done = play("access", remote_environment_id=ENVIRONMENT)
+            assert (done.returncode, changed(done)) == (0, changes), done.stdout[-4000:]
+    finally:
+        play.lab.come_from()
+    [group] = ec2.groups(play.lab)
+    assert ec2.ingress(group) == [("tcp", 22, 22, ["198.51.100.9/32"])]
+    assert play("access", remote_environment_id=ENVIRONMENT).returncode == 0
+    [group] = ec2.groups(play.lab)
+    assert ec2.ingress(group) == ec2.ONLY_THE_CALLER
+    options = play.lab.options(region=ec2.REGION, allow_from=["198.51.100.0/24"])
+    refused = play("access", remote_environment_id=ENVIRONMENT, remote_provider_options=options)
+    assert refused.returncode != 0
+    assert "Who may connect was named" in refused.stdout
+    expires_at = int(time.time()) + 20 * 3600
+    done = play("extend", remote_environment_id=ENVIRONMENT, remote_expires_at=expires_at)
+    assert done.returncode == 0, done.stdout[-4000:]
+    [instance] = play.lab.alive()
+    assert _tags.moment(instance["tags"][_tags.EXPIRES_AT]) == expires_at
 
 
 def test_down_refuses_to_lose_work(play: Plays, up: dict[str, Any]) -> None:

@@ -131,9 +131,16 @@ def test_the_whole_life(team: Team) -> None:
     said = first["results"]["Say how to enter"]["msg"]
     assert said[0] == f"{team.name} is ready."
     enter = shlex.split(next(line for line in said if line.startswith("enter: ")).removeprefix("enter: "))
-    new = ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={team.home}/known_hosts"]
-    shown = subprocess.run([enter[0], *new, *enter[1:], "pwd"], check=True, capture_output=True, text=True)
+    shown = subprocess.run([*enter, "pwd"], check=True, capture_output=True, text=True)
     assert shown.stdout == f"{workspace}\n"
+    # And nobody who only pretends to be it.
+    place = "/etc/fuel-code/ssh_host_ed25519_key"
+    docker("exec", team.container, "cp", "-a", place, f"{place}.away")
+    docker("exec", team.container, "sh", "-c", f"rm {place}; ssh-keygen -q -t ed25519 -N '' -f {place} < /dev/null")
+    refused = subprocess.run([*enter, "pwd"], check=False, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (255, "")
+    assert "Host key verification failed" in refused.stderr
+    docker("exec", team.container, "mv", f"{place}.away", place)
 
     # It is seen.
     audit = team.play("remote_audit")["results"]["Report it"]["msg"]
@@ -143,8 +150,8 @@ def test_the_whole_life(team: Team) -> None:
     # Work that would be lost holds it, even when its container was killed.
     inside(team, f"echo work > {workspace}/work.txt")
     docker("kill", team.container)
-    refused = team.play("remote_down", ok=False)
-    assert "Work would be lost: 1 uncommitted" in refused["results"]["Refuse to lose work"]["msg"]
+    held = team.play("remote_down", ok=False)
+    assert "Work would be lost: 1 uncommitted" in held["results"]["Refuse to lose work"]["msg"]
     assert len(find_owned(Docker(), team.id).lines()) == 6
     foreseen = team.play("remote_up", **up)
     assert foreseen["results"][task]["changed"] is False
@@ -154,7 +161,17 @@ def test_the_whole_life(team: Team) -> None:
     receipt = down["results"]["Prove that it is gone"]["receipt"]
     assert receipt["complete"]
     kinds = sorted(line["kind"] for line in receipt["resources"])
-    assert kinds == ["container", "container", "image_tag", "local_key", "local_key", "network", "volume", "watchdog"]
+    assert kinds == [
+        "container",
+        "container",
+        "image_tag",
+        "local_key",
+        "local_key",
+        "local_known_hosts",
+        "network",
+        "volume",
+        "watchdog",
+    ]
     assert find_owned(Docker(), team.id).lines() == []
     assert not (team.home / ".local/share/fuel-code/keys" / team.id).exists()
     assert team.play("remote_down")["results"]["Prove that it is gone"]["receipt"]["complete"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -366,6 +367,19 @@ def test_an_environment_whose_key_is_in_s3(bucket: Bucket, tmp_path: Path) -> No
         assert bucket.text(f"{private}.pub").strip() in trusted
         left = [path for path in tmp_path.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
         assert left == []
+        # Elsewhere: with the key from there and the host key as it was printed, and with no other.
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / f"{name}.key").write_text(bucket.text(private))
+        (elsewhere / f"{name}.key").chmod(0o600)
+        lines = [json.loads(line) for line in re.findall(r'^\s*("(?:host key|enter): .*"),$', said, re.MULTILINE)]
+        for line, code in ((lines[0].replace(" ssh-ed25519 AAAA", " ssh-ed25519 AAAB"), 255), (lines[0], 0)):
+            pin = line.removeprefix("host key: ")
+            enter = lines[1].removeprefix("enter: ") + " id -un"
+            done = subprocess.run(
+                f"{pin} && {enter}", shell=True, cwd=elsewhere, capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stdout) == (code, "" if code else "dev\n"), done.stderr
     finally:
         said = play("down", remote_discard=True)
     assert bucket.names() == []
