@@ -128,7 +128,9 @@ def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict
 def _next_sample(before: Sample | None, sample: Sample, found: Mapping[str, float]) -> dict[str, Any]:
     """What to compare with next time: a short span that showed no work goes on, so that work in it adds up."""
     new = dict(sample)
-    if before is None or before["cpu"] is None or not _continues(before, sample) or {"processor", "connection"} & found.keys():
+    if before is None or before["cpu"] is None or not _continues(before, sample):
+        return new
+    if {"processor", "connection"} & found.keys():
         return new
     if float(sample["uptime"]) - float(before["uptime"]) < _SHORTEST_SPAN:
         new |= {key: before[key] for key in ("uptime", "cpu", "connections")}
