@@ -175,6 +175,11 @@ def test_another_address_and_another_time(play: Plays, up: dict[str, Any]) -> No
     assert done.returncode == 0, done.stdout[-4000:]
     [instance] = play.lab.alive()
     assert _tags.moment(instance["tags"][_tags.EXPIRES_AT]) == expires_at
+    # As does another `up` that says a later time.
+    done = play("up", **{**up, "remote_expires_at": expires_at + 3600})
+    assert done.returncode == 0, done.stdout[-4000:]
+    [instance] = play.lab.alive()
+    assert _tags.moment(instance["tags"][_tags.EXPIRES_AT]) == expires_at + 3600
 
 
 def test_down_refuses_to_lose_work(play: Plays, up: dict[str, Any]) -> None:
