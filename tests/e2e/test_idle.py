@@ -55,7 +55,8 @@ def activity(user: Fuelctl) -> dict[str, Any]:
 def was_quiet_for(user: Fuelctl, seconds: float, observed_ago: float = 0.0) -> None:
     """Have the control plane believe that it watched so much silence, up to `observed_ago` seconds ago."""
     [file] = Path(user.base["FUELCTL_HOME"]).rglob("fuelctl.sqlite")
-    with closing(sqlite3.connect(file, timeout=20)) as database, database:
+    with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
         [(stored,)] = database.execute("SELECT activity FROM environments WHERE name = ?", (NAME,)).fetchall()
         known = json.loads(stored)
         known["quiet"] = seconds
@@ -64,6 +65,7 @@ def was_quiet_for(user: Fuelctl, seconds: float, observed_ago: float = 0.0) -> N
             "UPDATE environments SET activity = ?, check_at = 0, version = version + 1 WHERE name = ?",
             (json.dumps(known), NAME),
         )
+        database.execute("COMMIT")
 
 
 def lives_on(user: Fuelctl, seconds: float) -> None:

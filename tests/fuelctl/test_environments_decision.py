@@ -22,6 +22,7 @@ from fuelctl.environments.decision import (
     later,
     retry_delay,
 )
+from fuelctl.environments.idleness import Activity, fresh_for, observed, since
 from fuelctl.environments.lease import extend, new_lease
 from fuelctl.environments.states import ENTERABLE, Status, may_become
 
@@ -163,7 +164,43 @@ def test_nothing_ends_before_it_is_looked_at_again(seen: Observations, share: fl
 @given(at_rest, st.floats(min_value=0, max_value=1e6), st.floats(min_value=0, max_value=1e6))
 def test_more_silence_never_means_less_ended(seen: Observations, passed: float, quiet: float) -> None:
     if decide(seen).action == Action.END:
-        assert decide(replace(later(seen, passed), quiet=seen.quiet + quiet, observed_ago=0.0)).action == Action.END
+        then = replace(later(seen, passed), quiet=seen.quiet + quiet, observed_ago=0.0, slept=False)
+        assert decide(then).action == Action.END
+
+
+#: (seconds that pass, whether it is looked into then, seconds before that at which something was typed or None).
+lives = st.lists(
+    st.tuples(
+        st.one_of(st.integers(1, 90), st.integers(1, 40_000)),
+        st.booleans(),
+        st.none() | st.integers(0, 60),
+        st.integers(-90_000, 90_000),
+    ),
+    max_size=60,
+)
+
+
+@given(lives, st.integers(60, 7200))
+def test_no_life_ends_by_silence_while_its_last_work_is_younger_than_the_limit(life: list[Any], limit: int) -> None:
+    now = Now(1.8e9, "boot", 1e3)
+    sample: dict[str, Any] = {"clock": 5_000_000, "uptime": 1.0, "boot": "theirs", "cpu": 0.0, "connections": {}}
+    known = observed(Activity(), {**sample, "terminals": {}}, None, now, 60.0)
+    worked = now.boottime
+    terminals: dict[str, int] = {}
+    for passed, looked, typed, jump in life:
+        now = Now(now.wall + passed + jump, now.boot_id, now.boottime + passed)
+        sample |= {"clock": sample["clock"] + passed, "uptime": sample["uptime"] + passed}
+        if typed is not None and typed < passed:
+            worked = now.boottime - typed
+            terminals = {"0": sample["clock"] - typed}
+        if looked:
+            known = observed(known, {**sample, "terminals": dict(terminals)}, None, now, 60.0)
+        ago = since(known.observed, now)
+        seen = replace(SEEN, seconds_left=1e9, idle_limit=float(limit), quiet=known.quiet, observed_ago=ago)
+        decision = decide(replace(seen, fresh_for=fresh_for(60.0)))
+        if decision.action == Action.END:
+            # What was typed since the last look is the one thing that it cannot know.
+            assert now.boottime - worked >= limit or (ago is not None and now.boottime - worked < ago)
 
 
 @given(observations)

@@ -12,11 +12,12 @@ import pytest
 from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core, MachineError
+from fuelctl.environments.idle_work import UNSAVED
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.runner import RunResult
 from fuelctl.store import environments, resources
 from fuelctl.store.database import Database
-from fuelctl.store.models import SecretRow
+from fuelctl.store.models import EnvironmentRow, SecretRow
 from fuelctl.store.secrets import Safe
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.observer import Observer
@@ -242,3 +243,45 @@ def test_the_folder_that_was_launched_is_a_part_of_the_connection() -> None:
     }
     connection = _published(RunResult("ok", 0, results))["connection"]
     assert (connection["workspace"], connection["folder"]) == ("/workspaces/x", "services/api")
+
+
+def end_by_silence(lab: Lab, environment_id: str) -> EnvironmentRow:
+    _row, operation_id = registry.begin_termination(lab.core, environment_id, discard=False, by="idle")
+    assert operation_id is not None
+    lab.engine.start("terminate", environment_id, operation_id)
+    return lab.settled(environment_id)
+
+
+def test_silence_does_not_end_what_holds_work(lab: Lab) -> None:
+    made = lab.up(blueprint={"work": {"counts": {"uncommitted": 1}}})
+    lab.settled(made)
+    row = end_by_silence(lab, made)
+    assert (row.status, row.ended_by, [item["type"] for item in row.conditions]) == ("ready", None, [UNSAVED])
+    assert "1 uncommitted" in row.conditions[0]["message"]
+    assert lab.containers() == [f"fuel-code-{made.lower()}-1"]
+    lab.down(made, discard=True)
+    assert lab.settled(made).ended_by == "user"
+
+
+@pytest.mark.parametrize("fault", ["keys", "engine"])
+def test_silence_does_not_end_what_cannot_be_looked_through(lab: Lab, fault: str) -> None:
+    made = lab.up()
+    lab.settled(made)
+    if fault == "keys":
+        (lab.world / "keys_are_lost").touch()
+    else:
+        with lab.core.write() as session:
+            environments.change(session, made, provider={**lab.row(made).provider, "engine": "tcp://elsewhere:2375"})
+    row = end_by_silence(lab, made)
+    assert (row.status, [item["type"] for item in row.conditions]) == ("ready", [UNSAVED])
+    assert "cannot be told" in row.conditions[0]["message"]
+    assert lab.containers() == [f"fuel-code-{made.lower()}-1"]
+
+
+def test_silence_ends_what_holds_nothing(lab: Lab) -> None:
+    made = lab.up()
+    lab.settled(made)
+    row = end_by_silence(lab, made)
+    assert (row.status, row.ended_by, lab.containers()) == ("terminated", "idle", [])
+    assert row.receipt is not None
+    assert row.receipt["complete"] is True
