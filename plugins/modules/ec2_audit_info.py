@@ -177,9 +177,9 @@ def main() -> None:
         argument_spec={
             "regions": {"type": "list", "elements": "str", "default": []},
             "all_regions": {"type": "bool", "default": False},
-            "keys_bucket": {"type": "str", "default": ""},
-            "keys_prefix": {"type": "str", "default": "ssh-keys"},
-            "keys_region": {"type": "str", "default": ""},
+            "keys_bucket": {"type": "str", "default": "", "no_log": False},
+            "keys_prefix": {"type": "str", "default": "ssh-keys", "no_log": False},
+            "keys_region": {"type": "str", "default": "", "no_log": False},
             **_module.ARGUMENTS,
         },
         supports_check_mode=True,
