@@ -170,7 +170,7 @@ def _decide_retry(seen: Observations) -> Decision:
 def _decide_without_source(seen: Observations) -> Decision:
     if seen.age >= SOURCE_DEADLINE:
         return Decision(Action.ABANDON, "source never came", RECHECK, seen)
-    return Decision(Action.KEEP, "waiting for its source", _soon(seen, SOURCE_DEADLINE - seen.age), seen)
+    return Decision(Action.KEEP, "waiting for its source", _soon(seen, min(SOURCE_DEADLINE - seen.age, LONGEST)), seen)
 
 
 def _soon(seen: Observations, seconds: float) -> float:
