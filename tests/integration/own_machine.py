@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -112,3 +115,56 @@ class OwnMachine:
             while self.sh("docker version >/dev/null 2>&1 && echo up", check=False) != "up":
                 assert time.monotonic() < end, "its engine does not start"
                 time.sleep(0.3)
+
+
+class Late:
+    """The way to a machine's SSH server, which takes this many seconds."""
+
+    def __init__(self, machine: OwnMachine, known_hosts: Path, *, seconds: float) -> None:
+        self._machine = machine
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self.taken = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        port = self._socket.getsockname()[1]
+        self.host = f"{USER}@127.0.0.1:{port}"
+        known_hosts.write_text(machine.known_hosts.read_text().replace(str(machine.port), str(port)))
+        self._known_hosts = known_hosts
+
+    def options(self) -> dict[str, str]:
+        return {**self._machine.options(), "host": self.host, "known_hosts": str(self._known_hosts)}
+
+    def __enter__(self) -> Late:
+        threading.Thread(target=self._take, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                connection, _address = self._socket.accept()
+            except OSError:
+                return
+            self.taken += 1
+            threading.Thread(target=self._lead, args=(connection,), daemon=True).start()
+
+    def _lead(self, connection: socket.socket) -> None:
+        with connection:
+            if self._ended.wait(self._seconds):
+                return
+            with socket.create_connection(("127.0.0.1", self._machine.port)) as there:
+                back = threading.Thread(target=_copy, args=(there, connection), daemon=True)
+                back.start()
+                _copy(connection, there)
+                back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while block := source.recv(65536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import secrets
 import shlex
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +18,7 @@ import pytest
 from fuelctl._shared._identity import container_names, environment_id_for
 
 from .machine import ansible
-from .own_machine import OwnMachine
+from .own_machine import Late, OwnMachine
 
 pytestmark = pytest.mark.docker
 IMAGE = "debian:bookworm"
@@ -187,38 +184,25 @@ def test_a_run_that_died_anywhere_is_made_up_for(bare: OwnMachine, tmp_path: Pat
 
 
 def test_an_engine_that_was_there_stays_with_all_that_is_not_ours(equipped: OwnMachine, tmp_path: Path) -> None:
+    """Two environments: the watchdog ends one, and nothing else; with the other one goes what came by them."""
     before = equipped.look()
     owner = Owner(equipped, tmp_path)
-    owner.up("one")
-    owner.up("two")
+    for name in ("one", "two"):
+        owner.up(name, expires_at=int(time.time()) + 3600)
     cursors = {owner.id("one"): "", owner.id("two"): ""}
     said = owner.run("fuel_code.remote.remote_observe", "one", remote_cursors=cursors)
     assert said.count('"present": true') == 2
-    assert of_machine(owner.down("one")) == "1 other environment is still there"
-    assert (
-        equipped.sh(f"docker inspect -f '{{{{.State.Running}}}}' {container_names(owner.id('two')).container}")
-        == "true"
-    )
-    assert of_machine(owner.down("two")) == "as it was found"
-    assert equipped.look() ^ before == set()
-
-
-def test_the_watchdog_ends_its_own_environment_and_nothing_else(equipped: OwnMachine, tmp_path: Path) -> None:
-    before = equipped.look()
-    owner = Owner(equipped, tmp_path)
-    owner.up("long", expires_at=int(time.time()) + 3600)
-    owner.up("short", expires_at=int(time.time()) + 3600)
-    owner.end_soon("short")
     running = "docker ps --format '{{.Names}}'"
-    short, long = (container_names(owner.id(name)).container for name in ("short", "long"))
+    one, two = (container_names(owner.id(name)).container for name in ("one", "two"))
+    owner.end_soon("one")
     end = time.monotonic() + 120
-    while short in equipped.sh(running):
+    while one in equipped.sh(running):
         assert time.monotonic() < end, "the watchdog did nothing"
         time.sleep(1)
-    assert {long, "stranger"} <= set(equipped.sh(running).splitlines())
-    owner.down("short")
-    assert {long, "stranger"} <= set(equipped.sh(running).splitlines())
-    assert of_machine(owner.down("long")) == "as it was found"
+    assert {two, "stranger"} <= set(equipped.sh(running).splitlines())
+    assert of_machine(owner.down("one")) == "1 other environment is still there"
+    assert {two, "stranger"} <= set(equipped.sh(running).splitlines())
+    assert of_machine(owner.down("two")) == "as it was found"
     assert equipped.look() ^ before == set()
 
 
@@ -369,56 +353,3 @@ class TestSlow:
             assert "no SSH server answers there" in said
             receipt = owner.down("deaf", options=options)
             assert "machine" not in {item["kind"] for item in receipt}
-
-
-class Late:
-    """The way to a machine's SSH server, which takes this many seconds."""
-
-    def __init__(self, machine: OwnMachine, known_hosts: Path, *, seconds: float) -> None:
-        self._machine = machine
-        self._seconds = seconds
-        self._ended = threading.Event()
-        self.taken = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        port = self._socket.getsockname()[1]
-        self.host = f"alice@127.0.0.1:{port}"
-        known_hosts.write_text(machine.known_hosts.read_text().replace(str(machine.port), str(port)))
-        self._known_hosts = known_hosts
-
-    def options(self) -> dict[str, str]:
-        return {**self._machine.options(), "host": self.host, "known_hosts": str(self._known_hosts)}
-
-    def __enter__(self) -> Late:
-        threading.Thread(target=self._take, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-    def _take(self) -> None:
-        while True:
-            try:
-                connection, _address = self._socket.accept()
-            except OSError:
-                return
-            self.taken += 1
-            threading.Thread(target=self._lead, args=(connection,), daemon=True).start()
-
-    def _lead(self, connection: socket.socket) -> None:
-        with connection:
-            if self._ended.wait(self._seconds):
-                return
-            with socket.create_connection(("127.0.0.1", self._machine.port)) as there:
-                back = threading.Thread(target=_copy, args=(there, connection), daemon=True)
-                back.start()
-                _copy(connection, there)
-                back.join()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while block := source.recv(65536):
-            target.sendall(block)
-        target.shutdown(socket.SHUT_WR)
