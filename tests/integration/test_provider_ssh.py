@@ -190,8 +190,10 @@ def test_an_engine_that_was_there_stays_with_all_that_is_not_ours(equipped: OwnM
     for name in ("one", "two"):
         owner.up(name, expires_at=int(time.time()) + 3600)
     cursors = {owner.id("one"): "", owner.id("two"): ""}
-    said = owner.run("fuel_code.remote.remote_observe", "one", remote_cursors=cursors)
+    notices = {owner.id("one"): "ends in 5 minutes"}
+    said = owner.run("fuel_code.remote.remote_observe", "one", remote_cursors=cursors, remote_notices=notices)
     assert said.count('"present": true') == 2
+    assert said.count('"cpu": ') == 2, "whether somebody is at work is measured there as well"
     running = "docker ps --format '{{.Names}}'"
     one, two = (container_names(owner.id(name)).container for name in ("one", "two"))
     owner.end_soon("one")
