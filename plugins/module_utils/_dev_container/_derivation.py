@@ -21,10 +21,8 @@ from ._recipe import CONVERSATION
 
 #: Lines that are remembered for an error.
 _KEPT = 200
-
-
-class NoShellError(FuelError):
-    """The image has nothing that could run the recipe."""
+#: Code of the failure of an image that has nothing which could run the recipe.
+NO_SHELL = "no_shell"
 
 
 class Derivation:
@@ -51,6 +49,8 @@ class Derivation:
             )
         except FileNotFoundError as error:
             raise missing_command() from error
+        self._input: IO[bytes] = cast("IO[bytes]", self._process.stdin)
+        self._output: IO[bytes] = cast("IO[bytes]", self._process.stdout)
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Any) -> None:
@@ -58,23 +58,22 @@ class Derivation:
             self._docker.call(["rm", "--force", "--volumes", self.container], check=False, timeout=60)
         self._hang_up()
         self._process.wait()
-        cast("IO[bytes]", self._process.stdout).close()
+        self._output.close()
 
     def probe(self) -> str:
-        """What the base says of itself. NoShellError when it cannot say anything."""
+        """What the base says of itself. FuelError with code NO_SHELL when it cannot say anything."""
         try:
             return "\n".join(self._answer())
         except FuelError as error:
             if self._process.returncode in (126, 127):
-                raise NoShellError(error.message, code=error.code, details=error.details) from error
+                error.code = NO_SHELL
             raise
 
     def follow(self, recipe: bytes, on_line: Callable[[str], None]) -> None:
         """Run the recipe, each line of its output handed on. FuelError when it fails."""
-        pipe = cast("IO[bytes]", self._process.stdin)
         try:
-            pipe.write(recipe)
-            pipe.flush()
+            self._input.write(recipe)
+            self._input.flush()
         except BrokenPipeError:
             # It has ended; its exit code says why.
             pass
@@ -82,9 +81,8 @@ class Derivation:
             on_line(line)
 
     def _answer(self) -> Iterator[str]:
-        stream = cast("IO[bytes]", self._process.stdout)
         # A line without an end comes in pieces.
-        for raw in iter(lambda: stream.readline(1 << 16), b""):
+        for raw in iter(lambda: self._output.readline(1 << 16), b""):
             line = raw.decode("utf-8", "replace").rstrip()
             if line == self._mark:
                 return
@@ -96,6 +94,6 @@ class Derivation:
 
     def _hang_up(self) -> None:
         try:
-            cast("IO[bytes]", self._process.stdin).close()
+            self._input.close()
         except BrokenPipeError:
             pass

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from .._docker import Docker
 from .._errors import FuelError
 from .._progress import Progress
-from ._derivation import Derivation, NoShellError
+from ._derivation import NO_SHELL, Derivation
 from ._lock import only_one
 from ._recipe import REPOSITORY, image_changes, image_key, not_debian, parse_probe, recipe
 from ._spec import LABEL_HOME, Spec
@@ -95,8 +95,6 @@ def _derive(docker: Docker, spec: Spec, base: Mapping[str, Any], reference: str,
             given = [word for change in changes for word in ("--change", change)]
             # Nothing is at work in it any more, and not every engine can hold a container.
             docker.call(["commit", "--pause=false", *given, derivation.container, reference], timeout=600)
-    except NoShellError as error:
-        raise not_debian(spec.image, "it has no /bin/sh") from error
     except FuelError as error:
         raise failure(error, spec.image, lines) from error
     found = find_image(docker, reference)
@@ -107,6 +105,8 @@ def _derive(docker: Docker, spec: Spec, base: Mapping[str, Any], reference: str,
 
 def failure(error: FuelError, image: str, lines: List[str]) -> FuelError:
     """What went wrong while packages were installed, out of their own output."""
+    if error.code == NO_SHELL:
+        return not_debian(image, "it has no /bin/sh")
     tail = [line for line in lines if line.strip()][-12:]
     complaints = [line[3:].strip() for line in lines if line.startswith("E: ")]
     if error.code in _SAID_ALREADY:
