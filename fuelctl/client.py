@@ -231,6 +231,42 @@ class Client:
         path = f"{_at(environment_id, 'source')}?{urlencode({'offset': offset})}"
         return self._exchange("PUT", path, blocks(), headers, self._timeout * 4)
 
+    # Who may what.
+
+    def whoami(self) -> Json:
+        """`{name, role, scope, token}`: whom the server takes us for."""
+        return self.call("GET", "/api/whoami", repeat=True)
+
+    def users(self) -> Json:
+        """`{users: [...]}`."""
+        return self.call("GET", "/api/users", repeat=True)
+
+    def add_user(self, **body: Any) -> Json:
+        """A new user (`name`, `role`, `days`?), with a `token` that is never shown again."""
+        return self.call("POST", "/api/users", body=body)
+
+    def change_user(self, name: str, **body: Any) -> Json:
+        """Another `role`, or `disabled` or not."""
+        return self.call("PATCH", f"/api/users/{quote(name, safe='')}", body=body, repeat=True)
+
+    def tokens(self, *, user: str | None = None, everybody: bool = False) -> Json:
+        """`{tokens: [...]}`: our own; an admin's view of a user's, or of everybody's."""
+        return self.call(
+            "GET", "/api/tokens", query={"user": user, "everybody": "true" if everybody else None}, repeat=True
+        )
+
+    def create_token(self, **body: Any) -> Json:
+        """A new token (`name`, `scope`?, `days`?, `user`?); its `token` is never shown again."""
+        return self.call("POST", "/api/tokens", body=body)
+
+    def revoke_token(self, token_id: str) -> Json:
+        """It opens nothing any more."""
+        return self.call("DELETE", f"/api/tokens/{quote(token_id, safe='')}", repeat=True)
+
+    def audit_log(self, **query: str | None) -> Json:
+        """`{entries, cursor}`: the newest first, or from `after` on."""
+        return self.call("GET", "/api/audit-log", query=query, repeat=True)
+
     # One request.
 
     def call(

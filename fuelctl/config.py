@@ -26,6 +26,8 @@ class Settings:
     machines twice. max_source_bytes, max_body_bytes: upload limits.
     max_ttl_seconds: nothing lives longer. threads: requests served at a time, followers included.
     month_limit_usd: what one owner's machines may cost in a calendar month, live leases counted to their ends.
+    max_environments_per_owner: that live at a time. trusted_proxies: addresses (networks, or `unix`) of reverse proxies
+    whose X-Forwarded-For is believed.
     keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     """
@@ -39,6 +41,8 @@ class Settings:
     max_ttl_seconds: int = 30 * 24 * 3600
     threads: int = 64
     month_limit_usd: float = inf
+    max_environments_per_owner: float = inf
+    trusted_proxies: str = ""
     keep_days: float = 30.0
     max_log_bytes: int = 8 * 1024**2
 

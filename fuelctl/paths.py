@@ -96,8 +96,13 @@ def server_instance_lock() -> Path:
     return state_folder() / "server.instance.lock"
 
 
+def logins_file() -> Path:
+    """Tokens (0600) of the team servers that this user has logged in to, and which of them is used."""
+    return state_folder() / "logins.json"
+
+
 def server_token_file() -> Path:
-    """The token (0600) that a server on TCP asks for."""
+    """The first admin's token (0600), of a server on TCP that nobody could come into."""
     return state_folder() / "server.token"
 
 

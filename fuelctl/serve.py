@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One running control plane: database, workflows, reaper and API, under gunicorn with one threaded worker.
 
-`run(None)` is the embedded server of one user on a Unix socket; `run("HOST:PORT")` serves TCP and asks for a token.
+`run(None)` is the embedded server of one user on a Unix socket; `run("HOST:PORT")` serves TCP, where everybody brings
+a token.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import fcntl
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -27,8 +27,10 @@ from gunicorn.arbiter import Arbiter
 from fuelctl import __version__, _docker_engine, _environ, _server_log, config, paths
 from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.accounts.users import FIRST, let_somebody_in
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
+from fuelctl.server.address import check_proxies
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, check_file, sqlite_url
@@ -81,7 +83,7 @@ class ControlPlane:
         self.reaper.start()
         self.observer.start()
 
-    def parts(self, *, embedded: bool, token: str | None = None) -> Parts:
+    def parts(self, *, embedded: bool) -> Parts:
         """What the API works with."""
         return Parts(
             core=self.core,
@@ -90,7 +92,6 @@ class ControlPlane:
             move_deadline=partial(move_deadline, self.plant),
             authorize=partial(authorize, self.plant),
             embedded=embedded,
-            token=token,
             stop=self._stop,
             stopping=self._closing.is_set,
             engine=self.plant.engine,
@@ -164,7 +165,7 @@ class _Server(BaseApplication):
             _server_log.rotate(self._settings.max_log_bytes)
         try:
             self._plane = ControlPlane(self._settings)
-            app = create_app(self._plane.parts(embedded=self._bind is None, token=_token() if self._bind else None))
+            app = create_app(self._plane.parts(embedded=self._bind is None))
             self._plane.start()
             _logger.info("fuelctl %s serves %s", __version__, self._bind or paths.server_socket())
         except Exception as error:
@@ -222,8 +223,14 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
         if bind:
             _check_address(bind)
         _check_files(settings)
-        Database(settings.database or sqlite_url(paths.database_file())).migrate()
-        Safe(paths.secret_key_file())
+        database = Database(settings.database or sqlite_url(paths.database_file()))
+        database.migrate()
+        safe = Safe(paths.secret_key_file())
+        check_proxies(settings.trusted_proxies)
+        if bind:
+            _let_somebody_in(Core(database, safe))
+        # Nothing of it survives the fork.
+        database.close()
         os.umask(0o077)
         _docker_engine.pin(os.environ)
         _Server(bind, settings).run()
@@ -327,12 +334,12 @@ def _say(error: FuelError) -> None:
     sys.stderr.flush()
 
 
-def _token() -> str:
-    """The token (0600) that a server on TCP asks for; made at its first start."""
+def _let_somebody_in(core: Core) -> None:
+    """A server without an admin who could come in makes a token for one; only where it lies is said."""
     file = paths.server_token_file()
-    if not file.exists():
-        paths.private_file(file, secrets.token_urlsafe(32).encode("ascii"))
-    return file.read_text(encoding="ascii").strip()
+    if let_somebody_in(core, file):
+        sys.stderr.write(f"A token for user {FIRST} is in {file}; use it: fuelctl login URL --token-file {file}\n")
+        sys.stderr.flush()
 
 
 def main() -> int:

@@ -31,6 +31,15 @@ def connect(*, start: bool = True) -> Client:
     )
 
 
+def me(client: Client) -> str:
+    """The owner of what we make there: on our own server this machine's user, on a team's whom it takes us for."""
+    if client.embedded:
+        import getpass
+
+        return getpass.getuser()
+    return str(client.whoami()["name"])
+
+
 def ensure() -> None:
     """Start the embedded server, or do nothing when one of this version runs."""
     from fuelctl.serve_start import ensure_running

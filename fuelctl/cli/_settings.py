@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The few settings of the CLI: which server it talks to. `config.toml` in the config folder, or the environment."""
+"""Which server the CLI talks to, and with which token: the environment, `config.toml`, or `fuelctl login`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,25 @@ class Server:
 
 
 def server() -> Server:
-    """`[server] url, token_file` of config.toml; FUELCTL_SERVER_URL and FUELCTL_SERVER_TOKEN go before it."""
+    """FUELCTL_SERVER_URL and FUELCTL_SERVER_TOKEN; then `[server] url, token_file` of config.toml; then the login.
+
+    A token goes to the server that it was given for and to no other: FUELCTL_SERVER_TOKEN to whichever is meant.
+    """
     url = os.environ.get("FUELCTL_SERVER_URL")
     token = os.environ.get("FUELCTL_SERVER_TOKEN")
     path = paths.config_file()
     if path.exists():
         section = _read(path)
-        url = url or section.get("url")
+        own = section.get("url")
+        url = url or own
         token_file = section.get("token_file")
-        if url and not token and token_file:
+        if url and not token and token_file and own in (None, url):
             token = _token(Path(token_file).expanduser(), path)
+    if not url or not token:
+        from fuelctl.cli import _logins
+
+        url = url or _logins.current()
+        token = token or (_logins.token(url) if url else None)
     return Server(url=url or None, token=token or None)
 
 

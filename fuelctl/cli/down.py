@@ -9,7 +9,7 @@ import typer
 
 from fuelctl._shared._errors import UsageError
 from fuelctl.cli import _ending, _ingress, _places
-from fuelctl.cli._context import AsJson, Refs, Yes, connect, find, take_up_credentials
+from fuelctl.cli._context import AsJson, Refs, Yes, connect, find, me, take_up_credentials
 from fuelctl.cli._ending import Ending
 from fuelctl.cli._output import emit, note, say
 from fuelctl.cli._places import ProviderOption, RegionOption
@@ -22,7 +22,7 @@ app = typer.Typer()
 def down(
     env: Refs = None,
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Every live environment, after one question.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every live environment of yours, after one question.")] = False,
     discard: Annotated[
         bool, typer.Option("--discard", help="End it even if uncommitted or unpushed work in it is lost.")
     ] = False,
@@ -52,7 +52,9 @@ def down(
     if tagged:
         found = _tagged(client, env or [], provider or [], region)
     else:
-        found = client.environments()["environments"] if all_ else [find(client, ref) for ref in env or []]
+        # Of a team's, everybody sees all, and nobody ends them all by mistake.
+        whose = None if client.embedded else me(client)
+        found = client.environments(owner=whose)["environments"] if all_ else [find(client, ref) for ref in env or []]
     endings = [Ending(item) for item in {item["id"]: item for item in found}.values()]
     if not endings:
         emit({"environments": []}) if as_json else say("No active environments.")

@@ -45,15 +45,18 @@ def ls(
     status: Annotated[
         str | None, typer.Option("--status", metavar="STATUS", help=f"Only those: {', '.join(_STATUSES)}.")
     ] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="USER", help="Only this user's; a team's server lists everybody's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List environments."""
     if status is not None and status not in _STATUSES:
         raise UsageError(f"{status!r} is no status", hint=f"known: {', '.join(_STATUSES)}")
     client = connect()
-    reply = client.environments(terminated=all_ or status in ENDED, status=status, observe=True)
+    reply = client.environments(terminated=all_ or status in ENDED, status=status, owner=owner, observe=True)
     found: list[dict[str, Any]] = reply["environments"]
-    if status is None:
+    if status is None and owner is None:
         # Only the whole list of live environments can say which of our ssh entries are stale.
         _access.repair(client, [item for item in found if item["status"] not in ENDED])
     if as_json:
@@ -63,7 +66,13 @@ def ls(
         say("No environments." if all_ else f"No {status} environments." if status else "No active environments.")
     else:
         at = now()
-        for line in table(_HEADERS, [row(item, at) for item in found]):
+        rows = [row(item, at) for item in found]
+        if client.embedded:
+            lines = table(_HEADERS, rows)
+        else:
+            owned = [[*cells[:2], clean(item["owner"]), *cells[2:]] for cells, item in zip(rows, found, strict=True)]
+            lines = table((*_HEADERS[:2], "OWNER", *_HEADERS[2:]), owned)
+        for line in lines:
             say(line)
         for item in found:
             warn_of_end(item, at)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Callable
@@ -224,7 +223,7 @@ def _inspect(options: _Options) -> Repository:
 
 def _settle_name(client: Client, plan: _plan.Plan) -> None:
     """The name that it is going to have, as far as one can know before asking."""
-    taken = _launch.names_in_use(client, getpass.getuser())
+    taken = _launch.names_in_use(client, _context.me(client))
     if plan.named and plan.name in taken:
         raise FuelError(
             f"The name {plan.name} is taken by an environment that is still there",
@@ -251,7 +250,7 @@ def _pack_and_create(client: Client, plan: _plan.Plan, options: _Options, view: 
         packed = source.pack(plan.repository, target, report=view.show_bar)
         home = options.agent_home.expanduser().absolute() if options.agent_home else None
         environment = _launch.create(
-            client, plan, packed, owner=getpass.getuser(), agent_home=home, keep_on_error=options.keep_on_error
+            client, plan, packed, owner=_context.me(client), agent_home=home, keep_on_error=options.keep_on_error
         )
         _launch.keep_for_upload(packed, environment["id"])
     return environment

@@ -69,6 +69,7 @@ def adopt(
         }
         values["check_at"] = values["expires_at"]
         values["name"] = _name(session, row.name if row is not None else found.name, values["owner"], one_id)
+        core.audit(session, "environment.adopt", one_id, after={"owner": values["owner"], "name": values["name"]})
         if row is not None:
             environments.change(session, one_id, **values)
         else:

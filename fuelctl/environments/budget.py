@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A limit per owner and calendar month (UTC): what was spent, what live leases may still cost, what is asked for."""
+"""Limits per owner: how many environments live at a time; and, per calendar month (UTC), what was spent, what live
+leases may still cost, and what is asked for."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
 from fuelctl._shared._errors import FuelError
 from fuelctl._shared._prices import _count, _offer
 from fuelctl.environments.cost import running
 from fuelctl.store.models import EnvironmentRow
+
+_OWNER_LOCK = 0x66_75_65_6F
 
 
 class BudgetError(FuelError):
@@ -68,4 +71,27 @@ def check(
             "control_plane.month_limit_usd raised",
             code="month_limit",
             details={"limit": limit, "spent": so_far.spent, "promised": so_far.promised, "asked": asked},
+        )
+
+
+def take_turn(session: Session, owner: str) -> None:
+    """One request of an owner at a time: two that are counted at once would both find the last place free."""
+    if session.get_bind().dialect.name == "postgresql":
+        key = {"kind": _OWNER_LOCK, "owner": owner}
+        session.execute(text("SELECT pg_advisory_xact_lock(:kind, hashtext(:owner))"), key)
+
+
+def check_count(session: Session, owner: str, most: float) -> None:
+    """BudgetError when the owner has as many live environments as one may have."""
+    if math.isinf(most):
+        return
+    live = EnvironmentRow.owner == owner, EnvironmentRow.ended_at.is_(None)
+    count = session.scalar(select(func.count()).select_from(EnvironmentRow).where(*live)) or 0
+    if count >= most:
+        raise BudgetError(
+            f"{owner} has {count} live environments, and {most:.0f} is the most that one may have",
+            hint="end one that is not needed (fuelctl ls, fuelctl down), or have "
+            "control_plane.max_environments_per_owner raised",
+            code="too_many_environments",
+            details={"limit": int(most), "live": count},
         )

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from fuelctl._shared._errors import FuelError
 from fuelctl.environments.clock import Clock, system_now
+from fuelctl.store import audit_log
+from fuelctl.store.audit_log import Actor
 from fuelctl.store.database import Database
 from fuelctl.store.events import Bell, NewEvent
 from fuelctl.store.models import EnvironmentRow
@@ -40,6 +42,8 @@ class Core:
     instance: str = field(default_factory=new_ulid)
     #: Idempotency keys of requests that failed here and could not be let go of in the database: its disk was full.
     dropped: set[str] = field(default_factory=set)
+    #: On whose behalf: who sent the request that is being answered, or the control plane itself.
+    actor: Actor = field(default_factory=Actor)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:
@@ -51,3 +55,17 @@ class Core:
     def event(self, type_: str, data: dict[str, Any] | None = None, *, at: float | None = None) -> NewEvent:
         """An event of now (or `at` epoch seconds)."""
         return NewEvent(type_, data or {}, self.clock().wall if at is None else at)
+
+    def audit(
+        self,
+        session: Session,
+        action: str,
+        subject: str,
+        *,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+        outcome: str = audit_log.DONE,
+    ) -> None:
+        """A row of the audit log, in the transaction of the change. No secrets in `before` and `after`."""
+        entry = audit_log.Entry(self.actor, action, subject, outcome, before, after)
+        audit_log.append(session, entry, self.clock().wall)

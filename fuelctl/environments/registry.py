@@ -63,12 +63,18 @@ class NewEnvironment:
 
 
 def create(
-    core: Core, wanted: NewEnvironment, key: str | None = None, *, offer: Offer = FREE, month_limit: float = inf
+    core: Core,
+    wanted: NewEnvironment,
+    key: str | None = None,
+    *,
+    offer: Offer = FREE,
+    month_limit: float = inf,
+    most_live: float = inf,
 ) -> EnvironmentRow:
     """Commit the intent: the row, the names of everything it may ever own, its secrets. Nothing is started.
 
     With an idempotency `key` a repeat returns what the first request made. `offer`: what its machine would cost;
-    BudgetError when its owner would come over `month_limit` (USD) by it.
+    BudgetError when its owner would come over `month_limit` (USD) by it, or over `most_live` environments.
     """
     if key is not None:
         content = json.dumps(asdict(wanted), sort_keys=True, separators=(",", ":")).encode("utf-8")
@@ -81,7 +87,7 @@ def create(
             with core.database.read() as session:
                 return _existing(session, earlier)
     try:
-        return _insert(core, wanted, key, offer, month_limit)
+        return _insert(core, wanted, key, offer=offer, month_limit=month_limit, most_live=most_live)
     except BaseException:
         if key is not None:
             # What went wrong is what is told, also when the same fault keeps the key from being let go of.
@@ -93,9 +99,12 @@ def create(
         raise
 
 
-def resolve(session: Session, ref: str) -> EnvironmentRow:
-    """The environment that an id, a unique prefix of one, or a name means."""
+def resolve(session: Session, ref: str, *, prefer: str | None = None) -> EnvironmentRow:
+    """The environment that an id, a unique prefix of one, or a name means; of several, the one that `prefer` owns."""
     found = environments.find(session, ref) if ref else []
+    if len(found) > 1:
+        own = [row for row in found if row.owner == prefer]
+        found = own if len(own) == 1 else found
     if not found:
         raise NotFoundError(f"there is no environment {ref[:64]!r}", hint="see fuelctl ls --all", code="not_found")
     if len(found) > 1:
@@ -127,6 +136,7 @@ def begin_provisioning(core: Core, environment_id: str) -> str | None:
                 check_at=core.clock().wall,
             )
             events.append(session, environment_id, [core.event("remote.provision.start", {"name": row.name})])
+            core.audit(session, "environment.provision", environment_id)
             return operation_id
         return row.operation_id
 
@@ -172,8 +182,11 @@ def begin_termination(
             values |= {"error": error} if error is not None else {}
         if cancels:
             values["status"] = Status.TERMINATING
-        again = row.status == Status.TERMINATING and not under_way
         environments.change(session, environment_id, **values)
+        again = row.status == Status.TERMINATING and not under_way
+        if by == "user" or not again:
+            asked = {"operation": Operation.TERMINATE, "by": by, "discard": discard}
+            core.audit(session, "environment.terminate", environment_id, before={"status": row.status}, after=asked)
         if again:
             return _existing(session, environment_id), operation_id
         started = [core.event("remote.terminate.start", {"by": by, "discard": discard})]
@@ -221,6 +234,8 @@ def extend_lease(
         values = lease_values(lease)
         # Whoever wants it to live longer is at work with it.
         values |= idle_work.values(row, "person", core.clock())
+        longer = {"before": {"expires_at": row.expires_at}, "after": {"expires_at": lease.expires_at}}
+        core.audit(session, "environment.extend", environment_id, **longer)
         environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, core.clock().wall))
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
         return _existing(session, environment_id)
@@ -282,12 +297,16 @@ def lease_values(lease: Lease) -> dict[str, Any]:
     }
 
 
-def _insert(core: Core, wanted: NewEnvironment, key: str | None, offer: Offer, month_limit: float) -> EnvironmentRow:
+def _insert(
+    core: Core, wanted: NewEnvironment, key: str | None, *, offer: Offer, month_limit: float, most_live: float
+) -> EnvironmentRow:
     now = core.clock()
     token = random_secrets.token_urlsafe(32)
     blueprint = json.dumps(wanted.blueprint, sort_keys=True, separators=(",", ":"), allow_nan=False)
     try:
         with core.write() as session:
+            budget.take_turn(session, wanted.owner)
+            budget.check_count(session, wanted.owner, most_live)
             lease = (now.wall, now.wall + wanted.ttl_seconds)
             budget.check(session, wanted.owner, offer, month_limit, now=now.wall, lease=lease)
             row = EnvironmentRow(
@@ -320,11 +339,18 @@ def _insert(core: Core, wanted: NewEnvironment, key: str | None, offer: Offer, m
             resources.intend(session, row.id, row.attempt, now.wall)
             core.safe.put(session, row.id, {**wanted.secrets, CALLBACK_TOKEN: token})
             events.append(session, row.id, [core.event("remote.update", {"status": row.status})])
+            core.audit(session, "environment.create", row.id, after=_facts(row))
             if key is not None:
                 idempotency.complete(session, key, row.id)
             return row
     except IntegrityError as error:
         raise _taken(wanted.name or "that name") from error
+
+
+def _facts(row: EnvironmentRow) -> dict[str, Any]:
+    """What the audit log says of a new environment."""
+    told = {"owner": row.owner, "name": row.name, "provider": row.provider["name"], "ttl_seconds": row.ttl_seconds}
+    return {**told, "blueprint_sha256": row.blueprint_sha256}
 
 
 def _name(session: Session, wanted: NewEnvironment) -> str:

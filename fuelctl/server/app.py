@@ -3,19 +3,32 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any, cast
 
-from flask import Response, request
 from flask_openapi3 import Info, OpenAPI
 
 from fuelctl import __version__
-from fuelctl.server import audit, callbacks, control, events, keys, problems, reaper, remote, source, stream
-from fuelctl.server.parts import EXTENSION, Parts, parts
+from fuelctl.server import (
+    audit,
+    audit_log,
+    callbacks,
+    control,
+    events,
+    keys,
+    problems,
+    reaper,
+    remote,
+    source,
+    stream,
+    tokens,
+    users,
+    whoami,
+)
+from fuelctl.server.guard import guard
+from fuelctl.server.parts import EXTENSION, Parts
 from fuelctl.server.types import ProblemOut
 
-#: Reachable without the server's own token: a callback brings its environment's, health says nothing.
-_OPEN = frozenset({"control.healthz", "control.readyz", "control.document"})
+_MODULES = (remote, source, events, callbacks, keys, audit, reaper, users, tokens, whoami, audit_log, control)
 
 
 def create_app(given: Parts) -> OpenAPI:
@@ -31,8 +44,8 @@ def create_app(given: Parts) -> OpenAPI:
     app.config["MAX_CONTENT_LENGTH"] = given.settings.max_body_bytes
     app.extensions[EXTENSION] = given
     problems.init_app(app)
-    app.before_request(_guard)
-    for module in (remote, source, events, callbacks, keys, audit, reaper, control):
+    app.before_request(guard)
+    for module in _MODULES:
         # Two files may share a path, each with methods of its own; the library would keep the last one's only.
         known = dict(app.paths)
         app.register_api(module.api)
@@ -42,25 +55,6 @@ def create_app(given: Parts) -> OpenAPI:
             app.paths[path] = item.model_copy(update={**others, **own})
     stream.init_app(app)
     return app
-
-
-def _guard() -> Response | None:
-    """On TCP everybody can connect: only who has the server's token may go on."""
-    given = parts()
-    endpoint = request.endpoint or ""
-    if given.embedded or endpoint in _OPEN or endpoint.startswith("callbacks."):
-        return None
-    header = request.headers.get("Authorization", "")
-    offered = header.removeprefix("Bearer ").encode("utf-8", "surrogateescape")
-    if given.token and hmac.compare_digest(offered, given.token.encode("ascii")):
-        return None
-    return problems.problem(
-        401,
-        "this server wants a token",
-        hint="set FUELCTL_SERVER_TOKEN, or server.token_file in config.toml",
-        code="unauthorized",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
 
 
 def document(app: OpenAPI) -> dict[str, Any]:

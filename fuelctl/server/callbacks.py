@@ -9,6 +9,7 @@ from flask_openapi3 import APIBlueprint
 from fuelctl.environments import idle_work
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.registry import authenticate
+from fuelctl.server.guard import count_failure
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
 from fuelctl.server.types import AcceptedOut, EventsIn, ProblemOut, RefPath, ReportIn
@@ -84,6 +85,7 @@ def _allowed(ref: str, count: int = 1) -> str:
     with parts().core.database.read() as session:
         known = scheme.lower() == "bearer" and authenticate(session, ref, token)
     if not known:
+        count_failure(parts())
         raise Problem(
             401,
             "this is not the token of that environment",

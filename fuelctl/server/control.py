@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, cast
 
 from flask import Response, current_app, jsonify
@@ -56,4 +57,8 @@ def document() -> Response:
 @api.post("/api/server/stop", responses={202: StopOut}, summary="Stop the server")
 def stop(body: StopIn) -> tuple[Response, int]:
     """Waits for work under way; what is not done by then is parked and goes on when the server starts again."""
+    core = parts().core
+    # A server that cannot write any more can still be stopped.
+    with suppress(SQLAlchemyError), core.write() as session:
+        core.audit(session, "server.stop", "server", after={"wait_seconds": body.wait_seconds})
     return jsonify(stopping=True, waiting_for=parts().stop(body.wait_seconds)), 202

@@ -52,6 +52,7 @@ def take(path: RefPath, header: KeyHeader) -> Response:
             content = mine.read(row.name)
             outcome = "repeated"
         events.append(session, row.id, [core.event("remote.key", {"outcome": outcome})])
+        core.audit(session, "environment.key", row.id, after={"outcome": outcome})
     _crashpoints.reach("key.marked")
     if late or (content is not None and header.idempotency_key is None):
         mine.forget()

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
-from flask import current_app
+from flask import current_app, g
 
 from fuelctl.config import Settings
 from fuelctl.environments.access import Authorize, LetIn
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.server.rates import Rates
+from fuelctl.store.audit_log import Actor
 
 EXTENSION = "fuelctl"
+#: Refused tokens of one address: so many at once, and one in so many seconds after that.
+FAILURES = 10.0
+FAILURES_PER_SECOND = 0.2
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Parts:
     `authorize`: have an environment's machine let an address in.
     `reap`: one round of the reaper; `{checked, ended, failed}`.
     `look`: have the machines asked soon, because somebody wants to know.
-    `embedded`: on a Unix socket whose file mode is the guard; otherwise `token` is asked for.
+    `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
+    `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
     """
 
     core: Core
@@ -36,7 +41,6 @@ class Parts:
     move_deadline: MoveDeadline = lambda _row, _expires_at: None
     authorize: Authorize = lambda _row, _address: LetIn([], [])
     embedded: bool = True
-    token: str | None = None
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False
     engine: str = ""
@@ -47,8 +51,16 @@ class Parts:
     auditable: Callable[[set[str]], list[str]] = sorted
     reap: Callable[[], dict[str, int]] = dict
     rates: Rates = field(default_factory=Rates)
+    failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))
 
 
 def parts() -> Parts:
-    """The parts of the app that serves this request."""
-    return cast("Parts", current_app.extensions[EXTENSION])
+    """The parts of the app that serves this request; what is written by them is written on behalf of who sent it."""
+    own = g.get(EXTENSION)
+    return cast("Parts", current_app.extensions[EXTENSION] if own is None else own)
+
+
+def act_for(actor: Actor) -> None:
+    """From here on in this request, `parts` work on behalf of `actor`."""
+    given = parts()
+    setattr(g, EXTENSION, replace(given, core=replace(given.core, actor=actor)))

@@ -14,6 +14,7 @@ from fuelctl.environments.clock import Now, rfc3339
 from fuelctl.environments.decision import Decision, again, decide, ends
 from fuelctl.environments.observations import observe
 from fuelctl.server.parts import parts
+from fuelctl.server.remote import find
 from fuelctl.server.types import ProblemOut, RefPath
 from fuelctl.store.models import EnvironmentRow
 
@@ -104,14 +105,16 @@ def forecast() -> Response:
 @api.post("/reaper/cycle", responses={200: CycleOut}, summary="Go round once, now")
 def cycle() -> Response:
     """Looks at what is due, as it does by itself every minute; answers when everything has been started."""
+    core = parts().core
+    with core.write() as session:
+        core.audit(session, "server.reap", "reaper")
     return jsonify(parts().reap())
 
 
 @api.get("/remote/<ref>/decision", responses={200: WhyOut}, summary="Why it is kept, or was ended")
 def why(path: RefPath) -> Response:
     """The last decision and the one that ended it, each made again from its recorded inputs; and today's."""
-    with parts().core.database.read() as session:
-        row = registry.resolve(session, path.ref)
+    row = find(path.ref)
     now = parts().core.clock()
     stored = row.decision or {}
     decision = None if row.ended_at is not None else _decide(row, now)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from fuelctl.environments.access import let_in
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import ENTERABLE, Operation, Status
 from fuelctl.environments.views import environment_view
+from fuelctl.server.guard import caller, demand
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.types import (
     AuthorizeIn,
@@ -44,10 +44,17 @@ def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     """Commits the intent and answers; work begins when the source has arrived (at once when there is none)."""
     given = parts()
     wanted = _wanted(given, body)
+    # Whose it is: its owner's own; or an admin's, on somebody's behalf.
+    demand(wanted.owner)
     offered = prices.offer(prices.load().book, body.provider.name, _asked(wanted))
     check_ceiling(offered, body.max_price_hour)
     row = registry.create(
-        given.core, wanted, header.idempotency_key, offer=offered, month_limit=given.settings.month_limit_usd
+        given.core,
+        wanted,
+        header.idempotency_key,
+        offer=offered,
+        month_limit=given.settings.month_limit_usd,
+        most_live=given.settings.max_environments_per_owner,
     )
     _crashpoints.reach("create.committed")
     if row.source is None and row.status == Status.PROVISIONING:
@@ -114,9 +121,11 @@ def _look(wanted: bool, rows: list[EnvironmentRow]) -> None:
 
 
 def find(ref: str) -> EnvironmentRow:
-    """The environment meant; 404 or 409."""
+    """The environment meant, the caller's own before others of that name; 404, 409, or 403 when it may not be."""
     with parts().core.database.read() as session:
-        return registry.resolve(session, ref)
+        row = registry.resolve(session, ref, prefer=caller().name)
+    demand(row.owner)
+    return row
 
 
 def shown(row: EnvironmentRow) -> Response:
@@ -153,7 +162,7 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
         blueprint=to_dict(from_dict(body.blueprint, "blueprint")),
         repository=_repository(body),
         ttl_seconds=body.ttl_seconds,
-        owner=body.owner or getpass.getuser(),
+        owner=body.owner or caller().name,
         name=body.name,
         idle_seconds=body.idle_seconds,
         idle_discard=body.idle_discard,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,7 +18,9 @@ from pydantic import ValidationError
 from simple_websocket import ConnectionClosed, Server
 from wsproto.frame_protocol import CloseReason
 
+from fuelctl.accounts import tokens
 from fuelctl.environments.views import event_view
+from fuelctl.server.guard import caller
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.problems import Problem, on_validation_error
 from fuelctl.server.remote import find
@@ -28,6 +31,8 @@ _LOOK_AT_LEAST = 1.0
 #: More followers than this are told to poll; each one holds a thread.
 _SHARE_OF_THREADS = 2
 _PING_SECONDS = 25
+#: Whoever follows is asked for a good token as often.
+_PROVE_AGAIN = 5.0
 _RESPONSES: ResponseDict = {"4XX": ProblemOut, "5XX": ProblemOut}
 
 
@@ -68,7 +73,10 @@ def init_app(app: OpenAPI) -> None:
             socket = Server.accept(request.environ, ping_interval=_PING_SECONDS)
             with suppress(ConnectionClosed):
                 _send(given, socket, environment_id, query.after)
-                socket.close(CloseReason.GOING_AWAY, "server is stopping")
+                if given.stopping():
+                    socket.close(CloseReason.GOING_AWAY, "server is stopping")
+                else:
+                    socket.close(CloseReason.POLICY_VIOLATION, "the token is not good any more")
             return _Detached(socket.mode)
         finally:
             slots.release()
@@ -88,7 +96,12 @@ def parts_of(app: OpenAPI) -> Parts:
 
 
 def _send(given: Parts, socket: Server, environment_id: str | None, cursor: int) -> None:
+    token_id, looked = caller().token_id, time.monotonic()
     while not given.stopping():
+        if token_id is not None and time.monotonic() - looked > _PROVE_AGAIN:
+            looked = time.monotonic()
+            if not tokens.still_good(given.core, token_id):
+                return
         rung = given.core.bell.count()
         with given.core.database.read() as session:
             found = events.after(session, cursor, environment_id=environment_id)

@@ -31,9 +31,7 @@ def append(session: Session, environment_id: str, events: Sequence[NewEvent]) ->
     """Append what is not there yet; how many were new."""
     if not events:
         return 0
-    if session.get_bind().dialect.name == "postgresql":
-        # Numbers must become visible in their order, or a reader that follows a cursor would pass over one.
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEQUENCE_LOCK})
+    in_order(session)
     named = {event.id: event for event in events if event.id is not None}
     known = set(
         session.scalars(
@@ -56,6 +54,16 @@ def append(session: Session, environment_id: str, events: Sequence[NewEvent]) ->
     session.add_all(rows)
     session.flush()
     return len(rows)
+
+
+def in_order(session: Session) -> None:
+    """From here to the end of the transaction nobody else takes a number of a log.
+
+    Numbers must become visible in their order, or a reader that follows a cursor would pass over one. One lock for all
+    logs: of two, transactions that write to both would take them in different orders.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEQUENCE_LOCK})
 
 
 def after(session: Session, cursor: int, *, environment_id: str | None = None, limit: int = 500) -> list[EventRow]:

@@ -171,3 +171,64 @@ class SettingRow(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[_Document] = mapped_column(_Json)
+
+
+class UserRow(Base):
+    """Somebody who may use a server that is reached over TCP. Never removed: the audit log names them."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    #: `admin`, `member` or `viewer`.
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[float] = mapped_column(Float)
+    disabled_at: Mapped[float | None] = mapped_column(Float)
+
+
+class TokenRow(Base):
+    """A personal token, by its public part; of the whole there is a digest only."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    sha256: Mapped[str] = mapped_column(String(64))
+    #: `read`, `environments` or `all`.
+    scope: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[float] = mapped_column(Float)
+    #: The token that it was made with; null for the server's own.
+    made_with: Mapped[str | None] = mapped_column(String(16))
+    expires_at: Mapped[float] = mapped_column(Float)
+    revoked_at: Mapped[float | None] = mapped_column(Float)
+    last_used_at: Mapped[float | None] = mapped_column(Float)
+
+    __table_args__ = (Index("tokens_user", "user_id"),)
+
+
+class AuditRow(Base):
+    """Who did what, or was refused it. The database itself refuses to change or remove a row (see the migration)."""
+
+    __tablename__ = "audit_log"
+
+    seq: Mapped[int] = mapped_column(_Sequence, primary_key=True, autoincrement=True)
+    at: Mapped[float] = mapped_column(Float)
+    actor: Mapped[str] = mapped_column(String(200))
+    token_id: Mapped[str | None] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(200))
+    #: `environment.create`, `token.revoke` ...
+    action: Mapped[str] = mapped_column(String(64))
+    #: What it was done to: an id, a user's name, or a path.
+    object: Mapped[str] = mapped_column(String(200))
+    #: `done` or `refused`.
+    outcome: Mapped[str] = mapped_column(String(16))
+    before: Mapped[_Document | None] = mapped_column(_Json)
+    after: Mapped[_Document | None] = mapped_column(_Json)
+
+    __table_args__ = (
+        Index("audit_log_actor", "actor", "seq"),
+        Index("audit_log_object", "object", "seq"),
+        {"sqlite_autoincrement": True},
+    )

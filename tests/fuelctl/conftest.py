@@ -18,6 +18,7 @@ from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
+from tests.fuelctl import databases
 from tests.fuelctl import stage as stage_module
 from tests.fuelctl.api import SMALL, Started
 from tests.fuelctl.control import HandClock
@@ -38,6 +39,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def clock() -> HandClock:
     """A clock in the test's hand."""
     return HandClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a cluster of this session's own."""
+    yield from databases.cluster()
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ class Stage:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        #: Its address, where it is reached over TCP.
+        self.url = ""
         self.plays: dict[str, Play] = {"provision": ready, "terminate": gone}
         self.faults: list[Exception] = []
         self.looks = 0
@@ -98,8 +100,8 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """Serve on this home's own socket, as the embedded server does."""
+def stage(*, tcp: bool = False, **settings: Any) -> Iterator[Stage]:
+    """Serve on this home's own socket, as the embedded server does; with `tcp`, as a team's server does."""
     paths.private_folder(paths.state_folder())
     database = Database(sqlite_url(paths.database_file()))
     database.migrate()
@@ -108,15 +110,19 @@ def stage() -> Iterator[Stage]:
         Parts(
             core=made.core,
             start=made.start,
-            settings=Settings(),
+            settings=Settings(**settings),
+            embedded=not tcp,
             look=made.look,
             audit=made.audit,
             auditable=lambda known: sorted(known | made.shown.keys()),
         )
     )
     socket = paths.private_folder(paths.server_socket().parent) / paths.server_socket().name
-    server = make_server(f"unix://{socket}", 0, app, threaded=True)
-    paths.private_file(paths.server_file(), json.dumps({"pid": os.getpid(), "version": __version__}).encode())
+    server = make_server("127.0.0.1" if tcp else f"unix://{socket}", 0, app, threaded=True)
+    if tcp:
+        made.url = f"http://127.0.0.1:{server.server_port}"
+    else:
+        paths.private_file(paths.server_file(), json.dumps({"pid": os.getpid(), "version": __version__}).encode())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

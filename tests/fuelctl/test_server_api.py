@@ -211,26 +211,6 @@ def test_lists(http: FlaskClient, core: Core, clock: HandClock) -> None:
     assert http.get("/api/remote").json["reaper"] == {"last_cycle_at": None}
 
 
-def test_on_tcp_nobody_gets_in_without_the_servers_token(core: Core, started: Started) -> None:
-    app = create_app(Parts(core, started, SMALL, embedded=False, token="right"))
-    http = app.test_client()
-    assert http.get("/healthz").status_code == 200
-    for headers in (
-        {},
-        {"Authorization": "Bearer wrong"},
-        {"Authorization": "right"[:-1]},
-        {"Authorization": "Bearer "},
-    ):
-        problem(http.get("/api/remote", headers=headers), 401, "unauthorized")
-        problem(http.post("/api/server/stop", json={}, headers=headers), 401)
-        problem(http.get("/nowhere", headers=headers), 401)
-    right = {"Authorization": "Bearer right"}
-    assert http.get("/api/remote", headers=right).status_code == 200
-    problem(http.post("/api/remote", json={**BODY, "agent_home": "/root"}, headers=right), 422, "agent_home_unusable")
-    nobody = create_app(Parts(core, started, SMALL, embedded=False, token=None)).test_client()
-    problem(nobody.get("/api/remote", headers={"Authorization": "Bearer None"}), 401)
-
-
 def test_health_and_readiness(http: FlaskClient, core: Core, tmp_path: Path) -> None:
     assert http.get("/healthz").json["status"] == "ok"
     assert http.get("/readyz").json["database"] is True
@@ -248,6 +228,14 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
     assert json.loads(file.read_text()) == served, test_the_document_in_the_docs_is_the_servers.__doc__
     calls = {f"{method.upper()} {path}" for path, item in served["paths"].items() for method in item}
     assert calls == {
+        "GET /api/users",
+        "POST /api/users",
+        "PATCH /api/users/{name}",
+        "GET /api/tokens",
+        "POST /api/tokens",
+        "DELETE /api/tokens/{id}",
+        "GET /api/whoami",
+        "GET /api/audit-log",
         "POST /api/audit",
         "POST /api/audit/adopt",
         "POST /api/remote",
@@ -278,5 +266,5 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
 def test_every_route_is_in_the_document(http: FlaskClient) -> None:
     served = http.get("/api/openapi.json").json["paths"]
     hidden = {"/api/openapi.json"}
-    routes = {str(rule).replace("<ref>", "{ref}") for rule in http.application.url_map.iter_rules()}
+    routes = {str(rule).replace("<", "{").replace(">", "}") for rule in http.application.url_map.iter_rules()}
     assert routes - hidden == set(served)

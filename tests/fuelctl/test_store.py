@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, select
 
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
@@ -30,57 +26,13 @@ from fuelctl.store.idempotency import InFlightError
 from fuelctl.store.models import Base, EnvironmentRow, SecretRow
 from fuelctl.store.secrets import Safe
 from tests.fuelctl.control import HandClock, wanted
-
-#: Debian keeps the server's programs out of PATH.
-INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+from tests.fuelctl.databases import KINDS, of_kind
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a cluster of this session's own, on a Unix socket."""
-    found = shutil.which("initdb") or next((str(path) for path in reversed(INITDB)), None)
-    if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Postgres server is installed")
-    tools = Path(found).parent
-    # Not below pytest's folders, which nobody but root may enter: Postgres refuses to run as root.
-    with tempfile.TemporaryDirectory(prefix="fuel-pg-") as name:
-        folder = Path(name)
-        become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
-        if become:
-            shutil.chown(folder, "postgres", "postgres")
-        data = folder / "data"
-
-        def run(*command: str) -> None:
-            done = subprocess.run([*become, *command], check=False, capture_output=True, text=True, cwd=folder)
-            assert done.returncode == 0, done.stderr
-
-        run(str(tools / "initdb"), "-D", str(data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run(str(tools / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-        yield f"postgresql+psycopg://fuel@/postgres?host={folder}"
-        run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
-
-
-def _is_root() -> bool:
-    import os
-
-    return os.getuid() == 0
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A migrated, empty database of each kind."""
-    if request.param == "sqlite":
-        made = Database(sqlite_url(paths.database_file()))
-        made.migrate()
-    else:
-        made = Database(request.getfixturevalue("postgres"))
-        with made.engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-        made.migrate()
-    yield made
-    made.close()
+    yield from of_kind(request)
 
 
 def test_the_migrations_make_what_the_models_say(database: Database) -> None:

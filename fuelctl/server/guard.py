@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Before any view: who sends this request, and may they. What is refused is written into the audit log."""
+
+from __future__ import annotations
+
+import getpass
+from functools import cache
+from typing import cast
+
+from flask import g, request
+
+from fuelctl.accounts import tokens
+from fuelctl.accounts.roles import Action, Identity, Role, Scope, allowed
+from fuelctl.server.address import client_address, subscriber
+from fuelctl.server.parts import Parts, act_for, parts
+from fuelctl.server.problems import Problem
+from fuelctl.server.rules import RULES, Open
+from fuelctl.store.audit_log import REFUSED, Actor
+
+#: What the audit log says of who did not prove who they are.
+NOBODY = "-"
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+def guard() -> None:
+    """Let a request through whose route has a rule that allows it; Problem 401, 403 or 429 for any other."""
+    rule = RULES.get(request.endpoint or "")
+    if isinstance(rule, Open):
+        return
+    given = parts()
+    identity = _here() if given.embedded else _identify(given)
+    g.caller = identity
+    act_for(_actor(identity.name, identity.token_id))
+    # An address that there is not is refused to strangers, and not found by everybody else.
+    if request.endpoint is not None and (rule is None or not allowed(identity.role, identity.scope, rule, own=True)):
+        raise _forbidden(rule)
+
+
+def caller() -> Identity:
+    """Who sent this request."""
+    return cast("Identity", g.caller)
+
+
+def demand(owner: str) -> None:
+    """Problem 403 unless the caller may do what this route does to something that `owner` owns."""
+    identity = caller()
+    rule = RULES.get(request.endpoint or "")
+    own = owner == identity.name
+    if not isinstance(rule, Action) or not allowed(identity.role, identity.scope, rule, own=own):
+        raise _forbidden(rule, owner)
+
+
+def count_failure(given: Parts) -> None:
+    """A token was none: Problem 429 when there have been too many from that address.
+
+    Only failures are counted, and a good token is never held up: nobody guesses 256 bits, and one broken script must
+    not lock out a whole office. What is bounded is the noise.
+    """
+    if given.embedded:
+        return
+    wait = given.failures.take(subscriber(_address(given)), 1)
+    if wait:
+        raise Problem(
+            429,
+            "too many requests with a token that is none came from this address",
+            hint=f"correct the token, then send it again after {wait} s",
+            code="too_many_failures",
+            headers={"Retry-After": str(wait)},
+        )
+
+
+def _identify(given: Parts) -> Identity:
+    scheme, _space, offered = request.headers.get("Authorization", "").partition(" ")
+    identity = tokens.authenticate(given.core, offered if scheme.lower() == "bearer" else "")
+    if identity is not None:
+        return identity
+    count_failure(given)
+    act_for(_actor(NOBODY, None))
+    _write_down("access.unauthorized")
+    raise Problem(
+        401,
+        "this server wants a token, and this is none that is good",
+        hint="ask its admin for one, then: fuelctl login URL; in scripts set FUELCTL_SERVER_TOKEN",
+        code="unauthorized",
+        headers=_CHALLENGE,
+    )
+
+
+def _forbidden(rule: Action | Open | None, owner: str | None = None) -> Problem:
+    identity = caller()
+    _write_down("access.forbidden")
+    if owner is not None and owner != identity.name and allowed(identity.role, identity.scope, _action(rule), own=True):
+        message, hint = f"that is {owner}'s, and you are {identity.name}", "ask them, or an admin"
+    elif allowed(identity.role, Scope.ALL, _action(rule), own=True):
+        message = f"this token has scope {identity.scope}, which does not allow that"
+        hint = f"use a token with a wider scope: fuelctl token create --scope {Scope.ALL}"
+    else:
+        message, hint = f"you are {identity.name}, a {identity.role}, who may not do that", "ask an admin"
+    return Problem(403, message, hint=hint, code="forbidden")
+
+
+def _action(rule: Action | Open | None) -> Action:
+    """What was wanted; a route without a rule is nobody's."""
+    return rule if isinstance(rule, Action) else Action.ADMINISTER
+
+
+def _write_down(action: str) -> None:
+    core = parts().core
+    where = f"{request.method} {request.path}"
+    # It may be lost with the machine's power: whoever is refused cannot make us wait for the disk.
+    with core.database.write(durable=False) as session:
+        core.audit(session, action, where, outcome=REFUSED)
+
+
+def _here() -> Identity:
+    """Who can open the embedded server's socket is this machine's user, and its admin."""
+    return Identity(_user(), Role.ADMIN, Scope.ALL)
+
+
+@cache
+def _user() -> str:
+    return getpass.getuser()
+
+
+def _actor(name: str, token_id: str | None) -> Actor:
+    return Actor(name, token_id, _address(parts()), request.headers.get("User-Agent", ""))
+
+
+def _address(given: Parts) -> str:
+    if given.embedded:
+        return ""
+    forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
+    return client_address(request.remote_addr or "", forwarded, given.settings.trusted_proxies)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""/api/whoami: who a token makes you."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
+
+from fuelctl.server.account_types import WhoamiOut
+from fuelctl.server.guard import caller
+from fuelctl.server.parts import parts
+from fuelctl.server.tokens import token_view
+from fuelctl.server.types import ProblemOut
+from fuelctl.store import users
+
+api = APIBlueprint("whoami", __name__, url_prefix="/api/whoami", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
+
+
+@api.get("", responses={200: WhoamiOut}, summary="Who am I")
+def whoami() -> Response:
+    """The user, the role, and the token that was sent."""
+    identity, core = caller(), parts().core
+    token = None
+    if identity.token_id is not None:
+        with core.database.read() as session:
+            found = users.token(session, identity.token_id)
+            token = token_view(*found, core.clock().wall) if found else None
+    return jsonify(name=identity.name, role=identity.role, scope=identity.scope, token=token)

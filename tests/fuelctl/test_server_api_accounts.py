@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may what, over HTTP: every route has a rule, everybody gets what their role and token give, and no more."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+from simple_websocket import Client as Socket
+from simple_websocket import ConnectionClosed
+
+from fuelctl.accounts import tokens
+from fuelctl.accounts.roles import Action, Role, Scope
+from fuelctl.environments.core import Core
+from fuelctl.server import parts as parts_module
+from fuelctl.server import stream
+from fuelctl.server.address import client_address, subscriber
+from fuelctl.server.app import create_app
+from fuelctl.server.parts import Parts
+from fuelctl.server.rules import RULES, Open
+from tests.fuelctl.accounts import Team
+from tests.fuelctl.accounts import team as make_team
+from tests.fuelctl.api import BODY, SMALL, ULID, Started, problem, ready, token_of
+from tests.fuelctl.control import HandClock
+from tests.fuelctl.stage import Stage, give_key
+from tests.fuelctl.stage import stage as serve_stage
+
+#: What a route with a rule for changing takes.
+BODIES: dict[str, Any] = {
+    "remote.terminate": {"discard": False},
+    "remote.extend": {"ttl_seconds": 7200},
+    "remote.authorize_ip": {"address": "192.0.2.1"},
+    "keys.take": None,
+    "keys.received": None,
+    "source.upload": None,
+}
+
+
+@pytest.fixture
+def team(core: Core, started: Started, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """A server with an admin, two members and a viewer; nobody is held up for failing."""
+    monkeypatch.setattr(parts_module, "FAILURES", 1000.0)
+    return make_team(core, started)
+
+
+def routes(core: Core, started: Started) -> dict[str, tuple[str, str]]:
+    """endpoint -> (method, path with an environment in it)."""
+    app = create_app(Parts(core, started, SMALL))
+    found = {}
+    for rule in app.url_map.iter_rules():
+        [method] = (rule.methods or {"GET"}) - {"HEAD", "OPTIONS"}
+        found[rule.endpoint] = (method, str(rule))
+    return found
+
+
+class TestRules:
+    def test_every_route_has_a_rule_and_every_rule_a_route(self, core: Core, started: Started) -> None:
+        assert set(routes(core, started)) == set(RULES)
+
+    def test_what_anybody_may_ask_says_nothing_about_anybody(self) -> None:
+        free = {endpoint for endpoint, rule in RULES.items() if rule is Open.ANYBODY}
+        assert free == {"control.healthz", "control.readyz", "control.document"}
+        callbacks = {endpoint for endpoint, rule in RULES.items() if rule is Open.CALLBACK}
+        assert callbacks == {endpoint for endpoint in RULES if endpoint.startswith("callbacks.")}
+
+    @pytest.mark.parametrize("embedded", [True, False])
+    def test_a_route_without_a_rule_is_refused_to_everybody(self, core: Core, started: Started, embedded: bool) -> None:
+        app = create_app(Parts(core, started, SMALL, embedded=embedded))
+        app.add_url_rule("/api/forgotten", "forgotten", lambda: "inside")
+        made = Team(core, started, app.test_client())
+        made.add("root", Role.ADMIN)
+        problem(made.ask("root", "GET", "/api/forgotten"), 403, "forbidden")
+
+    def test_without_a_good_token_no_route_but_the_open_ones_answers(self, team: Team) -> None:
+        for endpoint, (method, pattern) in routes(team.core, team.started).items():
+            if endpoint == "stream.follow":
+                continue  # the same address as `plain`; over a real socket below
+            path = pattern.replace("<ref>", ULID).replace("<name>", "x").replace("<id>", "x")
+            if endpoint == "callbacks.report":
+                answer = team.http.open(path, method=method, json={"events": []})
+            else:
+                answer = team.http.open(path, method=method, json={})
+            expected = 200 if RULES[endpoint] is Open.ANYBODY else 401
+            assert answer.status_code == expected, (endpoint, answer.get_data(as_text=True))
+
+    @pytest.mark.parametrize("endpoint", [endpoint for endpoint, rule in RULES.items() if rule is Action.CHANGE])
+    def test_nobody_but_an_admin_changes_anothers_environment(self, team: Team, endpoint: str) -> None:
+        made = team.make("ada", name="api", source={"sha256": "0" * 64, "size": 3})
+        method, path = routes(team.core, team.started)[endpoint]
+        before = team.ask("ada", "GET", "/api/remote/api").json
+        for who in ("bob", "vera", team.token("ada", Scope.READ)):
+            # By its id, by a piece of it, and by its name.
+            for ref in (made["id"], made["id"][:20], "api"):
+                answer = team.ask(who, method, path.replace("<ref>", ref), json=BODIES[endpoint])
+                problem(answer, 403, "forbidden")
+        assert team.ask("ada", "GET", "/api/remote/api").json == before
+        assert team.started == []
+        for who in ("ada", "root"):
+            answer = team.ask(who, method, path.replace("<ref>", made["id"]), json=BODIES[endpoint])
+            assert answer.status_code not in (401, 403), answer.json
+
+    def test_an_environments_own_key_is_for_its_owner(self, team: Team) -> None:
+        made = team.make("ada")
+        ready(team.core, made["id"])
+        give_key(made["id"])
+        problem(team.ask("bob", "GET", f"/api/remote/{made['id']}/ssh-key"), 403, "forbidden")
+        assert team.ask("ada", "GET", f"/api/remote/{made['id']}/ssh-key").status_code == 200
+        assert [row["outcome"] for row in team.log(object=made["id"], action="environment.key")] == ["done"]
+
+    def test_who_owns_what_is_made(self, team: Team) -> None:
+        assert team.make("ada")["owner"] == "ada"
+        problem(team.ask("ada", "POST", "/api/remote", json={**BODY, "owner": "bob"}), 403, "forbidden")
+        assert team.make("root", owner="bob")["owner"] == "bob"
+        problem(team.ask("vera", "POST", "/api/remote", json=BODY), 403, "forbidden")
+        problem(team.ask(team.token("ada", Scope.READ), "POST", "/api/remote", json=BODY), 403, "forbidden")
+
+    def test_everybody_sees_everything_and_means_their_own_by_a_name(self, team: Team) -> None:
+        own = {who: team.make(who, name="api")["id"] for who in ("ada", "bob")}
+        for who in ("ada", "bob", "vera", "root"):
+            listed = team.ask(who, "GET", "/api/remote").json["environments"]
+            assert {item["id"] for item in listed} == set(own.values())
+            assert team.ask(who, "GET", f"/api/remote/{own['ada']}/events").status_code == 200
+        assert team.ask("ada", "GET", "/api/remote/api").json["id"] == own["ada"]
+        assert team.ask("bob", "GET", "/api/remote/api").json["id"] == own["bob"]
+        problem(team.ask("vera", "GET", "/api/remote/api"), 409, "ambiguous")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("GET", "/api/users", None),
+            ("POST", "/api/users", {"name": "eve", "role": "admin"}),
+            ("PATCH", "/api/users/ada", {"role": "admin"}),
+            ("GET", "/api/audit-log", None),
+            ("GET", "/api/tokens?everybody=true", None),
+            ("GET", "/api/tokens?user=root", None),
+            ("POST", "/api/tokens", {"name": "x", "user": "root"}),
+            ("POST", "/api/audit", {}),
+            ("POST", "/api/audit/adopt", {"refs": ["x"]}),
+            ("POST", "/api/reaper/cycle", {}),
+            ("POST", "/api/server/stop", {}),
+        ],
+    )
+    def test_what_is_for_admins(self, team: Team, method: str, path: str, body: Any) -> None:
+        for who in ("ada", "vera", team.token("ada", Scope.ENVIRONMENTS), team.token("root", Scope.ENVIRONMENTS)):
+            problem(team.ask(who, method, path, json=body), 403, "forbidden")
+        assert team.ask("ada", "GET", "/api/whoami").json["role"] == "member"
+
+    def test_an_agent_home_is_the_embedded_servers_matter(self, team: Team) -> None:
+        body = {**BODY, "agent_home": "/root"}
+        problem(team.ask("root", "POST", "/api/remote", json=body), 422, "agent_home_unusable")
+
+
+class TestTokens:
+    def test_the_same_answer_whatever_is_wrong_with_a_token(self, team: Team, clock: HandClock) -> None:
+        good = team.token("ada", Scope.ALL)
+        expired, revoked, disabled = (team.token(who, Scope.ALL, days=1) for who in ("ada", "ada", "bob"))
+        assert team.ask("ada", "DELETE", f"/api/tokens/{revoked.split('_')[1]}").json["good"] is False
+        assert team.ask("root", "PATCH", "/api/users/bob", json={"disabled": True}).status_code == 200
+        problem(team.ask(disabled, "GET", "/api/remote"), 401)
+        clock.pass_(tokens.DAY)
+        forged = good[:-1] + ("a" if good[-1] != "a" else "b")
+        unknown = f"fctl_{'b' * 10}_{'c' * 52}"
+        wrong = (
+            "",
+            "x",
+            "\x7f",
+            good[:-1],
+            good + "x",
+            good[:16],
+            good.upper(),
+            forged,
+            unknown,
+            expired,
+            revoked,
+            disabled,
+        )
+        bodies = set()
+        for offered in wrong:
+            for path in ("/api/remote", "/api/whoami", "/nowhere"):
+                answer = team.ask(offered, "GET", path)
+                problem(answer, 401, "unauthorized")
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+                bodies.add(answer.get_data())
+        for header in ({}, {"Authorization": good}, {"Authorization": f"Basic {good}"}):
+            answer = team.http.get("/api/remote", headers=header)
+            problem(answer, 401)
+            bodies.add(answer.get_data())
+        assert len(bodies) == 1
+        assert team.ask(good, "GET", "/api/remote").status_code == 200
+        problem(team.ask(good, "GET", "/nowhere"), 404)
+
+    def test_a_token_is_shown_once_and_says_who_made_it(self, team: Team) -> None:
+        answer = team.ask("ada", "POST", "/api/tokens", json={"name": "ci", "scope": "read", "days": 7})
+        assert answer.status_code == 201
+        assert answer.headers["Cache-Control"] == "no-store"
+        made = answer.json
+        assert made["token"].startswith(f"fctl_{made['id']}_")
+        listed = team.ask("ada", "GET", "/api/tokens").json["tokens"]
+        assert {item["name"] for item in listed} == {"first", "ci"}
+        assert made["token"] not in json.dumps(listed)
+        assert next(item for item in listed if item["name"] == "ci")["made_with"] == team.known["ada"].split("_")[1]
+        who = team.ask(made["token"], "GET", "/api/whoami").json
+        assert (who["name"], who["scope"], who["token"]["id"]) == ("ada", "read", made["id"])
+        told = json.dumps(team.log())
+        assert made["id"] in told
+        assert made["token"].rsplit("_", 1)[1] not in told
+
+    def test_a_token_for_environments_makes_no_more_of_its_kind(self, team: Team) -> None:
+        stolen = team.token("ada", Scope.ENVIRONMENTS)
+        problem(team.ask(stolen, "POST", "/api/tokens", json={"name": "mine"}), 403, "forbidden")
+        problem(team.ask(stolen, "GET", "/api/tokens"), 403, "forbidden")
+        assert team.ask(stolen, "POST", "/api/remote", json=BODY).status_code == 202
+
+    def test_one_revokes_ones_own_and_an_admin_everybodys(self, team: Team) -> None:
+        of_ada = team.known["ada"].split("_")[1]
+        problem(team.ask("bob", "DELETE", f"/api/tokens/{of_ada}"), 404, "not_found")
+        problem(team.ask("bob", "DELETE", "/api/tokens/nobodys"), 404, "not_found")
+        assert team.ask("ada", "GET", "/api/whoami").status_code == 200
+        assert team.ask("root", "DELETE", f"/api/tokens/{of_ada}").json["good"] is False
+        problem(team.ask("ada", "GET", "/api/whoami"), 401)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"name": ""},
+            {"name": "x", "scope": "god"},
+            {"name": "x", "days": 9999},
+            {"name": "x\ny"},
+            {"name": "x", "a": 1},
+        ],
+    )
+    def test_bad_wishes(self, team: Team, body: dict[str, Any]) -> None:
+        problem(team.ask("ada", "POST", "/api/tokens", json=body), 422)
+
+    @pytest.mark.parametrize("name", ["", "Ada", "-x", "a b", "a\n", "a/b", "x" * 65, "../x"])
+    def test_bad_names_of_users(self, team: Team, name: str) -> None:
+        problem(team.ask("root", "POST", "/api/users", json={"name": name, "role": "member"}), 422)
+
+    def test_environments_tokens_and_peoples_do_not_open_each_others_doors(self, team: Team) -> None:
+        made = team.make("ada")
+        other = team.make("bob")
+        own = token_of(team.core, made["id"])
+        problem(team.http.get("/api/remote", headers=own), 401, "unauthorized")
+        beat = f"/api/remote/{made['id']}/heartbeat"
+        assert team.http.post(beat, headers=own).status_code == 200
+        problem(team.http.post(f"/api/remote/{other['id']}/heartbeat", headers=own), 401, "unauthorized")
+        for who in ("ada", "root"):
+            problem(team.ask(who, "POST", beat), 401, "unauthorized")
+
+
+class TestFailures:
+    def test_an_address_that_fails_too_often_waits_and_nobody_else_does(self, core: Core, started: Started) -> None:
+        team = make_team(core, started)
+        codes = [team.ask("wrong", "GET", "/api/remote").status_code for _turn in range(15)]
+        assert codes == [401] * 10 + [429] * 5
+        answer = team.ask("wrong", "GET", "/api/remote")
+        problem(answer, 429, "too_many_failures")
+        assert 1 <= int(answer.headers["Retry-After"]) <= 5
+        assert team.ask("ada", "GET", "/api/remote").status_code == 200
+        problem(team.http.post(f"/api/remote/{ULID}/heartbeat"), 429, "too_many_failures")
+        elsewhere = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
+        assert team.ask("wrong", "GET", "/api/remote", **elsewhere).status_code == 401
+        assert len(team.log(action="access.unauthorized")) == 11, "who is held up writes no more"
+
+    def test_a_header_that_no_proxy_of_ours_wrote_gives_no_new_bucket(self, core: Core, started: Started) -> None:
+        team = make_team(core, started)
+        for number in range(12):
+            answer = team.ask("wrong", "GET", "/", headers={"X-Forwarded-For": f"192.0.2.{number}"})
+        problem(answer, 429)
+
+    def test_refused_attempts_are_in_the_audit_log(self, team: Team) -> None:
+        made = team.make("ada")
+        headers = {"User-Agent": "curl/8"}
+        team.ask("fctl_wrong", "GET", "/api/remote", headers=headers)
+        team.ask("bob", "POST", f"/api/remote/{made['id']}/terminate", json={}, headers=headers)
+        rows = team.log(outcome="refused")
+        assert [(row["actor"], row["action"], row["object"]) for row in rows] == [
+            ("bob", "access.forbidden", f"POST /api/remote/{made['id']}/terminate"),
+            ("-", "access.unauthorized", "GET /api/remote"),
+        ]
+        assert {(row["address"], row["user_agent"]) for row in rows} == {("127.0.0.1", "curl/8")}
+        assert rows[0]["token_id"] == team.known["bob"].split("_")[1]
+        assert "fctl_wrong" not in json.dumps(rows)
+
+    def test_behind_a_proxy_the_log_has_the_callers_address(
+        self, core: Core, started: Started, clock: HandClock
+    ) -> None:
+        team = make_team(core, started, settings=replace(SMALL, trusted_proxies="127.0.0.1"))
+        made = team.ask("ada", "POST", "/api/remote", json=BODY, headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.9"}).json
+        assert [row["address"] for row in team.log(object=made["id"], actor="ada")][-1] == "192.0.2.9"
+
+
+class TestAuditLog:
+    def test_every_change_of_a_person_says_who_where_and_what(self, team: Team) -> None:
+        made = team.make("ada", name="api", secrets={"KEY": "canary-value"})
+        ready(team.core, made["id"])
+        team.ask("ada", "POST", "/api/remote/api/extend", json={"ttl_seconds": 7200})
+        team.ask("root", "POST", "/api/remote/api/terminate", json={"discard": True})
+        rows = list(reversed(team.log(object=made["id"])))
+        told = [(row["actor"], row["action"], row["outcome"]) for row in rows if row["actor"] != "system"]
+        assert told == [
+            ("ada", "environment.create", "done"),
+            ("ada", "environment.provision", "done"),
+            ("ada", "environment.extend", "done"),
+            ("root", "environment.terminate", "done"),
+        ]
+        extended = next(row for row in rows if row["action"] == "environment.extend")
+        assert extended["after"]["expires_at"] > extended["before"]["expires_at"]
+        assert "canary-value" not in json.dumps(rows)
+
+    def test_it_is_read_in_pages_and_followed(self, team: Team) -> None:
+        everything = team.log()
+        first = team.ask("root", "GET", "/api/audit-log?limit=3").json
+        assert [row["seq"] for row in first["entries"]] == [row["seq"] for row in everything[:3]]
+        second = team.ask("root", "GET", f"/api/audit-log?limit=3&before={first['cursor']}").json
+        assert [row["seq"] for row in second["entries"]] == [row["seq"] for row in everything[3:6]]
+        assert team.ask("root", "GET", "/api/audit-log?limit=1000").json["cursor"] is None
+        last = everything[0]["seq"]
+        assert team.ask("root", "GET", f"/api/audit-log?after={last}").json == {"entries": [], "cursor": last}
+        team.make("ada")
+        followed = team.ask("root", "GET", f"/api/audit-log?after={last}").json
+        assert [row["action"] for row in followed["entries"]] == ["environment.create", "environment.provision"]
+        for query in ("limit=0", "before=x", "outcome=maybe", "wrong=1"):
+            problem(team.ask("root", "GET", f"/api/audit-log?{query}"), 422)
+
+
+class TestEmbedded:
+    def test_this_machines_user_is_its_admin_without_a_login(self, http: FlaskClient) -> None:
+        me = http.get("/api/whoami").json
+        assert (me["role"], me["scope"], me["token"]) == ("admin", "all", None)
+        made = http.post("/api/remote", json=BODY).json
+        assert made["owner"] == me["name"]
+        assert http.post("/api/remote", json={**BODY, "owner": "other"}).status_code == 202
+        rows = http.get("/api/audit-log").json["entries"]
+        assert {(row["actor"], row["address"]) for row in rows} == {(me["name"], "")}
+        assert http.get("/api/tokens").json == {"tokens": []}
+
+    def test_a_list_asks_the_database_no_more_than_before(self, http: FlaskClient, core: Core) -> None:
+        from sqlalchemy import event
+
+        asked: list[str] = []
+        event.listen(core.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        assert http.get("/api/remote").status_code == 200
+        assert len([each for each in asked if each.startswith("SELECT")]) == 2
+        assert not [each for each in asked if "tokens" in each or "users" in each or "audit" in each]
+
+
+def test_a_limit_of_live_environments_is_one_line(core: Core, started: Started) -> None:
+    team = make_team(core, started, settings=replace(SMALL, max_environments_per_owner=1))
+    team.make("ada")
+    document = problem(team.ask("ada", "POST", "/api/remote", json=BODY), 409, "too_many_environments")
+    assert document["detail"] == "ada has 1 live environments, and 1 is the most that one may have"
+    team.make("bob")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "proxies", "found"),
+    [
+        ("192.0.2.1", "", "", "192.0.2.1"),
+        ("192.0.2.1", "6.6.6.6", "", "192.0.2.1"),
+        ("127.0.0.1", "6.6.6.6, 192.0.2.1", "127.0.0.1", "192.0.2.1"),
+        ("127.0.0.1", "6.6.6.6, 192.0.2.1, 10.1.2.3", "127.0.0.1, 10.0.0.0/8", "192.0.2.1"),
+        ("127.0.0.1", "nonsense", "127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "6.6.6.6, nonsense", "127.0.0.1", "127.0.0.1"),
+        ("", "192.0.2.1", "127.0.0.1", ""),
+        ("", "192.0.2.1", "unix", "192.0.2.1"),
+        ("::1", "2001:db8::1", "::1", "2001:db8::1"),
+    ],
+)
+def test_the_nearest_hop_that_is_not_ours_is_the_caller(peer: str, forwarded: str, proxies: str, found: str) -> None:
+    assert client_address(peer, forwarded, proxies) == found
+
+
+def test_who_has_a_whole_network_is_counted_once() -> None:
+    assert subscriber("2001:db8::1") == subscriber("2001:db8::ffff:1") != subscriber("2001:db8:0:1::1")
+    assert subscriber("192.0.2.1") != subscriber("192.0.2.2")
+    assert subscriber("") == ""
+
+
+@pytest.fixture
+def served() -> Iterator[Stage]:
+    """A team's server over real HTTP."""
+    with serve_stage(tcp=True) as made:
+        yield made
+
+
+def test_a_follower_whose_token_is_revoked_is_let_go(served: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_PROVE_AGAIN", 0.2)
+    from fuelctl.accounts import users
+
+    token = users.add(served.core, "vera", Role.VIEWER, days=1).text
+    place = urlsplit(served.url)
+    stranger = http.client.HTTPConnection(str(place.hostname), place.port, timeout=10)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    stranger.request("GET", "/api/ws", headers={**upgrade, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+    assert stranger.getresponse().status == 401
+    stranger.close()
+    socket = Socket.connect(f"ws://{place.netloc}/api/ws", headers={"Authorization": f"Bearer {token}"})
+    with served.core.write() as session:
+        tokens.revoke(served.core, session, token.split("_")[1])
+    end = time.monotonic() + 20
+
+    def listen() -> None:
+        while time.monotonic() < end:
+            socket.receive(timeout=1)
+
+    with pytest.raises(ConnectionClosed) as caught:
+        listen()
+    assert caught.value.reason == 1008
