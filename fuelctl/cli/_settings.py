@@ -34,7 +34,8 @@ def server() -> Server:
         token_file = section.get("token_file")
         if url and not token and token_file and own in (None, url):
             token = _token(Path(token_file).expanduser(), path)
-    if not url or not token:
+    # Looked for before the module is loaded: most people have their own server, and every command passes here.
+    if not (url and token) and paths.logins_file().exists():
         from fuelctl.cli import _logins
 
         url = url or _logins.current()

@@ -53,8 +53,8 @@ def let_in(core: Core, row: EnvironmentRow, address: str, authorize: Authorize) 
             known = current.provider.get("let_in") or {}
             provider = {**current.provider, "let_in": {**known, "networks": made.networks}}
             environments.change(session, row.id, provider=provider)
-            opened = {"before": {"networks": sorted(_networks(current))}, "after": {"networks": made.networks}}
-            core.audit(session, "environment.authorize_ip", row.id, **opened)
+            before_it, after_it = {"networks": sorted(_networks(current))}, {"networks": made.networks}
+            core.audit(session, "environment.authorize_ip", row.id, before=before_it, after=after_it)
             events.append(session, row.id, [core.event("remote.update", {"let_in": made.networks})])
         with core.database.read() as session:
             return session.get_one(EnvironmentRow, row.id)

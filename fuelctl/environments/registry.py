@@ -234,8 +234,8 @@ def extend_lease(
         values = lease_values(lease)
         # Whoever wants it to live longer is at work with it.
         values |= idle_work.values(row, "person", core.clock())
-        longer = {"before": {"expires_at": row.expires_at}, "after": {"expires_at": lease.expires_at}}
-        core.audit(session, "environment.extend", environment_id, **longer)
+        ends, later_end = {"expires_at": row.expires_at}, {"expires_at": lease.expires_at}
+        core.audit(session, "environment.extend", environment_id, before=ends, after=later_end)
         environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, core.clock().wall))
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
         return _existing(session, environment_id)

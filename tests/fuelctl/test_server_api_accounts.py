@@ -403,7 +403,7 @@ def test_a_follower_whose_token_is_revoked_is_let_go(served: Stage, monkeypatch:
     stranger.request("GET", "/api/ws", headers={**upgrade, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
     assert stranger.getresponse().status == 401
     stranger.close()
-    socket = Socket.connect(f"ws://{place.netloc}/api/ws", headers={"Authorization": f"Bearer {token}"})
+    socket = Socket.connect(f"ws://{place.netloc}/api/ws", headers={b"Authorization": f"Bearer {token}".encode()})
     with served.core.write() as session:
         tokens.revoke(served.core, session, token.split("_")[1])
     end = time.monotonic() + 20
