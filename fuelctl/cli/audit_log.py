@@ -34,7 +34,10 @@ def audit_log(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who changed what on the server, and who was refused. For admins."""
+    """Show who changed what on the server, and who was refused.
+
+    For admins. The newest first; with --after, the oldest first, for whoever keeps a copy elsewhere.
+    """
     found = connect().audit_log(
         actor=actor,
         action=action,
