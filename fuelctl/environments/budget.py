@@ -89,7 +89,7 @@ def check_count(session: Session, owner: str, most: float) -> None:
     count = session.scalar(select(func.count()).select_from(EnvironmentRow).where(*live)) or 0
     if count >= most:
         raise BudgetError(
-            f"{owner} has {count} live environments, and {most:.0f} is the most that one may have",
+            f"{owner} has {count} of at most {most:.0f} live environments already",
             hint="end one that is not needed (fuelctl ls, fuelctl down), or have "
             "control_plane.max_environments_per_owner raised",
             code="too_many_environments",

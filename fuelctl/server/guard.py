@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import cast
 
@@ -11,6 +13,7 @@ from flask import g, request
 
 from fuelctl.accounts import tokens
 from fuelctl.accounts.roles import Action, Identity, Role, Scope, allowed
+from fuelctl.environments.budget import BudgetError
 from fuelctl.server.address import client_address, subscriber
 from fuelctl.server.parts import Parts, act_for, parts
 from fuelctl.server.problems import Problem
@@ -48,6 +51,19 @@ def demand(owner: str) -> None:
     own = owner == identity.name
     if not isinstance(rule, Action) or not allowed(identity.role, identity.scope, rule, own=own):
         raise _forbidden(rule, owner)
+
+
+@contextmanager
+def refusals(action: str, owner: str) -> Iterator[None]:
+    """What an owner's limits do not allow is written down as refused."""
+    try:
+        yield
+    except BudgetError as error:
+        core = parts().core
+        with core.database.write(durable=False) as session:
+            told = {"owner": owner, "reason": error.code}
+            core.audit(session, action, request.path, after=told, outcome=REFUSED)
+        raise
 
 
 def count_failure(given: Parts) -> None:

@@ -19,7 +19,7 @@ from fuelctl.environments.access import let_in
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import ENTERABLE, Operation, Status
 from fuelctl.environments.views import environment_view
-from fuelctl.server.guard import caller, demand
+from fuelctl.server.guard import caller, demand, refusals
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.types import (
     AuthorizeIn,
@@ -48,14 +48,12 @@ def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     demand(wanted.owner)
     offered = prices.offer(prices.load().book, body.provider.name, _asked(wanted))
     check_ceiling(offered, body.max_price_hour)
-    row = registry.create(
-        given.core,
-        wanted,
-        header.idempotency_key,
-        offer=offered,
-        month_limit=given.settings.month_limit_usd,
-        most_live=given.settings.max_environments_per_owner,
-    )
+    limits = {
+        "month_limit": given.settings.month_limit_usd,
+        "most_live": given.settings.max_environments_per_owner,
+    }
+    with refusals("environment.create", wanted.owner):
+        row = registry.create(given.core, wanted, header.idempotency_key, offer=offered, **limits)
     _crashpoints.reach("create.committed")
     if row.source is None and row.status == Status.PROVISIONING:
         start_provisioning(given, row.id)
@@ -100,8 +98,9 @@ def extend(path: RefPath, body: ExtendIn) -> Response:
     """It lives at least `ttl_seconds` from now; a lease is never shortened. 503 when its machine cannot be told."""
     given = parts()
     _check_ttl(given, body.ttl_seconds)
-    limit = given.settings.month_limit_usd
-    return shown(registry.extend_lease(given.core, find(path.ref).id, body.ttl_seconds, given.move_deadline, limit))
+    limit, row = given.settings.month_limit_usd, find(path.ref)
+    with refusals("environment.extend", row.owner):
+        return shown(registry.extend_lease(given.core, row.id, body.ttl_seconds, given.move_deadline, limit))
 
 
 @api.post("/<ref>/authorize-ip", responses={200: EnvironmentOut}, summary="Let an address in")

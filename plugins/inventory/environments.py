@@ -37,8 +37,8 @@ options:
   source:
     description:
       - Whom to ask.
-      - With V(control_plane), the server of O(server_url), that of fuelctl's C(config.toml), or the one that fuelctl
-        runs for this user.
+      - With V(control_plane), the server of O(server_url), that of fuelctl's C(config.toml), that of C(fuelctl login),
+        or the one that fuelctl runs for this user.
       - With V(engine), this machine's Docker engine.
       - With V(ec2), EC2 in O(regions). Tags do not say how a container is entered, so there are machines only.
       - With V(auto), the control plane; where none listens, the engine, and EC2 where O(regions) are given.

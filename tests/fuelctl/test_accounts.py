@@ -259,7 +259,7 @@ class TestLimit:
     def test_one_owner_has_so_many_live_environments(self, core: Core) -> None:
         first = registry.create(core, wanted(), most_live=2)
         registry.create(core, wanted(), most_live=2)
-        with pytest.raises(BudgetError, match="me has 2 live environments, and 2 is the most") as caught:
+        with pytest.raises(BudgetError, match="me has 2 of at most 2 live environments") as caught:
             registry.create(core, wanted(), most_live=2)
         assert caught.value.code == "too_many_environments"
         assert "\n" not in caught.value.message

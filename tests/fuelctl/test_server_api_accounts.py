@@ -16,12 +16,13 @@ from flask.testing import FlaskClient
 from simple_websocket import Client as Socket
 from simple_websocket import ConnectionClosed
 
+from fuelctl._shared._errors import UsageError
 from fuelctl.accounts import tokens
 from fuelctl.accounts.roles import Action, Role, Scope
 from fuelctl.environments.core import Core
 from fuelctl.server import parts as parts_module
 from fuelctl.server import stream
-from fuelctl.server.address import client_address, subscriber
+from fuelctl.server.address import check_proxies, client_address, subscriber
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.server.rules import RULES, Open
@@ -357,7 +358,10 @@ def test_a_limit_of_live_environments_is_one_line(core: Core, started: Started) 
     team = make_team(core, started, settings=replace(SMALL, max_environments_per_owner=1))
     team.make("ada")
     document = problem(team.ask("ada", "POST", "/api/remote", json=BODY), 409, "too_many_environments")
-    assert document["detail"] == "ada has 1 live environments, and 1 is the most that one may have"
+    assert document["detail"] == "ada has 1 of at most 1 live environments already"
+    [refused] = team.log(outcome="refused")
+    assert (refused["actor"], refused["action"]) == ("ada", "environment.create")
+    assert refused["after"] == {"owner": "ada", "reason": "too_many_environments"}
     team.make("bob")
 
 
@@ -377,6 +381,11 @@ def test_a_limit_of_live_environments_is_one_line(core: Core, started: Started) 
 )
 def test_the_nearest_hop_that_is_not_ours_is_the_caller(peer: str, forwarded: str, proxies: str, found: str) -> None:
     assert client_address(peer, forwarded, proxies) == found
+
+
+def test_a_proxy_that_is_no_address_is_one_line_before_anything_is_served() -> None:
+    with pytest.raises(UsageError, match=r"control_plane\.trusted_proxies: 'everybody'"):
+        check_proxies("127.0.0.1 everybody")
 
 
 def test_who_has_a_whole_network_is_counted_once() -> None:

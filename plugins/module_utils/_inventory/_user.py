@@ -57,7 +57,7 @@ class User:
         return stand_in(os.path.join(self.folder("state"), "server.sock"))
 
     def server(self, url: Optional[str], token: Optional[str], token_file: Optional[str]) -> Server:
-        """The server that is given, else that of config.toml, else the embedded one."""
+        """The server that is given, else that of config.toml, else that of `fuelctl login`, else the embedded one."""
         if not url:
             configured = self._configured()
             url = configured.get("url")
@@ -68,6 +68,13 @@ class User:
                     token = stream.read().strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise UsageError(f"the token cannot be read: {error}", where=token_file) from error
+        logins = self._logins()
+        if not url and isinstance(logins.get("current"), str):
+            url = logins["current"]
+        if url and not token:
+            servers = logins.get("servers")
+            known = servers.get(url.rstrip("/")) if isinstance(servers, dict) else None
+            token = known.get("token") if isinstance(known, dict) else None
         return Server(url or None, token or None, self.socket())
 
     def ssh_config(self) -> str:
@@ -102,6 +109,18 @@ class User:
         plain = self._environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
         folders = [os.path.join(self.folder("state"), "keys"), os.path.join(plain, "fuel-code", "keys")]
         return [os.path.expanduser(self._keys_path), *folders] if self._keys_path else folders
+
+    def _logins(self) -> Dict[str, Any]:
+        """What `fuelctl login` remembers: the server in use, and a token for each."""
+        path = os.path.join(self.folder("state"), "logins.json")
+        try:
+            with open(path, encoding="utf-8") as stream:
+                document = json.load(stream)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise UsageError(f"the logins cannot be read: {error}", where=path) from error
+        return document if isinstance(document, dict) else {}
 
     def _configured(self) -> Dict[str, Any]:
         """`[server]` of config.toml; nothing where Python cannot read TOML."""

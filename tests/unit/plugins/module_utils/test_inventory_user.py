@@ -48,6 +48,19 @@ def test_the_server_is_what_is_given_then_what_is_configured_then_the_socket(hom
         user(home).server("https://x", None, str(home / "nothing"))
 
 
+def test_a_login_of_fuelctl_is_followed_and_its_token_goes_nowhere_else(home):
+    logins = {"current": "https://team", "servers": {"https://team": {"token": "own"}, "https://b": {"token": "other"}}}
+    (home / "state").mkdir(parents=True, exist_ok=True)
+    (home / "state" / "logins.json").write_text(json.dumps(logins))
+    found = user(home).server(None, None, None)
+    assert (found.url, found.token) == ("https://team", "own")
+    assert user(home).server("https://b/", None, None).token == "other"
+    assert user(home).server("https://c", None, None).token is None
+    (home / "state" / "logins.json").write_text("{")
+    with pytest.raises(UsageError):
+        user(home).server(None, None, None)
+
+
 def test_entries_are_read_off_the_comments(home):
     (home / "data" / "ssh" / "config").write_text(
         "# Written by fuelctl; changes made here are lost.\n"
