@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from fuelctl.environments import idleness
 from fuelctl.environments.core import Core
 from fuelctl.environments.states import Status
 from fuelctl.store import environments, events
@@ -27,6 +28,12 @@ def take_in(core: Core, session: Session, environment_id: str, told: Sequence[Ne
     row = environments.get(session, environment_id)
     if not accepted or row is None:
         return accepted
+    before = idleness.read(row.activity)
+    # By the machine's own clock, with which its samples are compared.
+    known = idleness.heard(before, [(item.type, item.data, item.at) for item in told])
+    if known is not before:
+        row.activity = known.as_dict()
+        session.flush()
     latest = max(row.last_event_at or 0.0, min(max(item.at for item in believed), now))
     if row.status in (Status.READY, Status.IDLE):
         environments.change(session, environment_id, status=Status.ACTIVE, last_event_at=latest)

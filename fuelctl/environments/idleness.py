@@ -7,7 +7,7 @@ into ours by difference, so it does not matter whether the two agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,14 @@ BUSY_WAKES = 1.5
 #: Seconds over which both are taken: less would count a login, more would hide an hour's work in a day's silence.
 _SHORTEST_SPAN = 20.0
 _LONGEST_SPAN = 120.0
+#: What opens an agent's turn or is part of it, and what says that it waits for a person. A tool that waits, for a
+#: build elsewhere or a timer, uses nothing that could be measured; the turn that it belongs to is open.
+_IN_TURN = frozenset({"session.prompt", "session.subagent", "tool.start", "tool.end", "tool.failed"})
+_OUT_OF_TURN = frozenset({"session.start", "session.notification", "session.stop", "session.end"})
+#: For so long after its last event a turn is believed to be open: one that a person breaks off does not say so.
+OPEN_TURN = 2 * 3600.0
+#: Sessions of agents that are kept apart; the longest silent ones are forgotten.
+_SESSIONS = 32
 #: An environment in which nothing happened for so long is shown as idle.
 SHOWN_IDLE_AFTER = 300.0
 
@@ -38,6 +46,8 @@ class Activity:
     `quiet`: seconds of silence that were watched, as of `observed`. `last`: kind of work -> epoch seconds, for people.
     `sample`: the counters that the next ones are compared with. `kept`: why it was not ended when it had been idle for
     long enough, `{at, reason}`, where `at` is a moment on both clocks. `told`: which warnings were given inside.
+    `turns`: an agent's session -> when an event was last in a turn of it, and when one was last out of it; epoch
+    seconds of the machine.
     """
 
     quiet: float = 0.0
@@ -46,6 +56,7 @@ class Activity:
     sample: dict[str, Any] | None = None
     kept: dict[str, Any] | None = None
     told: dict[str, float] = field(default_factory=dict)
+    turns: dict[str, list[float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For the row."""
@@ -76,6 +87,18 @@ def touched(known: Activity, kind: str, now: Now) -> Activity:
     return replace(known, quiet=0.0, last={**known.last, kind: now.wall}, kept=None)
 
 
+def heard(known: Activity, told: Iterable[tuple[str, Mapping[str, Any], float]]) -> Activity:
+    """After events (type, data, epoch seconds of the machine); the same ones again, in any order, change nothing."""
+    turns = {session: list(moments) for session, moments in known.turns.items()}
+    for type_, data, at in told:
+        which = 0 if type_ in _IN_TURN else 1 if type_ in _OUT_OF_TURN else None
+        if which is not None:
+            moments = turns.setdefault(str(data.get("session", ""))[:100], [0.0, 0.0])
+            moments[which] = max(moments[which], at)
+    latest = sorted(turns.items(), key=lambda item: max(item[1]))[-_SESSIONS:]
+    return replace(known, turns=dict(latest)) if turns != known.turns else known
+
+
 def kept(known: Activity, reason: str, now: Now) -> Activity:
     """It was to end, and does not. What looking through it took of the processor is nobody's work."""
     sample = {**known.sample, "cpu": None} if known.sample else None
@@ -90,6 +113,8 @@ def observed(known: Activity, sample: Sample, told_at: float | None, now: Now, p
     passed = since(known.observed, now)
     watched = min(passed or 0.0, fresh_for(period))
     found = _found(known.sample, sample, told_at)
+    if _is_in_turn(known, sample):
+        found["agent"] = 0.0
     ago = {kind: min(max(0.0, float(seconds)), passed or 0.0) for kind, seconds in found.items()}
     last = {**known.last, **{kind: max(known.last.get(kind, 0.0), now.wall - each) for kind, each in ago.items()}}
     return replace(
@@ -123,6 +148,13 @@ def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict
     if _wakes(before, sample) >= BUSY_WAKES * span:
         found["connection"] = 0.0
     return found
+
+
+def _is_in_turn(known: Activity, sample: Sample) -> bool:
+    """Whether an agent that is still there has begun a turn, and not ended it."""
+    clock = float(sample["clock"])
+    open_ = (begun > ended and abs(clock - begun) <= OPEN_TURN for begun, ended in known.turns.values())
+    return int(sample.get("agents") or 0) > 0 and any(open_)
 
 
 def _next_sample(before: Sample | None, sample: Sample, found: Mapping[str, float]) -> dict[str, Any]:

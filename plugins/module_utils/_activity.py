@@ -10,6 +10,7 @@ They are counters and times of the machine's own clock. Whoever compares two sam
 - processor: what the container's cgroup has used; processes that have ended are in it.
 - terminals: when a program last read from one. Input moves that, output and an open connection do not; a terminal that
   nothing was typed into yet bears its time of birth, and is left out. The kernel writes it every 8 seconds at most.
+- agents: how many are alive, by the names of their processes; whether one of them is in a turn, its hooks tell.
 - connections: how often each sshd has been woken. Editors and forwarded ports have no terminal, and the bytes of an
   sshd cannot be read without a privilege that nobody in a container has; every packet wakes it, silence does not.
 """
@@ -39,7 +40,7 @@ for terminal in /dev/pts/[0-9]*; do [ ! -c "$terminal" ] || set -- "$@" "$termin
 [ "$#" = 0 ] || stat -c 'tty %n %X %Z' -- "$@" 2>/dev/null
 for process in /proc/[0-9]*; do
   read -r name 2>/dev/null <"$process/comm" || continue
-  case $name in sshd | sshd-session) ;; *) continue ;; esac
+  case $name in sshd | sshd-session) ;; claude) echo agent && continue ;; *) continue ;; esac
   while read -r key value; do
     case $key in voluntary_ctxt_switches:) echo "ssh ${process#/proc/} $value" ;; esac
   done 2>/dev/null <"$process/status"
@@ -73,13 +74,13 @@ def look(
 
 
 def parse_sample(text: str) -> Optional[Dict[str, Any]]:
-    """{clock, uptime, boot, cpu, terminals, connections}; None when it is not whole: nothing is concluded from half.
+    """{clock, uptime, boot, cpu, terminals, connections, agents}; None when it is not whole: half proves nothing.
 
     `clock`: the machine's epoch seconds. `uptime`: seconds since its boot `boot`. `cpu`: seconds that the container
     has used. `terminals`: name -> epoch seconds of its last input, of those that had any. `connections`: process id ->
-    how often it was woken.
+    how often it was woken. `agents`: how many are alive.
     """
-    found: Dict[str, Any] = {"terminals": {}, "connections": {}}
+    found: Dict[str, Any] = {"terminals": {}, "connections": {}, "agents": 0}
     for line in text.splitlines():
         words = line.split(" ")
         if words[0] == "cpu" and len(words) == 3 and words[1] in ("ns", "us"):
@@ -91,6 +92,8 @@ def parse_sample(text: str) -> Optional[Dict[str, Any]]:
             process, count = _number(words[1]), _number(words[2])
             if process is not None and count is not None:
                 found["connections"][str(process)] = count
+        elif words == ["agent"]:
+            found["agents"] += 1
         elif words[0] == "clock" and len(words) == 4 and re.fullmatch(r"\d{1,12}(\.\d{1,6})?", words[2]):
             found.update(clock=_number(words[1]), uptime=float(words[2]), boot=words[3][:64])
     whole = all(found.get(key) is not None for key in ("clock", "uptime", "boot", "cpu"))

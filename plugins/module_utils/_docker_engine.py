@@ -142,7 +142,7 @@ def _install(machine: Machine, progress: Progress) -> str:
             return package
         # What an interrupted run left half-configured stops every later one.
         machine.run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"], None, 600)
-        _patiently(machine, [*_APT, "update"])
+        _patiently(machine, [*_APT, "-o", "Acquire::Languages=none", "update"])
         _patiently(machine, [*_APT, "install", "--no-install-recommends", package, "iptables"])
     return package
 

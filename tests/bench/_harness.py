@@ -75,6 +75,8 @@ def race(contenders: Sequence[Contender], *, runs: int, warm_up: int = 1) -> Non
     for turn in range(warm_up + runs):
         for contender in contenders:
             contender.prepare()
+            # What the one before has left to be written is not this one's to wait for.
+            os.sync()
             started = time.perf_counter()
             try:
                 contender.run()

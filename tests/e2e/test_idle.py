@@ -130,6 +130,29 @@ def test_a_processor_at_work_keeps_it(user: Fuelctl, environment: dict[str, Any]
         docker("exec", container, "pkill", "-x", "timeout")
 
 
+def test_an_agent_whose_tool_only_waits_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> None:
+    """Its process and its hook are all that there is of it: neither processor nor terminal is used."""
+    container, person = environment["connection"]["container"], environment["connection"]["user"]
+    docker("exec", "--detach", container, "sh", "-c", "cp /bin/sleep /tmp/claude && exec /tmp/claude 120")
+
+    def tell(kind: str) -> None:
+        event = json.dumps({"session_id": "one", "tool_name": "Bash"})
+        docker(
+            "exec", "--user", person, container, "sh", "-c", f"echo '{event}' | /usr/local/lib/fuel-code/hook {kind}"
+        )
+
+    try:
+        tell("tool.start")
+        time.sleep(4)
+        was_quiet_for(user, LIMIT - 6)
+        lives_on(user, 12)
+        assert activity(user)["quiet_seconds"] < 60
+        tell("session.stop")
+        wait_until(lambda: activity(user)["quiet_seconds"] > 3)
+    finally:
+        docker("exec", container, "pkill", "-x", "claude")
+
+
 def test_what_is_typed_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> None:
     with terminal(user) as (keys, _shown):
         time.sleep(9)

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuelctl.environments.clock import Now
-from fuelctl.environments.idleness import Activity, fresh_for, kept, observed, read, shown, since, touched
+from fuelctl.environments.idleness import (
+    OPEN_TURN,
+    Activity,
+    fresh_for,
+    heard,
+    kept,
+    observed,
+    read,
+    shown,
+    since,
+    touched,
+)
 
 PERIOD = 60.0
 
@@ -28,6 +39,7 @@ class Machine:
             "cpu": 1.0,
             "terminals": {},
             "connections": {},
+            "agents": 0,
         }
         self.known = Activity()
         self.look()
@@ -47,6 +59,12 @@ class Machine:
             PERIOD,
         )
         return self.known  # fmt: skip
+
+    def hear(self, *types: str, session: str = "one") -> None:
+        """The agent's hooks, a second apart, the last one now."""
+        told = [(type_, {"session": session}, self.sample["clock"] - len(types) + turn + 1.0)
+                for turn, type_ in enumerate(types)]  # fmt: skip
+        self.known = heard(self.known, told)
 
     def minutes(self, count: int, cpu_share: float = 0.0) -> Activity:
         for _turn in range(count):
@@ -192,3 +210,47 @@ def test_a_moment_is_counted_from_by_the_clock_that_nobody_sets() -> None:
     assert since(then, Now(1.8e9 + 50, "another", 1.0)) == 50
     assert since(then, Now(1.8e9 - 50, "another", 1.0)) == 0
     assert since(None, Now(1.8e9, "boot", 1.0)) is None
+
+
+@pytest.mark.parametrize("skew", [0.0, -5000.0, 90000.0])
+def test_an_agent_in_a_turn_is_at_work_while_its_tool_only_waits(skew: float) -> None:
+    machine = Machine(skew)
+    machine.sample["agents"] = 1
+    machine.hear("session.start", "session.prompt", "tool.start")
+    assert machine.minutes(90).quiet == 0
+    machine.hear("tool.end", "session.stop")
+    assert machine.minutes(20).quiet == 1200
+
+
+@pytest.mark.parametrize("last", ["session.stop", "session.end", "session.notification", "session.start"])
+def test_an_agent_that_waits_for_a_person_is_not(last: str) -> None:
+    machine = Machine()
+    machine.sample["agents"] = 1
+    machine.hear("session.prompt", "tool.start", "tool.end", last)
+    assert machine.minutes(30).quiet == 1800
+
+
+def test_a_turn_ends_with_its_agent_and_is_not_believed_for_ever() -> None:
+    machine = Machine()
+    machine.hear("session.prompt", "tool.start")
+    assert machine.minutes(10).quiet == 600, "its agent was killed, and could not say so"
+    machine.sample["agents"] = 1
+    assert machine.minutes(int(OPEN_TURN / 60) - 10).quiet == 0
+    assert machine.minutes(30).quiet == 1800
+    machine.known = heard(machine.known, [("session.prompt", {"session": "one"}, 9e12)])
+    assert machine.minutes(30).quiet == 3600, "a time that cannot be is no sign of work"
+
+
+def test_sessions_are_apart_and_bounded_and_events_may_come_again_in_any_order() -> None:
+    machine = Machine()
+    machine.sample["agents"] = 2
+    machine.hear("session.prompt", session="a")
+    machine.hear("session.prompt", "session.stop", session="b")
+    before = machine.known.turns
+    told = [("session.stop", {"session": "b"}, before["b"][1]), ("session.prompt", {"session": "b"}, before["b"][0])]
+    machine.known = heard(machine.known, told)
+    assert machine.known.turns == before
+    assert machine.minutes(5).quiet == 0
+    for number in range(100):
+        machine.hear("session.prompt", session=f"more {number}")
+    assert len(machine.known.turns) == 32

@@ -75,9 +75,16 @@ if [ -n "$missing" ]; then
     chmod 755 /usr/sbin/policy-rc.d
     made_policy=yes
   fi
-  apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=60 update
-  printf '%s\n' "$missing" | xargs -r -d '\n' apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=60 \
-    -o Dpkg::Use-Pty=0 install -y --no-install-recommends --
+  # Where there is one, sshd's package makes no host key: none of them would stay.
+  mkdir -p /etc/ssh
+  for kind in rsa ecdsa ed25519; do
+    [ -e "/etc/ssh/ssh_host_${kind}_key" ] || : >"/etc/ssh/ssh_host_${kind}_key"
+  done
+  # What is on the disk when the machine dies in here is of no use to anybody: nobody waits for it.
+  set -- -q -o Acquire::Retries=3 -o Acquire::Languages=none -o DPkg::Lock::Timeout=60 -o Dpkg::Use-Pty=0 \
+    -o Dpkg::Options::=--force-unsafe-io
+  apt-get "$@" update
+  printf '%s\n' "$missing" | xargs -r -d '\n' apt-get "$@" install -y --no-install-recommends --
   [ -z "$made_policy" ] || rm -f /usr/sbin/policy-rc.d
   apt-get clean
   rm -rf /var/lib/apt/lists/*

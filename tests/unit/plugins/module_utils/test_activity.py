@@ -12,6 +12,7 @@ ANSWER = """cpu ns 1500000000
 tty /dev/pts/0 1795288198 1795288173
 tty /dev/pts/1 1795288173 1795288173
 ssh 81 25
+agent
 clock 1795288208 24877.46 6811d1c6-1af5-4c93-84e1-4685ec931c01
 """
 
@@ -25,6 +26,7 @@ def test_a_whole_sample():
         # Nothing was typed into the second one yet.
         "terminals": {"0": 1795288198},
         "connections": {"81": 25},
+        "agents": 1,
     }
     assert parse_sample(ANSWER.replace("ns 1500000000", "us 2500000"))["cpu"] == 2.5
 
