@@ -332,7 +332,9 @@ class Client:
             reason = str(error) or type(error).__name__
             raise ServerUnreachableError(
                 f"The fuelctl server at {self.endpoint} does not answer ({reason})",
-                hint="see `fuelctl server status` and `fuelctl doctor`" if self.embedded else "check server.url",
+                hint="see `fuelctl server status` and `fuelctl doctor`"
+                if self.embedded
+                else "check server.url, or the address of `fuelctl login`",
                 code="server_unreachable",
             ) from error
         finally:

@@ -155,7 +155,7 @@ def _server() -> Check:
         if isinstance(error, UsageError):
             return Check("server", False, error.message, str(error.hint or f"correct {error.where}"))
         # A team's server is not ours to restart.
-        theirs = bool(error.hint) and "server.url" in str(error.hint)
+        theirs = "server.url" in str(error.hint or "") or error.code == "unauthorized"
         return Check("server", False, error.message, str(error.hint) if theirs else fix)
     last = moment((found.get("reaper") or {}).get("last_cycle_at"))
     age = (now() - last).total_seconds() if last else None

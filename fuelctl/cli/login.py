@@ -71,6 +71,8 @@ def login(
         emit({"server": _logins.normal(url), **found})
     else:
         say(f"You are {clean(found['name'])}, {_role(found)}, at {clean(_logins.normal(url))}.")
+    if os.environ.get("FUELCTL_SERVER_TOKEN"):
+        note("FUELCTL_SERVER_TOKEN is set, and goes before this token.")
     meant = _settings.server().url
     if meant is not None and _logins.normal(meant) != _logins.normal(url):
         where = "FUELCTL_SERVER_URL" if os.environ.get("FUELCTL_SERVER_URL") else "config.toml"

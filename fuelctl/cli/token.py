@@ -38,7 +38,7 @@ def create(
 ) -> None:
     """Make a token; it is shown once.
 
-    The token is the one line on stdout. Made with another token, it does not outlive that one.
+    The token is the one line on stdout. It does not outlive the one that you make it with, unless you are an admin.
     """
     made = connect().create_token(name=name, scope=scope.value, days=days, **({"user": user} if user else {}))
     if as_json:
@@ -99,12 +99,16 @@ def _why_not(each: dict[str, Any], left: float | None) -> str:
 
 @app.command()
 def revoke(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of tokens, as `token ls` shows them.")],
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids of tokens, as `token ls` shows them; or whole tokens.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Revoke tokens: they open nothing any more, at once. Twice is harmless."""
     client = connect()
-    revoked = [client.revoke_token(each) for each in ids]
+    # Of a whole token its public part is sent: what is in an address is in many a log.
+    public = [each.split("_")[1] if each.startswith("fctl_") else each for each in ids]
+    revoked = [client.revoke_token(each) for each in public]
     if as_json:
         emit({"tokens": revoked})
         return

@@ -69,11 +69,11 @@ def adopt(
         }
         values["check_at"] = values["expires_at"]
         values["name"] = _name(session, row.name if row is not None else found.name, values["owner"], one_id)
-        core.audit(session, "environment.adopt", one_id, after={"owner": values["owner"], "name": values["name"]})
         if row is not None:
             environments.change(session, one_id, **values)
         else:
             _insert(session, one_id, blueprint, values | {"created_at": found.since or now.wall})
+        core.audit(session, "environment.adopt", one_id, after={"owner": values["owner"], "name": values["name"]})
         resources.record(session, one_id, 1, found.resources, now.wall)
         events.append(session, one_id, [core.event("remote.update", {"status": Status.READY, "adopted": True})])
         session.flush()

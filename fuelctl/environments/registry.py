@@ -235,8 +235,8 @@ def extend_lease(
         # Whoever wants it to live longer is at work with it.
         values |= idle_work.values(row, "person", core.clock())
         ends, later_end = {"expires_at": row.expires_at}, {"expires_at": lease.expires_at}
-        core.audit(session, "environment.extend", environment_id, before=ends, after=later_end)
         environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, core.clock().wall))
+        core.audit(session, "environment.extend", environment_id, before=ends, after=later_end)
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
         return _existing(session, environment_id)
 

@@ -23,7 +23,7 @@ class _Request(BaseModel):
 class UserPath(BaseModel):
     """Which user."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class UserIn(_Request):
@@ -59,7 +59,7 @@ class UsersOut(BaseModel):
 class TokenPath(BaseModel):
     """Which token: its public part."""
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class TokensQuery(_Request):

@@ -103,15 +103,17 @@ def _identify(given: Parts) -> Identity:
 
 
 def _forbidden(rule: Action | Open | None, owner: str | None = None) -> Problem:
-    identity = caller()
+    identity, action = caller(), _action(rule)
+    own = owner in (None, identity.name)
     _write_down("access.forbidden")
-    if owner is not None and owner != identity.name and allowed(identity.role, identity.scope, _action(rule), own=True):
+    if owner and not own and allowed(identity.role, identity.scope, action, own=True):
         message, hint = f"that is {owner}'s, and you are {identity.name}", "ask them, or an admin"
-    elif allowed(identity.role, Scope.ALL, _action(rule), own=True):
+    elif identity.scope is not Scope.ALL and allowed(identity.role, Scope.ALL, action, own=own):
         message = f"this token has scope {identity.scope}, which does not allow that"
         hint = f"use a token with a wider scope: fuelctl token create --scope {Scope.ALL}"
     else:
-        message, hint = f"you are {identity.name}, a {identity.role}, who may not do that", "ask an admin"
+        article = "an" if identity.role is Role.ADMIN else "a"
+        message, hint = f"you are {identity.name}, {article} {identity.role}, who may not do that", "ask an admin"
     return Problem(403, message, hint=hint, code="forbidden")
 
 

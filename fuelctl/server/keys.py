@@ -17,6 +17,7 @@ from fuelctl.server.problems import Problem
 from fuelctl.server.remote import find
 from fuelctl.server.types import KeyHeader, KeyOut, KeyReceivedOut, ProblemOut, RefPath
 from fuelctl.store import events
+from fuelctl.store.audit_log import DONE, REFUSED
 from fuelctl.store.models import EnvironmentRow
 
 api = APIBlueprint("keys", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
@@ -52,7 +53,8 @@ def take(path: RefPath, header: KeyHeader) -> Response:
             content = mine.read(row.name)
             outcome = "repeated"
         events.append(session, row.id, [core.event("remote.key", {"outcome": outcome})])
-        core.audit(session, "environment.key", row.id, after={"outcome": outcome})
+        granted = DONE if content is not None else REFUSED
+        core.audit(session, "environment.key", row.id, after={"outcome": outcome}, outcome=granted)
     _crashpoints.reach("key.marked")
     if late or (content is not None and header.idempotency_key is None):
         mine.forget()
@@ -76,6 +78,9 @@ def received(path: RefPath, header: KeyHeader) -> Response:
     known = mine.is_for(header.idempotency_key)
     if known:
         mine.forget()
+        core = parts().core
+        with core.write() as session:
+            core.audit(session, "environment.key", row.id, after={"outcome": "received"})
     elif mine.exists():
         raise Problem(
             409,

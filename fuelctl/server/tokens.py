@@ -39,7 +39,7 @@ def listing(query: TokensQuery) -> Response:
 
 @api.post("", responses={201: NewTokenOut}, summary="Make a token")
 def create(body: TokenIn) -> tuple[Response, int]:
-    """Its secret is in this answer and never again. Made with another token, it does not outlive that one."""
+    """Its secret is in this answer and never again. It does not outlive the one it is made with, unless by an admin."""
     whose = body.user or caller().name
     demand(whose)
     core = parts().core

@@ -33,7 +33,7 @@ _Observe = Annotated[
     bool, Field(description="Have the machines asked soon, so that the next answer is fresh; this one does not wait.")
 ]
 #: The same for every path with a reference in it: an id, a unique prefix, or a name.
-_Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_Ref = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 
 
 _ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]

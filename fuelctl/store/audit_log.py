@@ -50,7 +50,10 @@ class Filter:
 
 
 def append(session: Session, entry: Entry, now: float) -> None:
-    """Write one row, in the transaction of the change that it tells of."""
+    """Write one row, in the transaction of the change that it tells of: after it, as with events.
+
+    All take the row first and the logs' lock then; the other way round, two could wait for each other.
+    """
     events.in_order(session)
     session.add(
         AuditRow(

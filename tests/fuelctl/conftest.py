@@ -14,12 +14,15 @@ from flask.testing import FlaskClient
 from fuelctl import paths
 from fuelctl.__main__ import run
 from fuelctl.environments.core import Core
+from fuelctl.server import parts as parts_module
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
 from tests.fuelctl import databases
 from tests.fuelctl import stage as stage_module
+from tests.fuelctl.accounts import Team
+from tests.fuelctl.accounts import team as make_team
 from tests.fuelctl.api import SMALL, Started
 from tests.fuelctl.control import HandClock
 from tests.fuelctl.stage import Done, Stage, repository
@@ -73,6 +76,13 @@ def http(core: Core, started: Started) -> Iterator[FlaskClient]:
     """The API on the test's clock, with small bounds; nothing that it starts runs."""
     with create_app(Parts(core, started, SMALL)).test_client() as client:
         yield client
+
+
+@pytest.fixture
+def team(core: Core, started: Started, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """A server with an admin, two members and a viewer; nobody is held up for failing."""
+    monkeypatch.setattr(parts_module, "FAILURES", 1000.0)
+    return make_team(core, started)
 
 
 @pytest.fixture

@@ -20,10 +20,12 @@ from fuelctl.environments import registry
 from fuelctl.environments.budget import BudgetError
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import ConflictError, NotFoundError
-from fuelctl.store import audit_log, environments
+from fuelctl.store import audit_log, environments, events
 from fuelctl.store.audit_log import Actor, Entry, Filter
 from fuelctl.store.database import Database
 from fuelctl.store.models import Base, TokenRow
+from tests.fuelctl.accounts import team as make_team
+from tests.fuelctl.api import Started
 from tests.fuelctl.control import HandClock, wanted
 from tests.fuelctl.databases import KINDS, of_kind
 
@@ -129,6 +131,13 @@ class TestTokens:
         assert made.made_with == by.token_id
         shorter = more(core, "ada", days=1, by=by)
         assert shorter.expires_at < made.expires_at
+
+    def test_an_admin_renews_their_own(self, core: Core) -> None:
+        by = tokens.authenticate(core, add(core, "root", Role.ADMIN, days=7))
+        assert by is not None
+        made = more(core, "root", days=90, by=by)
+        assert made.expires_at > (by.token_expires_at or 0.0)
+        assert made.made_with == by.token_id
 
     @pytest.mark.parametrize("days", [0, -1, 367, float("inf"), float("nan")])
     def test_no_token_is_good_for_ever(self, core: Core, days: float) -> None:
@@ -284,6 +293,31 @@ class TestLimit:
         assert registry.create(core, wanted(), "key", most_live=1).id == made.id
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/users/%00",
+        "/api/users/%F0%9F%98%80",
+        "/api/tokens/%00",
+        "/api/tokens/%ED%A0%80",
+        "/api/tokens?user=%00",
+        "/api/audit-log?actor=%00",
+        "/api/audit-log?object=%ED%A0%80",
+        "/api/remote/%00",
+        "/api/remote/%00/terminate",
+        "/api/remote?owner=%00",
+        "/%00",
+    ],
+)
+def test_hostile_addresses_break_nothing(core: Core, started: Started, path: str) -> None:
+    team = make_team(core, started)
+    bodies = {"GET": None, "POST": {}, "PATCH": {"disabled": True}, "DELETE": None}
+    for who in ("root", "ada", "nobody"):
+        for method, body in bodies.items():
+            assert team.ask(who, method, path, json=body).status_code < 500
+    assert team.ask("root", "GET", "/api/whoami").status_code == 200
+
+
 class TestAuditLog:
     @pytest.mark.parametrize("statement", ["UPDATE audit_log SET actor = 'nobody'", "DELETE FROM audit_log"])
     def test_the_database_refuses_to_change_it(self, core: Core, statement: str) -> None:
@@ -316,6 +350,23 @@ class TestAuditLog:
         with core.database.read() as session:
             told = [[item.before, item.after] for item in audit_log.page(session, Filter())]
         assert "canary-value" not in json.dumps(told)
+
+    def test_changes_at_once_never_wait_for_each_other_for_ever(self, core: Core) -> None:
+        made = registry.create(core, wanted())
+
+        def by_a_person(number: int) -> None:
+            registry.extend_lease(core, made.id, 4000 + number, lambda _row, _expires_at: None)
+
+        def by_a_workflow(number: int) -> None:
+            with core.write() as session:
+                environments.change(session, made.id, retries=number)
+                events.append(session, made.id, [core.event("remote.update", {"n": number})])
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            work = [pool.submit(kind, number) for number in range(30) for kind in (by_a_person, by_a_workflow)]
+            for each in work:
+                each.result(60)
+        assert len(entries(core, action="environment.extend")) == 30
 
     def test_hostile_text_is_one_short_line(self, core: Core) -> None:
         actor = Actor(name="a\x00b" * 200, user_agent="evil\r\nline\x1b[31m" * 100, address="x" * 100)

@@ -12,7 +12,7 @@ import pytest
 from fuelctl.cli._app import COMMANDS, load
 
 USER = Path(__file__).resolve().parents[2] / "docs" / "user"
-PAGES = ("getting-started.md", "ssh.md")
+PAGES = ("getting-started.md", "ssh.md", "team.md")
 
 
 def options(command: Any) -> set[str]:

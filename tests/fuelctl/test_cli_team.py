@@ -153,6 +153,16 @@ class TestLogin:
         assert _settings.server() == _settings.Server("https://b", None)
 
 
+def test_the_doctor_says_what_to_do_about_a_token_that_is_over(server: Stage, enter: Any, fuelctl: Run) -> None:
+    enter("ada", Role.MEMBER)
+    users.add(server.core, "root", Role.ADMIN, days=1)
+    users.change(server.core, "ada", disabled=True)
+    [check] = [each for each in fuelctl("doctor", "--json").json["checks"] if each["name"] == "server"]
+    assert check["good"] is False
+    assert "fuelctl login URL" in check["fix"]
+    assert "server stop" not in check["fix"]
+
+
 class TestTokens:
     def test_made_listed_revoked(self, server: Stage, enter: Any, fuelctl: Run) -> None:
         enter("ada", Role.MEMBER)
@@ -172,6 +182,7 @@ class TestTokens:
         assert fuelctl("token", "revoke", one).out == f"Revoked: {one} (ci of ada).\n"
         assert fuelctl("token", "revoke", one, "--json").json["tokens"][0]["good"] is False
         assert fuelctl("token", "revoke", "nobodys").code == 1
+        assert fuelctl("token", "revoke", token).out == f"Revoked: {one} (ci of ada).\n"
         assert "revoked" in fuelctl("token", "ls").out
         assert fuelctl("token", "ls", "--everybody").code == 1
         assert fuelctl("token", "create", "x", "--days", "9999").code == 2
