@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -78,7 +78,8 @@ class Decision:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the record."""
-        return asdict(self)
+        # Both are flat: `asdict` would copy each value of what is made for every environment that is due.
+        return {**vars(self), "inputs": {**vars(self.inputs)}}
 
 
 def decide(seen: Observations) -> Decision:

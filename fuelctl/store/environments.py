@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
+from sqlalchemy.orm import Session, defer
 
 from fuelctl._shared._errors import FuelError
 from fuelctl.store.models import EnvironmentRow
@@ -15,6 +15,19 @@ from fuelctl.store.models import EnvironmentRow
 _CANDIDATES_SHOWN = 20
 #: Values in one query: SQLite takes 999.
 _AT_ONCE = 500
+#: Documents that say what an environment is, and not whether it may live.
+_NEVER_DECISIVE = (
+    EnvironmentRow.provider,
+    EnvironmentRow.blueprint,
+    EnvironmentRow.repository,
+    EnvironmentRow.agent_home,
+    EnvironmentRow.conditions,
+    EnvironmentRow.stages,
+    EnvironmentRow.connection,
+    EnvironmentRow.agent,
+    EnvironmentRow.error,
+    EnvironmentRow.receipt,
+)
 
 
 class FencedOffError(FuelError):
@@ -80,12 +93,31 @@ def list_all(
     return list(session.scalars(query))
 
 
-def due(session: Session, at: float | None, limit: int = 500) -> list[EnvironmentRow]:
-    """Live environments whose `check_at` has come, the longest due first; all live ones when `at` is None."""
-    query = select(EnvironmentRow).where(EnvironmentRow.ended_at.is_(None))
+def due(session: Session, at: float | None, *, after: str = "", limit: int = 500) -> list[EnvironmentRow]:
+    """Live environments whose `check_at` has come, the longest due first; with `at` None all live ones beyond `after`.
+
+    They are locked until the transaction ends, and without those that somebody else has locked. What no decision is
+    made from is not read.
+    """
+    query = select(EnvironmentRow).where(EnvironmentRow.ended_at.is_(None)).limit(limit)
     if at is not None:
-        query = query.where(EnvironmentRow.check_at <= at).limit(limit)
-    return list(session.scalars(query.order_by(EnvironmentRow.check_at)))
+        query = query.where(EnvironmentRow.check_at <= at).order_by(EnvironmentRow.check_at)
+    else:
+        query = query.where(EnvironmentRow.id > after).order_by(EnvironmentRow.id)
+    query = query.options(*(defer(column, raiseload=True) for column in _NEVER_DECISIVE))
+    return list(session.scalars(query.with_for_update(skip_locked=True)))
+
+
+def remember(session: Session, decided: Sequence[tuple[str, float, dict[str, Any]]]) -> None:
+    """Set `check_at` and `decision` of rows that are locked: (id, epoch seconds, record) each."""
+    if decided:
+        table = EnvironmentRow.__table__
+        statement = update(EnvironmentRow).where(table.c.id == bindparam("row"))
+        statement = statement.values(
+            check_at=bindparam("at"), decision=bindparam("record", type_=table.c.decision.type)
+        )
+        values = [{"row": one_id, "at": at, "record": record} for one_id, at, record in decided]
+        session.connection().execute(statement, values)
 
 
 def with_operation(session: Session) -> list[EnvironmentRow]:

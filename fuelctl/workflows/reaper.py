@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import update
 
 from fuelctl.environments.clock import Now, rfc3339, wall_jump
 from fuelctl.environments.core import Core
@@ -20,7 +19,7 @@ from fuelctl.environments.decision import Action, Decision, decide
 from fuelctl.environments.observations import observe, record, tell
 from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import Operation
-from fuelctl.store import environments
+from fuelctl.store import environments, events
 from fuelctl.store.models import EnvironmentRow, SettingRow
 from fuelctl.workflows.engine import Engine
 
@@ -30,6 +29,8 @@ _JUMP = 5.0
 _JOB = "cycle"
 #: So many periods without a cycle: the machine slept, or the scheduler waits for a time that was set away.
 _MISSED = 3
+#: Environments that are decided about in one transaction.
+_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -97,26 +98,55 @@ class Reaper:
             last, self._last = self._last, now
             slept = last is not None and now.boottime - last.boottime > max(_MISSED * self._seconds, 60.0)
             everything = last is None or slept or abs(wall_jump(last, now)) > _JUMP
-            with self._core.database.read() as session:
-                rows = environments.due(session, None if everything else now.wall)
-            running = frozenset(self._engine.running())
-            ended = failed = 0
-            for row in rows:
-                try:
-                    ended += self._handle(row, now, running, slept=slept)
-                except Exception:
-                    failed += 1
-                    _logger.exception("%s: cannot act on it", row.id)
-            done = Cycle(len(rows), ended, failed)
+            checked = ended = failed = 0
+            beyond = ""
+            while True:
+                rows, decided = self._decide(now, everything=everything, slept=slept, beyond=beyond)
+                checked, failed = checked + len(rows), failed + len(rows) - len(decided)
+                for row, decision in decided:
+                    try:
+                        ended += self._act(row, decision)
+                    except Exception:
+                        failed += 1
+                        _logger.exception("%s: cannot act on it", row.id)
+                # What could not be decided is due still, and would be all that comes next.
+                if len(rows) < _BATCH or len(decided) < len(rows):
+                    break
+                beyond = rows[-1].id
+            done = Cycle(checked, ended, failed)
             _logger.log(
                 logging.INFO if ended or failed else logging.DEBUG, "checked %d, ended %d, failed %d", *astuple(done)
             )
             self._report(now, done)
             return done
 
-    def _handle(self, row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool) -> int:
-        decision = decide(observe(row, now, running, slept=slept, period=self._period))
-        self._remember(row, now, decision)
+    def _decide(
+        self, now: Now, *, everything: bool, slept: bool, beyond: str
+    ) -> tuple[list[EnvironmentRow], list[tuple[EnvironmentRow, Decision]]]:
+        """Take what is due, and record what is to be done with it; one that cannot be decided never stops the others.
+
+        In one transaction: nobody changes a row between being read and being decided, and no two reapers take the same.
+        """
+        running = frozenset(self._engine.running())
+        decided = []
+        with self._core.database.write(durable=False) as session:
+            # Before any row: whoever writes both takes them in this order.
+            events.in_order(session)
+            rows = environments.due(session, None if everything else now.wall, after=beyond, limit=_BATCH)
+            for row in rows:
+                try:
+                    decided.append((row, decide(observe(row, now, running, slept=slept, period=self._period))))
+                except Exception:
+                    _logger.exception("%s: cannot be decided", row.id)
+            environments.remember(
+                session,
+                [(row.id, now.wall + decision.check_in, record(row, decision, now)) for row, decision in decided],
+            )
+            for row, decision in decided:
+                tell(self._core, session, row, decision)
+        return rows, decided
+
+    def _act(self, row: EnvironmentRow, decision: Decision) -> int:
         if decision.action == Action.RESUME:
             self._engine.resume(row)
         elif decision.action == Action.OBSERVE:
@@ -156,18 +186,6 @@ class Reaper:
         )
         if operation_id is not None:
             self._engine.start(Operation.TERMINATE, row.id, operation_id)
-
-    def _remember(self, row: EnvironmentRow, now: Now, decision: Decision) -> None:
-        with self._core.database.write(durable=False) as session:
-            changed = session.execute(
-                update(EnvironmentRow)
-                # Whoever changed the row since it was read has set a moment of their own.
-                .where(EnvironmentRow.id == row.id, EnvironmentRow.version == row.version)
-                .values(check_at=now.wall + decision.check_in, decision=record(row, decision, now))
-                .returning(EnvironmentRow.id)
-            )
-            if changed.first() is not None:
-                tell(self._core, session, row, decision)
 
     def _report(self, now: Now, done: Cycle) -> None:
         value: dict[str, Any] = {
