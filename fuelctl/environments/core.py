@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fuelctl._shared._errors import FuelError
 from fuelctl.environments.clock import Clock, system_now
-from fuelctl.store import audit_log
+from fuelctl.store import audit_log, events
 from fuelctl.store.audit_log import Actor
 from fuelctl.store.database import Database
 from fuelctl.store.events import Bell, NewEvent
@@ -49,6 +49,8 @@ class Core:
     def write(self, *, durable: bool = True) -> Iterator[Session]:
         """A transaction; readers of the event log are woken when it has been committed."""
         with self.database.write(durable=durable) as session:
+            # Before any row: of two transactions that take row and log in two orders, one would be broken off.
+            events.in_order(session)
             yield session
         self.bell.ring()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._identity import container_names
 from fuelctl.environments import registry
+from fuelctl.environments.activity import take_in
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.environments.registry import ConflictError
@@ -25,6 +27,7 @@ from fuelctl.store.events import NewEvent
 from fuelctl.store.idempotency import InFlightError
 from fuelctl.store.models import Base, EnvironmentRow, SecretRow
 from fuelctl.store.secrets import Safe
+from fuelctl.store.ulids import new_ulid
 from tests.fuelctl.control import HandClock, wanted
 from tests.fuelctl.databases import KINDS, of_kind
 
@@ -316,3 +319,22 @@ def test_the_log_of_what_ended_long_ago_is_forgotten_piece_by_piece(core: Core, 
         # A cursor never meets a number twice.
         events.append(session, live, [core.event("remote.output")])
         assert events.last_cursor(session) == last + 1
+
+
+def test_what_is_told_of_one_environment_and_done_with_it_at_once_wait_for_each_other(core: Core) -> None:
+    """Both write its row and the log; in two orders, each would hold what the other waits for."""
+    ids = [registry.create(core, wanted(name=f"e{number}")).id for number in range(20)]
+
+    def told() -> None:
+        for number, one in enumerate(ids * 3):
+            at = core.clock().wall + number
+            with core.write(durable=False) as session:
+                take_in(core, session, one, [NewEvent("tool.end", {"session": str(number)}, at, new_ulid(at))])
+
+    def ended() -> None:
+        for one in ids:
+            registry.begin_termination(core, one, discard=True, by="user")
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for work in (told, told, ended, ended)]:
+            done.result(60)
