@@ -23,6 +23,8 @@ def take_in(core: Core, session: Session, environment_id: str, told: Sequence[Ne
     `last_event_at` never moves back, in whatever order events arrive, and never beyond now.
     """
     now = core.clock().wall
+    # What is no time at all (NaN, infinity, before 1970) can be neither stored nor shown.
+    told = [NewEvent(item.type, item.data, min(max(0.0, item.at), 1e11), item.id) for item in told]
     believed = [NewEvent(item.type, item.data, min(item.at, now + _AHEAD), item.id) for item in told]
     accepted = events.append(session, environment_id, believed)
     row = environments.get(session, environment_id)

@@ -223,6 +223,9 @@ def extend_lease(
         offered, longer = offer_of(row.provider, now.wall), (row.expires_at, planned.expires_at)
         budget.check(session, row.owner, offered, month_limit, now=now.wall, lease=longer)
     armed = _has_watchdog(row)
+    with core.write(durable=False) as session:
+        # The machine takes seconds to be told: silence must not end it meanwhile.
+        idle_work.touch(session, environment_id, "person", now)
     if armed:
         move(row, planned.expires_at)
     _crashpoints.reach("extend.moved")

@@ -117,6 +117,8 @@ def why(path: RefPath) -> Response:
     row = find(path.ref)
     now = parts().core.clock()
     stored = row.decision or {}
+    # One that was to end it and did not, because work would have been lost, is not why it ended later.
+    ending = stored.get("ending") or {}
     decision = None if row.ended_at is not None else _decide(row, now)
     activity = idleness.shown(idleness.read(row.activity), row.idle_seconds, row.expires_at, enterable=True)
     return jsonify(
@@ -126,7 +128,7 @@ def why(path: RefPath) -> Response:
         ended_by=row.ended_by,
         activity=activity if row.activity else None,
         last=_record(stored),
-        ending=_record(stored.get("ending") or {}),
+        ending=_record(ending if ending.get("reason") == row.ended_by else {}),
         now=decision.as_dict() if decision else None,
         ends=_ends(decision, now) if decision else [],
     )

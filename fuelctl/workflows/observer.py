@@ -120,7 +120,11 @@ class Observer:
         seen = result.observed()
         for row in rows:
             if row.id in seen:
-                self._note(row, seen[row.id], notices[row.id][1] if row.id in notices else {})
+                try:
+                    self._note(row, seen[row.id], notices[row.id][1] if row.id in notices else {})
+                except Exception:
+                    # What one container tells must not keep the others from being heard.
+                    _logger.exception("%s: cannot take in what was seen of it", row.id)
             elif (row.connection or {}).get("machine"):
                 self._condition(row, _UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)

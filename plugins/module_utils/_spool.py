@@ -207,6 +207,9 @@ def _event(raw: bytes) -> Optional[Dict[str, Any]]:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("at"), (int, float)) or isinstance(event["at"], bool):
         return None
+    # Neither NaN nor infinity nor a number that no float holds: it is compared, stored and shown as a time.
+    if not 0 <= event["at"] < 1e11:
+        return None
     if not _ULID.fullmatch(str(event.get("id"))) or not _TYPE.fullmatch(str(event.get("type"))):
         return None
     data: Mapping[str, Any] = event["data"] if isinstance(event.get("data"), dict) else {}
