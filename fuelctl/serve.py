@@ -74,6 +74,7 @@ class ControlPlane:
             look=self.observer.soon,
             period=settings.observe_seconds,
         )
+        self.observer.then = self.reaper.soon
         self._closing = threading.Event()
         self._draining = threading.Event()
 

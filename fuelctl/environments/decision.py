@@ -20,6 +20,8 @@ SETTLE = 60.0
 RECHECK = 60.0
 #: Nothing is left unlooked-at for longer.
 LONGEST = 3600.0
+#: An end by silence is decided on a look that is no older: somebody may have begun to work since.
+JUST_LOOKED = 15.0
 #: One that is idle and holds work that would be lost is looked through again after this long.
 LOOK_THROUGH_AGAIN = 3600.0
 #: Waiting before a failed ending is tried again: doubled each time, from this to `SLOWEST_RETRY`.
@@ -149,7 +151,7 @@ def _decide_idle(seen: Observations, limit: float, observed_ago: float) -> Decis
     if seen.kept_for is not None and seen.kept_for < LOOK_THROUGH_AGAIN:
         wait = LOOK_THROUGH_AGAIN - seen.kept_for
         return Decision(Action.KEEP, "idle, unsaved work", _soon(seen, wait), seen)
-    if seen.quiet < limit or observed_ago > seen.fresh_for:
+    if seen.quiet < limit or observed_ago > min(seen.fresh_for, JUST_LOOKED):
         return Decision(Action.OBSERVE, "perhaps idle", _soon(seen, RECHECK), seen)
     return Decision(Action.END, "idle", RECHECK, seen)
 

@@ -28,7 +28,10 @@ _LONGEST_SPAN = 120.0
 #: What opens an agent's turn or is part of it, and what says that it waits for a person. A tool that waits, for a
 #: build elsewhere or a timer, uses nothing that could be measured; the turn that it belongs to is open.
 _IN_TURN = frozenset({"session.prompt", "session.subagent", "tool.start", "tool.end", "tool.failed"})
-_OUT_OF_TURN = frozenset({"session.start", "session.notification", "session.stop", "session.end"})
+_OUT_OF_TURN = frozenset({"session.start", "session.stop", "session.end"})
+#: Notifications that say nothing of the sort, and seconds by which the time of a terminal's input may be behind.
+_NO_QUESTION = frozenset({"auth_success"})
+_TERMINAL_LAG = 8.0
 #: For so long after its last event a turn is believed to be open: one that a person breaks off does not say so.
 OPEN_TURN = 2 * 3600.0
 #: Sessions of agents that are kept apart; the longest silent ones are forgotten.
@@ -46,8 +49,9 @@ class Activity:
     `quiet`: seconds of silence that were watched, as of `observed`. `last`: kind of work -> epoch seconds, for people.
     `sample`: the counters that the next ones are compared with. `kept`: why it was not ended when it had been idle for
     long enough, `{at, reason}`, where `at` is a moment on both clocks. `told`: which warnings were given inside.
-    `turns`: an agent's session -> when an event was last in a turn of it, and when one was last out of it; epoch
-    seconds of the machine.
+    `turns`: an agent's session -> when an event was last in a turn of it, when one was last out of it, and when the
+    agent last asked a person something in its turn; epoch seconds of the machine. `wanted`: when somebody last asked
+    for something here, on both clocks.
     """
 
     quiet: float = 0.0
@@ -57,6 +61,7 @@ class Activity:
     kept: dict[str, Any] | None = None
     told: dict[str, float] = field(default_factory=dict)
     turns: dict[str, list[float]] = field(default_factory=dict)
+    wanted: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the row."""
@@ -84,19 +89,26 @@ def since(moment: Mapping[str, Any] | None, now: Now) -> float | None:
 
 def touched(known: Activity, kind: str, now: Now) -> Activity:
     """Somebody is at work this very moment: an agent told so, or a person asked for something."""
-    return replace(known, quiet=0.0, last={**known.last, kind: now.wall}, kept=None)
+    return replace(known, quiet=0.0, last={**known.last, kind: now.wall}, kept=None, wanted=asdict(now))
 
 
 def heard(known: Activity, told: Iterable[tuple[str, Mapping[str, Any], float]]) -> Activity:
     """After events (type, data, epoch seconds of the machine); the same ones again, in any order, change nothing."""
     turns = {session: list(moments) for session, moments in known.turns.items()}
     for type_, data, at in told:
-        which = 0 if type_ in _IN_TURN else 1 if type_ in _OUT_OF_TURN else None
+        which = _which(type_, data)
         if which is not None:
-            moments = turns.setdefault(str(data.get("session", ""))[:100], [0.0, 0.0])
+            moments = turns.setdefault(str(data.get("session", ""))[:100], [0.0, 0.0, 0.0])
             moments[which] = max(moments[which], at)
     latest = sorted(turns.items(), key=lambda item: max(item[1]))[-_SESSIONS:]
     return replace(known, turns=dict(latest)) if turns != known.turns else known
+
+
+def _which(type_: str, data: Mapping[str, Any]) -> int | None:
+    if type_ == "session.notification":
+        kind = data.get("kind")
+        return 1 if kind == "idle_prompt" else None if kind in _NO_QUESTION else 2
+    return 0 if type_ in _IN_TURN else 1 if type_ in _OUT_OF_TURN else None
 
 
 def kept(known: Activity, reason: str, now: Now) -> Activity:
@@ -108,10 +120,13 @@ def kept(known: Activity, reason: str, now: Now) -> Activity:
 def observed(known: Activity, sample: Sample, told_at: float | None, now: Now, period: float) -> Activity:
     """After an observation. `told_at`: the latest event that was new, by the machine's clock.
 
-    Between two observations that are far apart, only as much counts as quiet as an observation is believed for.
+    The time between two observations that are far apart does not count as quiet: nobody watched.
     """
     passed = since(known.observed, now)
-    watched = min(passed or 0.0, fresh_for(period))
+    watched = passed if passed is not None and passed <= fresh_for(period) else 0.0
+    wanted_ago = since(known.wanted, now)
+    if wanted_ago is not None:
+        watched = min(watched, wanted_ago)
     found = _found(known.sample, sample, told_at)
     if _is_in_turn(known, sample):
         found["agent"] = 0.0
@@ -152,9 +167,17 @@ def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict
 
 def _is_in_turn(known: Activity, sample: Sample) -> bool:
     """Whether an agent that is still there has begun a turn, and not ended it."""
-    clock = float(sample["clock"])
-    open_ = (begun > ended and abs(clock - begun) <= OPEN_TURN for begun, ended in known.turns.values())
-    return int(sample.get("agents") or 0) > 0 and any(open_)
+    typed = float(max(sample["terminals"].values(), default=0))
+
+    def is_open(begun: float, ended: float, asked: float = 0.0) -> bool:
+        if asked > begun:
+            # What goes on after a question was answered is told by no hook until it ends.
+            if typed + _TERMINAL_LAG < asked:
+                return False
+            return asked > ended and abs(float(sample["clock"]) - typed) <= OPEN_TURN
+        return begun > ended and abs(float(sample["clock"]) - begun) <= OPEN_TURN
+
+    return int(sample.get("agents") or 0) > 0 and any(is_open(*moments) for moments in known.turns.values())
 
 
 def _next_sample(before: Sample | None, sample: Sample, found: Mapping[str, float]) -> dict[str, Any]:

@@ -102,9 +102,10 @@ def create(
 def resolve(session: Session, ref: str, *, prefer: str | None = None) -> EnvironmentRow:
     """The environment that an id, a unique prefix of one, or a name means; of several, the one that `prefer` owns."""
     found = environments.find(session, ref) if ref else []
-    if len(found) > 1:
-        own = [row for row in found if row.owner == prefer]
-        found = own if len(own) == 1 else found
+    if prefer is not None and [row.id for row in found] != [ref.upper()]:
+        # Of a name that others use too one's own is meant, though it may have ended: never a colleague's in its place.
+        mine = environments.latest_of(session, prefer, ref)
+        found = [mine] if mine is not None else found
     if not found:
         raise NotFoundError(f"there is no environment {ref[:64]!r}", hint="see fuelctl ls --all", code="not_found")
     if len(found) > 1:

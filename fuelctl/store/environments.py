@@ -93,6 +93,13 @@ def list_all(
     return list(session.scalars(query))
 
 
+def latest_of(session: Session, owner: str, name: str) -> EnvironmentRow | None:
+    """Of the environments with this name that are this owner's, the live one, or else the last."""
+    query = select(EnvironmentRow).where(EnvironmentRow.owner == owner, EnvironmentRow.name == name)
+    order = (EnvironmentRow.ended_at.is_not(None), EnvironmentRow.created_at.desc())
+    return session.scalars(query.order_by(*order).limit(1)).first()
+
+
 def due(session: Session, at: float | None, *, after: str = "", limit: int = 500) -> list[EnvironmentRow]:
     """Live environments whose `check_at` has come, the longest due first; with `at` None all live ones beyond `after`.
 

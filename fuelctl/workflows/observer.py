@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +50,8 @@ class Observer:
         self._seconds = seconds
         self._one_at_a_time = threading.Lock()
         self._not_before = 0.0
+        #: Called after each round: silence is judged while it is fresh.
+        self.then: Callable[[], object] = lambda: None
         self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
 
     def start(self) -> None:
@@ -202,5 +205,6 @@ class Observer:
         except Exception:
             # The database or the engine may be away for a while; the next round asks again.
             _logger.exception("observing failed")
+        self.then()
         ended = time.monotonic()
         self._not_before = ended + max(_FRESH, _SPARE * (ended - begun))

@@ -91,6 +91,11 @@ class Reaper:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
+    def soon(self) -> None:
+        """Have the next round begin now: there is news of what may be due. Returns at once."""
+        if self._scheduler.running:
+            self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC))
+
     def cycle(self) -> Cycle:
         """Look at everything that is due and act on it; one failure never stops the others."""
         with self._one_at_a_time:
@@ -152,11 +157,11 @@ class Reaper:
         elif decision.action == Action.OBSERVE:
             self._look()
         elif decision.action in (Action.END, Action.ABANDON, Action.RETRY):
-            self._end(row, decision)
-            return 1
+            return int(self._end(row, decision))
         return 0
 
-    def _end(self, row: EnvironmentRow, decision: Decision) -> None:
+    def _end(self, row: EnvironmentRow, decision: Decision) -> bool:
+        """Whether there was an end to begin."""
         error = None
         by = row.ended_by or decision.reason
         if decision.action == Action.ABANDON:
@@ -186,6 +191,7 @@ class Reaper:
         )
         if operation_id is not None:
             self._engine.start(Operation.TERMINATE, row.id, operation_id)
+        return operation_id is not None
 
     def _report(self, now: Now, done: Cycle) -> None:
         value: dict[str, Any] = {

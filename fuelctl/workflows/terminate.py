@@ -7,17 +7,21 @@ import shutil
 from typing import Any
 
 from fuelctl import paths
+from fuelctl.environments import idleness
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store.environments import FencedOffError
 from fuelctl.workflows import source
 from fuelctl.workflows.run import Plant, Run
+
+#: Seconds that may pass until an end that was decided is begun: others may be under way.
+_BEGINNING = 60.0
 
 
 def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
     """The workflow's body; returns `terminated`, `refused`, `incomplete` or `superseded`. Safe to run again."""
     try:
         run = Run(plant, Operation.TERMINATE, environment_id, operation_id)
-        outcome = run.step("down", lambda: _down(run))
+        outcome = run.step("down", lambda: _not_seen_lately(run) or _down(run))
         if outcome["end"] == "terminated":
             run.step("clean", lambda: _forget(environment_id))
         if outcome["end"] != "superseded":
@@ -51,6 +55,18 @@ def _down(run: Run) -> dict[str, Any]:
     if result.status == "ok" and receipt and receipt.get("complete"):
         return {"end": "terminated", "receipt": receipt}
     return {"end": "incomplete", "receipt": receipt, "why": result.failure or _left(receipt)}
+
+
+def _not_seen_lately(run: Run) -> dict[str, Any] | None:
+    """A refusal, when silence is to end it that nobody has watched any more: the server may have stopped for hours."""
+    row = run.journal.row()
+    if row.ended_by != "idle" or row.status == Status.TERMINATING:
+        return None
+    ago = idleness.since(idleness.read(row.activity).observed, run.plant.core.clock())
+    inputs = ((row.decision or {}).get("ending") or {}).get("inputs") or {}
+    if ago is not None and ago <= float(inputs.get("fresh_for") or 0.0) + _BEGINNING:
+        return None
+    return {"end": "refused", "work": {"unknown": "its end was interrupted, and nobody has looked into it since"}}
 
 
 def _left(receipt: dict[str, Any] | None) -> dict[str, Any]:

@@ -222,6 +222,27 @@ def test_an_agent_in_a_turn_is_at_work_while_its_tool_only_waits(skew: float) ->
     assert machine.minutes(20).quiet == 1200
 
 
+def test_an_agent_whose_question_was_answered_is_at_work_again() -> None:
+    """No hook tells that a tool was approved: what is typed afterwards does."""
+    machine = Machine()
+    machine.sample["agents"] = 1
+    machine.hear("session.prompt", "tool.start", "session.notification")
+    assert machine.minutes(10).quiet == 600, "nobody has answered"
+    machine.sample["terminals"] = {"0": machine.sample["clock"]}
+    machine.look()
+    assert machine.minutes(60).quiet == 0
+    machine.hear("tool.end", "session.stop")
+    assert machine.minutes(10).quiet == 600
+
+
+def test_what_somebody_asks_for_between_two_looks_is_not_followed_by_the_silence_before_it() -> None:
+    machine = Machine()
+    machine.pass_(50)
+    machine.known = touched(machine.known, "extend", machine.now)
+    machine.pass_(10)
+    assert machine.look().quiet == 10
+
+
 @pytest.mark.parametrize("last", ["session.stop", "session.end", "session.notification", "session.start"])
 def test_an_agent_that_waits_for_a_person_is_not(last: str) -> None:
     machine = Machine()

@@ -136,6 +136,29 @@ def test_a_machine_that_says_nothing_is_not_idle(core: Core, world: World) -> No
     assert row_of(core, made).ended_by == "ttl"
 
 
+def test_silence_ends_it_only_while_the_look_that_found_it_is_fresh(core: Core, world: World) -> None:
+    """Whoever pressed the key that was asked for, a moment after that look, is seen by the next one."""
+    made = idle(core)
+    world.see(made)
+    world.minutes(made, 29)
+    world.pass_(60)
+    world.see(made)
+    world.pass_(55)
+    world.reaper.cycle()
+    assert (world.engine.started, world.looked) == ([], 1)
+    world.pass_(5)
+    world.see(made, terminals={"0": world.sample["clock"] - 50})
+    world.reaper.cycle()
+    assert world.engine.started == []
+
+
+def test_each_round_of_looking_is_followed_by_one_of_deciding(core: Core, world: World) -> None:
+    rounds: list[int] = []
+    world.observer.then = lambda: rounds.append(1)
+    world.observer._guarded()
+    assert rounds == [1]
+
+
 def test_a_laptop_that_slept_finds_what_it_had(core: Core, world: World) -> None:
     made = idle(core, ttl_seconds=86400)
     world.see(made)
@@ -145,7 +168,9 @@ def test_a_laptop_that_slept_finds_what_it_had(core: Core, world: World) -> None
     world.see(made)
     world.reaper.cycle()
     assert world.engine.started == [], "the night was not watched"
-    world.minutes(made, 7)
+    world.minutes(made, 9)
+    assert world.engine.started == [], "and nothing of it counts"
+    world.minutes(made, 1)
     assert world.engine.started == [("terminate", made)]
 
 

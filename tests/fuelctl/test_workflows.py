@@ -13,6 +13,7 @@ from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.idle_work import UNSAVED
+from fuelctl.environments.idleness import Activity
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.runner import RunResult
 from fuelctl.store import environments, resources
@@ -245,7 +246,11 @@ def test_the_folder_that_was_launched_is_a_part_of_the_connection() -> None:
     assert (connection["workspace"], connection["folder"]) == ("/workspaces/x", "services/api")
 
 
-def end_by_silence(lab: Lab, environment_id: str) -> EnvironmentRow:
+def end_by_silence(lab: Lab, environment_id: str, seen_ago: float = 1.0) -> EnvironmentRow:
+    now = lab.core.clock()
+    seen = {"wall": now.wall - seen_ago, "boot_id": now.boot_id, "boottime": now.boottime - seen_ago}
+    with lab.core.write() as session:
+        environments.change(session, environment_id, activity=Activity(observed=seen).as_dict())
     _row, operation_id = registry.begin_termination(lab.core, environment_id, discard=False, by="idle")
     assert operation_id is not None
     lab.engine.start("terminate", environment_id, operation_id)
@@ -261,6 +266,16 @@ def test_silence_does_not_end_what_holds_work(lab: Lab) -> None:
     assert lab.containers() == [f"fuel-code-{made.lower()}-1"]
     lab.down(made, discard=True)
     assert lab.settled(made).ended_by == "user"
+
+
+def test_silence_that_nobody_has_watched_since_ends_nothing(lab: Lab) -> None:
+    """The server stopped in between, and somebody may have come back to work by plain ssh."""
+    made = lab.up()
+    lab.settled(made)
+    row = end_by_silence(lab, made, seen_ago=4000.0)
+    assert (row.status, [item["type"] for item in row.conditions]) == ("ready", [UNSAVED])
+    assert "was interrupted" in row.conditions[0]["message"]
+    assert lab.containers() == [f"fuel-code-{made.lower()}-1"]
 
 
 @pytest.mark.parametrize("fault", ["keys", "engine"])

@@ -105,6 +105,8 @@ def _close(
     for group in groups:
         ended = [each for each in had if each.vpc_id in ("", group["VpcId"])]
         theirs: Set[str] = set().union(*(_tags.needs(each.tags) or set() for each in ended))
+        # Rules that no machine tells of go too: of a launch that failed, of a machine that AWS does not show any more.
+        theirs |= _access.networks_of(group)
         mine = theirs - needed(alive, theirs)
         present = mine & _access.networks_of(group)
         changed = changed or bool(present)
