@@ -43,10 +43,17 @@ def ask_about(live: list[Ending], *, all_: bool) -> None:
     """One question, after a table."""
     at = now()
     rows = [
-        [item["id"], clean(item["name"]), status_words(item), address(item), duration(uptime(item, at))]
+        [
+            item["id"],
+            clean(item["name"]),
+            clean(item["owner"]),
+            status_words(item),
+            address(item),
+            duration(uptime(item, at)),
+        ]
         for item in (ending.environment for ending in live)
     ]
-    for line in table(("ID", "NAME", "STATUS", "ADDRESS", "UPTIME"), rows):
+    for line in table(("ID", "NAME", "OWNER", "STATUS", "ADDRESS", "UPTIME"), rows):
         note(line)
     if len(live) == 1 and not all_:
         _ask.confirm(f"End {live[0].name} and remove everything it owns?")

@@ -86,7 +86,7 @@ def _look(given: Parts, body: AuditIn) -> _Picture:
     for options in body.options.values():
         check_keys(options, "options")
     with given.core.database.read() as session:
-        live = environments.due(session, None)
+        live = environments.live(session)
     names = body.providers or given.auditable({row.provider["name"] for row in live})
     picture = _Picture(asked=list(dict.fromkeys(names)))
     found: list[tuple[Found, Place]] = []
@@ -104,7 +104,7 @@ def _look(given: Parts, body: AuditIn) -> _Picture:
     with given.core.database.read() as session:
         # Read after the providers were asked: what was begun meanwhile has its row first.
         rows = environments.by_id(session, (one.environment_id for one, _place in found))
-        owners = {(row.provider["name"], row.owner) for row in environments.due(session, None)}
+        owners = {(row.provider["name"], row.owner) for row in environments.live(session)}
     picture.things = [_Thing(one, place, judge(one, rows.get(one.environment_id), owners, now)) for one, place in found]
     return picture
 

@@ -93,6 +93,11 @@ def list_all(
     return list(session.scalars(query))
 
 
+def live(session: Session) -> list[EnvironmentRow]:
+    """All that may own something, however many they are."""
+    return list(session.scalars(select(EnvironmentRow).where(EnvironmentRow.ended_at.is_(None))))
+
+
 def latest_of(session: Session, owner: str, name: str) -> EnvironmentRow | None:
     """Of the environments with this name that are this owner's, the live one, or else the last."""
     query = select(EnvironmentRow).where(EnvironmentRow.owner == owner, EnvironmentRow.name == name)

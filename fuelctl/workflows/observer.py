@@ -78,9 +78,8 @@ class Observer:
     def round(self) -> int:
         """Ask every provider once about its environments; how many were observed."""
         with self._one_at_a_time:
-            status = [str(one) for one in ENTERABLE]
             with self._core.database.read() as session:
-                live = environments.list_all(session, include_ended=False, status=status)
+                live = [row for row in environments.live(session) if row.status in ENTERABLE]
             together: dict[str, list[EnvironmentRow]] = defaultdict(list)
             for row in live:
                 if row.operation_id is None and not self._is_out_of_reach(row):
