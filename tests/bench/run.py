@@ -5,6 +5,8 @@ A missed target is shown and never fails the run: a slow machine is not a broken
 measured says why, and the others go on.
 
     python tests/bench/run.py [NAME ...]        (default: all; a name is a file's name without .py)
+
+Only the sections of the page that were measured are replaced; each says of which commit and machine it is.
 """
 
 from __future__ import annotations
@@ -57,9 +59,13 @@ def measure(name: str) -> tuple[ModuleType, Group | None, str]:
     return module, group, ""
 
 
-def section(module: ModuleType, group: Group | None, problem: str) -> str:
-    title, _blank, introduction = (module.__doc__ or module.__name__).strip().partition("\n\n")
-    parts = [f"## {title.rstrip('.')}\n"]
+def heading(module: ModuleType) -> str:
+    return f"## {(module.__doc__ or module.__name__).strip().splitlines()[0].rstrip('.')}"
+
+
+def section(module: ModuleType, group: Group | None, problem: str, facts: str) -> str:
+    introduction = (module.__doc__ or "").strip().partition("\n\n")[2]
+    parts = [heading(module) + "\n", facts]
     if introduction:
         parts.append(introduction.strip() + "\n")
     if group is None:
@@ -104,11 +110,11 @@ def main() -> int:
     # Ended from outside, it still puts away what it made.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     wanted = sys.argv[1:] or names()
-    facts = machine()
-    sections, results = [], {}
+    sections, results = {}, {}
     for name in wanted:
+        facts = machine()
         module, group, problem = measure(name)
-        sections.append(section(module, group, problem))
+        sections[heading(module)] = section(module, group, problem, facts)
         for figure in group.figures if group else []:
             results[figure.name] = {
                 "value": figure.value if figure.value is None else round(figure.value, 3),
@@ -125,10 +131,18 @@ def main() -> int:
         results = {**json.loads(RESULTS.read_text()), **results}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(f"bench: wrote {RESULTS.relative_to(CHECKOUT)}")
-    if set(wanted) == set(names()):
-        PAGE.write_text("\n".join([HEAD, facts, *sections]))
-        print(f"bench: wrote {PAGE.relative_to(CHECKOUT)}")
+    PAGE.write_text(page(sections))
+    print(f"bench: wrote {PAGE.relative_to(CHECKOUT)}")
     return 0
+
+
+def page(sections: dict[str, str]) -> str:
+    """The page with these sections, by heading, in the place of those that it had."""
+    before = PAGE.read_text().partition("\n## ")[2] if PAGE.exists() else ""
+    parts = [f"## {part.strip()}\n" for part in before.split("\n## ") if part.strip()]
+    known = {part.partition("\n")[0]: part for part in parts} | sections
+    order = [heading(importlib.import_module(f"tests.bench.{name}")) for name in names()]
+    return "\n".join([HEAD, *(known[title] for title in order if title in known)])
 
 
 if __name__ == "__main__":
