@@ -98,7 +98,8 @@ class Entry:
             else:
                 # Through the same file, so that plain `ssh fuel-NAME` of another config finds it too.
                 over = f"ssh -F {_word(paths.ssh_config_file())} {self.machine_host}"
-                facts = (f"HostName {address}", f"Port {port}", f"User {user}")
+                # Whom no rule lets in gets no answer at all, and would wait for two minutes.
+                facts = (f"HostName {address}", f"Port {port}", f"User {user}", "ConnectTimeout 20")
                 blocks.append(_block(self.machine_host, self.machine_host, self.id, facts))
             reach = f"{over} {'sudo -n ' if 'sudo' in how else ''}{reach}"
         facts = (f"HostName {self.host}", f"User {self.user}", f"ProxyCommand {reach}")

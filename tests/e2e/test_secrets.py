@@ -26,6 +26,7 @@ class ProcessWatch:
         self.arguments: set[bytes] = set()
         self.environments: set[bytes] = set()
         self.rounds = 0
+        self._home = Path("/proc/self/ns/mnt").readlink()
         self._stop = threading.Event()
 
     def _run(self) -> None:
@@ -41,10 +42,15 @@ class ProcessWatch:
                     continue
                 if any(canary in arguments for canary in CANARIES):
                     self.arguments.add(arguments)
+                # What runs inside of the environment, a set-up command for one, is the login.
+                try:
+                    inside = (entry / "ns" / "mnt").readlink() != self._home
+                except OSError:
+                    continue
                 # The caller's own shell, the CLI it starts and the git that this asks hold what the user exported: that
                 # is where it comes from, and it ends with the command.
                 caller = arguments.split(b"\0")[1:4] == [b"-m", b"fuelctl", b"up"] or arguments.startswith(b"git\0")
-                if not caller and any(canary in environment for canary in CANARIES):
+                if not (inside or caller) and any(canary in environment for canary in CANARIES):
                     self.environments.add(arguments)
             self._stop.wait(0.05)
 
