@@ -99,8 +99,8 @@ class Entry:
                 # Through the same file, so that plain `ssh fuel-NAME` of another config finds it too.
                 over = f"ssh -F {_word(paths.ssh_config_file())} {self.machine_host}"
                 # Whom no rule lets in gets no answer at all, and would wait for two minutes.
-                facts = (f"HostName {address}", f"Port {port}", f"User {user}", "ConnectTimeout 20")
-                blocks.append(_block(self.machine_host, self.machine_host, self.id, facts))
+                way = (f"HostName {address}", f"Port {port}", f"User {user}", "ConnectTimeout 20")
+                blocks.append(_block(self.machine_host, self.machine_host, self.id, way))
             reach = f"{over} {'sudo -n ' if 'sudo' in how else ''}{reach}"
         facts = (f"HostName {self.host}", f"User {self.user}", f"ProxyCommand {reach}")
         blocks.insert(0, _block(self.host, self.host_key_alias, self.id, facts))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import insert, select, update
 
@@ -58,7 +58,8 @@ def measure() -> Group:
         with database() as opened:
             core = Core(opened, Safe(paths.secret_key_file()))
             ids = _fill(core)
-            reaper = Reaper(core, cast("Any", _Idle()), 60)
+            engine: Any = _Idle()
+            reaper = Reaper(core, engine, 60)
             reaper.cycle()
             busy = [_timed(partial(_due, core, ids), reaper.cycle) * 1000 for _turn in range(TICKS)]
             idle = [_timed(lambda: None, reaper.cycle) * 1000 for _turn in range(TICKS)]
