@@ -18,6 +18,7 @@ import pytest
 import typer
 
 from fuelctl import paths
+from fuelctl._shared._errors import FuelError
 from fuelctl.accounts import users
 from fuelctl.accounts.roles import Role
 from fuelctl.cli import _logins, _settings
@@ -289,7 +290,7 @@ def test_a_server_that_is_run_for_the_first_time_lets_its_admin_in(home: Path) -
     def alive() -> bool:
         try:
             return bool(Client(url=url).health())
-        except Exception:  # noqa: BLE001 - not yet
+        except FuelError:
             return False
 
     told = []
