@@ -111,7 +111,8 @@ options:
     description:
       - Networks from which SSH is let in. With them, the owner's own security group, as of
         M(fuel_code.remote.ec2_access), is made anew when AWS does not know those of O(security_group_ids) any more,
-        because the end of another machine of that owner has just taken it away.
+        because the end of another machine of that owner has just taken it away; and opened to them again, when that end
+        came while this machine was starting.
     type: list
     elements: str
     default: []
@@ -461,8 +462,9 @@ def user_data(params: Dict[str, Any]) -> str:
     )
 
 
-def waiting(params: Dict[str, Any]) -> _launch.Waiting:
+def waiting(api: Api, wanted: _request.Plan, params: Dict[str, Any]) -> _launch.Waiting:
     return _launch.Waiting(
+        open_door=lambda: _access.let_in_again(api, wanted.security_groups, wanted.let_in),
         timeout=120.0 if params["wait_timeout"] is None else params["wait_timeout"],
         interval=params["poll_interval"],
         settle=params["settle"],
@@ -493,11 +495,12 @@ def present(api: Api, params: Dict[str, Any], progress: Progress, *, check: bool
         _launch.rehearse(api, wanted, attempt)
         return {"changed": True}
     try:
-        made = _launch.ensure(api, wanted, params["attempt"], waiting(params), progress)
+        made = _launch.ensure(api, wanted, params["attempt"], waiting(api, wanted, params), progress)
     except FuelError as error:
         if not params["open_to"] or error.details.get("aws_code") not in _access.UNKNOWN:
             raise
-        made = _launch.ensure(api, with_group(api, wanted, params), params["attempt"], waiting(params), progress)
+        wanted = with_group(api, wanted, params)
+        made = _launch.ensure(api, wanted, params["attempt"], waiting(api, wanted, params), progress)
     return {
         "changed": made.changed,
         "machine": machine(made.instance, made.attempt, params["connect_to"]),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 from .ec2 import AMI, Ec2Lab, Modules, environment_id
@@ -381,3 +382,28 @@ def test_a_group_that_another_machines_end_took_away_is_made_anew(modules: Modul
     assert made["changed"], made
     assert len(modules.lab.alive(environment)) == 1
     assert modules.down(environment).result()["receipt"]["complete"]
+
+
+def test_an_address_that_another_machines_end_closed_is_let_in_again(modules: Modules) -> None:
+    """Whoever ended that one looked who needs the rule before AWS showed this one."""
+    aws = boto3.client("ec2", endpoint_url=modules.lab.endpoint, region_name="us-east-1", **KEYS)
+
+    def let_in() -> set[str]:
+        [group] = aws.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
+        return {each["CidrIp"] for rule in group["IpPermissions"] for each in rule["IpRanges"]}
+
+    first, environment, mine, other = environment_id(), environment_id(), "198.51.100.8/32", "203.0.113.9/32"
+    gone = {"owner": "erin", "security_group_ids": ["sg-0123456789abcdef0"]}
+    assert modules.up(first, **gone, open_to=[other]).result()["changed"]
+    [instance] = aws.describe_instances(Filters=[{"Name": "tag:fuel-code:environment", "Values": [first]}])[
+        "Reservations"
+    ][0]["Instances"]
+    group_id = instance["SecurityGroups"][0]["GroupId"]
+    # Nothing listens there: these machines are answers of an API only. And its rule is gone since it was looked for.
+    wanted = {"owner": "erin", "security_group_ids": [group_id], "open_to": [mine]}
+    launch = modules.up(environment, **wanted, port=9, wait_timeout=30)
+    modules.lab.wait_for(lambda: modules.lab.alive(environment))
+    assert let_in() == {other}
+    modules.lab.wait_for(lambda: let_in() == {mine, other}, seconds=25)
+    launch.kill()
+    assert modules.down(first, environment).result()["receipt"]["complete"]

@@ -108,6 +108,17 @@ def ensure(api: Api, owner: str, vpc_id: str, networks: Sequence[str], *, check:
     return Access(group_id, vpc_id, sorted(known | set(networks)), changed)
 
 
+def let_in_again(api: Api, group_ids: Sequence[str], networks: Sequence[str]) -> None:
+    """Open port 22 of those of these groups that are ours to the networks that it has been closed to since."""
+    filters = [
+        {"Name": "group-id", "Values": list(group_ids)},
+        {"Name": f"tag:{_identity.TAG_MANAGED}", "Values": ["true"]},
+    ]
+    for group in list(api.pages("describe_security_groups", "SecurityGroups", Filters=filters)):
+        for network in sorted(set(networks) - networks_of(group)):
+            _let_in(api, str(group["GroupId"]), network)
+
+
 def _create(api: Api, owner: str, vpc_id: str) -> str:
     tags = {_identity.TAG_MANAGED: "true", _identity.TAG_OWNER: owner, "Name": group_name(owner)}
     try:

@@ -47,6 +47,10 @@ class Waiting:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     answers: Callable[[str, int], bool] = ssh_answers
+    #: Called every `door_interval` seconds for which a machine that has an address does not answer: the end of another
+    #: one may have closed the door before AWS showed this one to whoever asked who needs it.
+    open_door: Callable[[], None] = lambda: None
+    door_interval: float = 5.0
 
 
 @dataclass
@@ -180,11 +184,16 @@ def _earlier(api: Api, plan: Plan, attempt: int, waiting: Waiting, mismatch: Api
 def _ready(api: Api, instance: Instance, waiting: Waiting) -> Instance:
     """Poll Describe and, as soon as there is an address, the port: whichever knows first."""
     begun = waiting.clock()
+    opened = begun
     instance_id, unseen = instance.instance_id, True
     while True:
         address = instance.address(waiting.connect_to)
-        if waiting.port and address and waiting.answers(address, waiting.port):
-            return instance
+        if waiting.port and address:
+            if waiting.answers(address, waiting.port):
+                return instance
+            if waiting.clock() - opened > waiting.door_interval:
+                waiting.open_door()
+                opened = waiting.clock()
         found = _describe.instances_by_id(api, [instance_id]).get(instance_id)
         if found is not None:
             instance, unseen = found, False
