@@ -30,6 +30,8 @@ class Settings:
     whose X-Forwarded-For is believed.
     keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
+    secret_key_file: the key under which secrets and key pairs are kept in the database, one for all servers and workers
+    of a team; empty for `secret.key` in the state folder.
     """
 
     database: str = ""
@@ -45,6 +47,11 @@ class Settings:
     trusted_proxies: str = ""
     keep_days: float = 30.0
     max_log_bytes: int = 8 * 1024**2
+    secret_key_file: str = ""
+
+    def key_file(self) -> Path:
+        """The key's file (0600)."""
+        return Path(self.secret_key_file).expanduser() if self.secret_key_file else paths.secret_key_file()
 
 
 def load(file: Path | None = None) -> Settings:

@@ -59,7 +59,7 @@ class ControlPlane:
         self.settings = settings
         self.database = Database(settings.database or sqlite_url(paths.database_file()))
         self.database.migrate()
-        self.core = Core(self.database, Safe(paths.secret_key_file()))
+        self.core = Core(self.database, Safe(settings.key_file()))
         self.plant = Plant(
             self.core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ)
         )
@@ -226,7 +226,7 @@ def run(bind: str | None = None, *, patience: float = 0.0) -> None:
         _check_files(settings)
         database = Database(settings.database or sqlite_url(paths.database_file()))
         database.migrate()
-        safe = Safe(paths.secret_key_file())
+        safe = Safe(settings.key_file())
         check_proxies(settings.trusted_proxies)
         if bind:
             _let_somebody_in(Core(database, safe))

@@ -16,6 +16,7 @@ from fuelctl.store import audit_log, events
 from fuelctl.store.audit_log import Actor
 from fuelctl.store.database import Database
 from fuelctl.store.events import Bell, NewEvent
+from fuelctl.store.files import Files
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import Safe
 from fuelctl.store.ulids import new_ulid
@@ -44,6 +45,11 @@ class Core:
     dropped: set[str] = field(default_factory=set)
     #: On whose behalf: who sent the request that is being answered, or the control plane itself.
     actor: Actor = field(default_factory=Actor)
+
+    @property
+    def files(self) -> Files:
+        """What every process of this control plane can reach."""
+        return Files(self.database, self.safe)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from fuelctl import paths
 from fuelctl._shared._errors import FuelError
+from fuelctl.store.files import Files, keys_key
 
 #: Seconds for which whoever took the key, and lost the answer, can ask for it again.
 ASK_AGAIN = 600.0
@@ -20,22 +20,23 @@ class KeyGoneError(FuelError):
 class KeyPair:
     """The files that module `ssh_keypair` made, and `taken-by`: the digest of the request that was answered."""
 
-    def __init__(self, environment_id: str) -> None:
-        folder = paths.key_folder(environment_id)
-        self._private = folder / "id_ed25519"
-        self._public = folder / "id_ed25519.pub"
-        self._taken_by = folder / "taken-by"
+    def __init__(self, files: Files, environment_id: str) -> None:
+        folder = keys_key(environment_id)
+        self._files = files
+        self._private = f"{folder}/id_ed25519"
+        self._public = f"{folder}/id_ed25519.pub"
+        self._taken_by = f"{folder}/taken-by"
 
     def exists(self) -> bool:
         """Whether the private half is here."""
-        return self._private.exists()
+        return self._files.size(self._private) is not None
 
     def read(self, name: str) -> dict[str, str]:
         """`{private_key, public_key}`; KeyGoneError, about environment `name`, when they cannot be read."""
         try:
             return {
-                "private_key": self._private.read_text(encoding="ascii"),
-                "public_key": self._public.read_text(encoding="ascii"),
+                "private_key": self._files.read(self._private).decode("ascii"),
+                "public_key": self._files.read(self._public).decode("ascii"),
             }
         except OSError as error:
             raise KeyGoneError(
@@ -47,23 +48,23 @@ class KeyPair:
     def give_to(self, request: str | None) -> None:
         """Remember which request gets it. Before the row says that it was served: a crash may come between."""
         if request is None:
-            self._taken_by.unlink(missing_ok=True)
+            self._files.delete(self._taken_by)
         else:
-            paths.private_file(self._taken_by, _digest(request))
+            self._files.put(self._taken_by, _digest(request), private=True)
 
     def is_for(self, request: str | None) -> bool:
         """Whether it was given to this request and is still here."""
         if request is None or not self.exists():
             return False
         try:
-            return hmac.compare_digest(self._taken_by.read_bytes(), _digest(request))
+            return hmac.compare_digest(self._files.read(self._taken_by), _digest(request))
         except OSError:
             return False
 
     def forget(self) -> None:
         """Remove the private half: it is with whoever took it, and nowhere else."""
-        self._private.unlink(missing_ok=True)
-        self._taken_by.unlink(missing_ok=True)
+        self._files.delete(self._private)
+        self._files.delete(self._taken_by)
 
 
 def _digest(request: str) -> bytes:

@@ -32,7 +32,7 @@ def take(path: RefPath, header: KeyHeader) -> Response:
     """
     core = parts().core
     row = find(path.ref)
-    mine = KeyPair(row.id)
+    mine = KeyPair(parts().core.files, row.id)
     content: dict[str, str] | None = None
     with core.write() as session:
         # The row is locked while we look, so that of any number of parallel requests one wins.
@@ -74,7 +74,7 @@ def take(path: RefPath, header: KeyHeader) -> Response:
 def received(path: RefPath, header: KeyHeader) -> Response:
     """From here on it is nowhere but with whoever took it. Harmless when it is repeated."""
     row = find(path.ref)
-    mine = KeyPair(row.id)
+    mine = KeyPair(parts().core.files, row.id)
     known = mine.is_for(header.idempotency_key)
     if known:
         mine.forget()

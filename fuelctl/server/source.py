@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The source's upload: raw bytes of one tar file, streamed to disk, resumable, checked by its SHA-256."""
+"""The source's upload: one tar file, streamed to where every worker finds it, resumable, checked by its SHA-256."""
 
 from __future__ import annotations
-
-import fcntl
-import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from flask import Request, Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
-from fuelctl import paths
+from fuelctl._shared._errors import FuelError
 from fuelctl.environments.states import Status
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
 from fuelctl.server.remote import find, start_provisioning
 from fuelctl.server.types import ProblemOut, RefPath, SourceOut, SourceQuery
+from fuelctl.store.files import WrongOffsetError, source_key
 from fuelctl.store.models import EnvironmentRow
 
 api = APIBlueprint("source", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
@@ -49,70 +43,58 @@ def upload(path: RefPath, query: SourceQuery) -> Response:
             code="not_provisioning",
         )
     request.max_content_length = given.settings.max_source_bytes
-    with _alone(row.id) as file:
-        received = _received(row)
-        if query.offset != received:
-            raise Problem(
-                409,
-                f"the next byte expected is {received}, not {query.offset}",
-                hint=f"go on with ?offset={received}",
-                code="wrong_offset",
-                details={"received": received},
-            )
-        received = _store(request, file, received, size)
-        if received < size:
-            return _answer(row, received, complete=False)
-        if _sha256(file) != source["sha256"]:
-            file.unlink()
-            raise Problem(
-                422,
-                "the uploaded source is not the one announced: its SHA-256 differs",
-                hint="upload it again",
-                code="wrong_digest",
-            )
-        start_provisioning(given, row.id)
+    files, file = given.core.files, source_key(row.id)
+    received = _received(row)
+    if query.offset != received:
+        raise _wrong_offset(received, query.offset)
+    received = _store(request, row.id, received, size)
+    if received < size:
+        return _answer(row, received, complete=False)
+    if files.sha256(file) != source["sha256"]:
+        files.delete(file)
+        raise Problem(
+            422,
+            "the uploaded source is not the one announced: its SHA-256 differs",
+            hint="upload it again",
+            code="wrong_digest",
+        )
+    start_provisioning(given, row.id)
     return _answer(row, size, complete=True)
 
 
-def _store(incoming: Request, file: Path, received: int, size: int) -> int:
-    """Append what comes; what has been written stays when the connection breaks."""
-    try:
-        with file.open("ab") as opened:
-            while block := incoming.stream.read(min(_BLOCK, size - received + 1)):
-                if received + len(block) > size:
-                    raise Problem(
-                        422,
-                        f"more than the {size} bytes announced were sent",
-                        hint="announce the size of what is sent, in `source.size`",
-                        code="source_too_large",
-                    )
-                opened.write(block)
-                received += len(block)
-            opened.flush()
-            os.fsync(opened.fileno())
-    except OSError as error:
-        failure = paths.storage_error(error, file)
-        raise Problem(507, failure.message, hint=str(failure.hint), code=failure.code) from error
+def _store(incoming: Request, environment_id: str, received: int, size: int) -> int:
+    """Append what comes; what has been taken in stays when the connection breaks. Of two uploads, one goes on."""
+    if not size:
+        parts().core.files.put(source_key(environment_id), b"")
+    while block := incoming.stream.read(min(_BLOCK, size - received + 1)):
+        if received + len(block) > size:
+            raise Problem(
+                422,
+                f"more than the {size} bytes announced were sent",
+                hint="announce the size of what is sent, in `source.size`",
+                code="source_too_large",
+            )
+        received = _append(environment_id, received, block)
     return received
 
 
-@contextmanager
-def _alone(environment_id: str) -> Iterator[Path]:
-    """The upload's file, with no other request writing to it."""
-    folder = paths.private_folder(paths.source_folder(environment_id))
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _append(environment_id: str, received: int, block: bytes) -> int:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield folder / "source.tar"
-    except BlockingIOError as error:
-        raise Problem(
-            409,
-            "another upload of this source is under way",
-            hint="GET this address says how far it is; go on when it has ended",
-            code="upload_in_progress",
-        ) from error
-    finally:
-        os.close(descriptor)
+        return parts().core.files.append(source_key(environment_id), received, block)
+    except WrongOffsetError as error:
+        raise _wrong_offset(error.received, received) from error
+    except FuelError as error:
+        raise Problem(507, error.message, hint=str(error.hint), code=error.code) from error
+
+
+def _wrong_offset(received: int, given: int) -> Problem:
+    return Problem(
+        409,
+        f"the next byte expected is {received}, not {given}",
+        hint=f"go on with ?offset={received}",
+        code="wrong_offset",
+        details={"received": received},
+    )
 
 
 def _expecting(row: EnvironmentRow) -> EnvironmentRow:
@@ -129,17 +111,8 @@ def _expecting(row: EnvironmentRow) -> EnvironmentRow:
 def _received(row: EnvironmentRow) -> int:
     if (row.source or {}).get("complete"):
         return int((row.source or {})["size"])
-    try:
-        return (paths.source_folder(row.id) / "source.tar").stat().st_size
-    except FileNotFoundError:
-        return 0
+    return parts().core.files.size(source_key(row.id)) or 0
 
 
 def _answer(row: EnvironmentRow, received: int, *, complete: bool) -> Response:
     return jsonify(received=received, size=int((row.source or {})["size"]), complete=complete)
-
-
-def _sha256(file: Path) -> str:
-    file.touch(mode=0o600)
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -164,6 +164,19 @@ class SecretRow(Base):
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class FilePartRow(Base):
+    """A part of a file that every process of the control plane can reach; on SQLite files are in the state folder."""
+
+    __tablename__ = "files"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    #: Where in the file it begins, in bytes; `size` is of what it holds before it is encrypted.
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    size: Mapped[int] = mapped_column(Integer)
+    private: Mapped[bool] = mapped_column(Boolean)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class SettingRow(Base):
     """Facts about the control plane itself, for example the reaper's last cycle."""
 

@@ -40,14 +40,22 @@ class Safe:
     def put(self, session: Session, environment_id: str, values: dict[str, str]) -> None:
         """Keep `values` (name -> secret) for this environment."""
         for name, value in values.items():
-            ciphertext = self._fernet.encrypt(value.encode("utf-8"))
+            ciphertext = self.encrypt(value.encode("utf-8"))
             session.merge(SecretRow(environment_id=environment_id, name=name, ciphertext=ciphertext))
 
     def take(self, session: Session, environment_id: str) -> dict[str, str]:
         """What is kept for this environment."""
         rows = session.scalars(select(SecretRow).where(SecretRow.environment_id == environment_id))
+        return {row.name: self.decrypt(row.ciphertext).decode("utf-8") for row in rows}
+
+    def encrypt(self, content: bytes) -> bytes:
+        """What only this key makes readable again."""
+        return self._fernet.encrypt(content)
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """What `encrypt` was given; FuelError when the key is another one now."""
         try:
-            return {row.name: self._fernet.decrypt(row.ciphertext).decode("utf-8") for row in rows}
+            return self._fernet.decrypt(ciphertext)
         except InvalidToken as error:
             raise FuelError(
                 "the secrets of this run cannot be decrypted: the key file is another one",

@@ -96,12 +96,13 @@ class Housekeeper:
     def _keys(self, now: float) -> int:
         """Private keys whose receiver did not say that they had arrived, and cannot ask for them again."""
         count = 0
-        for folder in _of_environments(paths.keys_folder()):
+        files = self._core.files
+        for one_id in sorted({key.split("/")[1] for key in files.list("keys") if key.endswith("/id_ed25519")}):
             with self._core.database.read() as session:
-                row = environments.get(session, folder.name)
-            pair = KeyPair(folder.name)
+                row = environments.get(session, one_id)
+            pair = KeyPair(files, one_id)
             served = row.key_served_at if row is not None else None
-            if served is not None and now - served > ASK_AGAIN and pair.exists():
+            if served is not None and now - served > ASK_AGAIN:
                 pair.forget()
                 count += 1
         return count

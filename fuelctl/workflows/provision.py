@@ -33,12 +33,12 @@ def provision(plant: Plant, environment_id: str, operation_id: str) -> str:
         run = Run(plant, Operation.PROVISION, environment_id, operation_id)
         outcome = _prepared(run, environment_id)
         if "failure" not in outcome:
-            outcome = run.step("up", lambda: _unmistaken(lambda: _up(run, outcome["source"]), "provider"))
+            outcome = run.step("up", lambda: _unmistaken(lambda: _up(run), "provider"))
         if outcome.get("stopped"):
             return "superseded"
         if "failure" not in outcome:
             # Before the end is written: once it is, a run that is taken up again finds nothing left to do.
-            run.step("clean", lambda: source.remove(environment_id))
+            run.step("clean", lambda: source.remove(run.plant.core.files, environment_id))
             run.step("publish", lambda: run.journal.ready(outcome))
             return "ready"
         return _give_up(run, outcome["failure"])
@@ -52,18 +52,19 @@ def _forget_source(plant: Plant, environment_id: str) -> None:
     with plant.core.database.read() as session:
         row = environments.get(session, environment_id)
     if row is not None and row.operation_id is None and row.status != Status.PROVISIONING:
-        source.remove(environment_id)
+        source.remove(plant.core.files, environment_id)
 
 
 def _prepared(run: Run, environment_id: str) -> dict[str, Any]:
     if run.journal.row().source is None:
-        return {"source": None}
+        return {}
 
     def unpack() -> dict[str, Any]:
         try:
-            return {"source": str(source.unpack(environment_id, run.plant.max_source_bytes))}
+            source.unpack(run.plant.core.files, environment_id, run.plant.max_source_bytes)
         except FuelError as error:
             return {"failure": {**error.as_dict(), "stage": "source", "tail": []}}
+        return {}
 
     return dict(run.step("unpack", lambda: _unmistaken(unpack, "source")))
 
@@ -79,16 +80,19 @@ def _unmistaken(work: Callable[[], dict[str, Any]], stage: str) -> dict[str, Any
         return {"failure": {**told, "code": "internal", "stage": stage, "tail": []}}
 
 
-def _up(run: Run, source_path: str | None) -> dict[str, Any]:
+def _up(run: Run) -> dict[str, Any]:
     row = run.journal.row()
     now = run.plant.core.clock()
+    core = run.plant.core
     try:
         secrets = run.journal.secrets()
+        # It may have been another machine on which it was unpacked first.
+        bundle = source.unpack(core.files, row.id, run.plant.max_source_bytes) if row.source is not None else None
     except FuelError as error:
         return {"failure": {**error.as_dict(), "stage": "source", "tail": []}}
     token = secrets.pop(CALLBACK_TOKEN, "")
     optional = {
-        "remote_source": source_path,
+        "remote_source": str(bundle) if bundle else None,
         "remote_agent_home": row.agent_home,
     }
     variables: dict[str, Any] = {
@@ -164,7 +168,7 @@ def _give_up(run: Run, failure: dict[str, Any]) -> str:
     undone = run.step("undo", undo)
     if undone.get("stopped"):
         return "superseded"
-    run.step("clean", lambda: source.remove(run.journal.environment_id))
+    run.step("clean", lambda: source.remove(run.plant.core.files, run.journal.environment_id))
     told = _with_reason(failure, undone.get("lost"))
     run.step("report", lambda: run.journal.failed(told, undone["receipt"]))
     return "error"

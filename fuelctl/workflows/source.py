@@ -9,21 +9,25 @@ from pathlib import Path, PurePosixPath
 
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.store.files import Files, source_key
 
 _MOST_MEMBERS = 10_000
 _DOCUMENT = "source.json"
 
 
-def unpack(environment_id: str, limit: int) -> Path:
-    """The folder of the source bundle; a repeat finds it done. UsageError when the tar file is not one of ours."""
+def unpack(files: Files, environment_id: str, limit: int) -> Path:
+    """The folder of the source bundle on this machine; a repeat finds it done.
+
+    UsageError when the tar file is not one of ours.
+    """
     folder = paths.source_folder(environment_id)
-    bundle, draft, archive = folder / "bundle", folder / "bundle.part", folder / "source.tar"
+    bundle, draft, archive = folder / "bundle", folder / "bundle.part", source_key(environment_id)
     if bundle.is_dir():
         return bundle
     shutil.rmtree(draft, ignore_errors=True)
     paths.private_folder(draft)
     try:
-        with tarfile.open(archive, "r:") as opened:
+        with files.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as opened:
             total = 0
             for number, member in enumerate(opened):
                 total += member.size
@@ -41,7 +45,9 @@ def unpack(environment_id: str, limit: int) -> Path:
     if not (draft / _DOCUMENT).is_file():
         raise _refused(f"there is no {_DOCUMENT} in it")
     draft.replace(bundle)
-    archive.unlink(missing_ok=True)
+    if files.is_folder:
+        # Where other machines may have to go on with it, it is kept until nobody needs it.
+        files.delete(archive)
     return bundle
 
 
@@ -60,8 +66,9 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
         shutil.copyfileobj(content, stream)
 
 
-def remove(environment_id: str) -> None:
+def remove(files: Files, environment_id: str) -> None:
     """Forget the source."""
+    files.delete(source_key(environment_id))
     shutil.rmtree(paths.source_folder(environment_id), ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ from fuelctl import paths
 from fuelctl.environments import idleness
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store.environments import FencedOffError
+from fuelctl.store.files import keys_key
 from fuelctl.workflows import source
 from fuelctl.workflows.run import Plant, Run
 
@@ -23,7 +24,7 @@ def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
         run = Run(plant, Operation.TERMINATE, environment_id, operation_id)
         outcome = run.step("down", lambda: _not_seen_lately(run) or _down(run))
         if outcome["end"] == "terminated":
-            run.step("clean", lambda: _forget(environment_id))
+            run.step("clean", lambda: _forget(plant, environment_id))
         if outcome["end"] != "superseded":
             run.step("settle", lambda: _settle(run, outcome))
         return str(outcome["end"])
@@ -89,7 +90,8 @@ def _settle(run: Run, outcome: dict[str, Any]) -> None:
         run.journal.not_terminated(outcome["why"], outcome["receipt"])
 
 
-def _forget(environment_id: str) -> None:
+def _forget(plant: Plant, environment_id: str) -> None:
     """What the control plane itself kept: source and key pair."""
-    source.remove(environment_id)
+    source.remove(plant.core.files, environment_id)
+    plant.core.files.delete(keys_key(environment_id))
     shutil.rmtree(paths.key_folder(environment_id), ignore_errors=True)

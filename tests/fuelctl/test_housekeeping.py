@@ -103,7 +103,7 @@ def test_a_key_that_nobody_said_had_arrived_goes_and_one_that_nobody_took_stays(
         session.get_one(EnvironmentRow, taken).key_served_at = lab.core.clock().wall
     assert keeper(lab, 0).round().keys == 0
     assert keeper(lab, 0.01).round().keys == 1
-    assert [KeyPair(made).exists() for made in (taken, waiting)] == [False, True]
+    assert [KeyPair(lab.core.files, made).exists() for made in (taken, waiting)] == [False, True]
 
 
 def test_a_folder_without_a_row_goes_when_it_is_old(lab: Lab) -> None:

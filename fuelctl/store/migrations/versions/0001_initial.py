@@ -138,6 +138,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment_id", "name"),
     )
     op.create_table(
+        "files",
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("private", sa.Boolean(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "start"),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
