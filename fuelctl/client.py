@@ -263,6 +263,14 @@ class Client:
         """It opens nothing any more."""
         return self.call("DELETE", f"/api/tokens/{quote(token_id, safe='')}", repeat=True)
 
+    def webhooks(self) -> Json:
+        """Who is told what happens, and what waits for each."""
+        return self.call("GET", "/api/webhooks")
+
+    def test_webhooks(self, name: str | None = None) -> Json:
+        """What came of a test message to one of them, or to all."""
+        return self.call("POST", "/api/webhooks/test", body={"name": name} if name is not None else {}, timeout=120.0)
+
     def audit_log(self, **query: str | None) -> Json:
         """`{entries, cursor}`: the newest first, or from `after` on."""
         return self.call("GET", "/api/audit-log", query=query, repeat=True)

@@ -9,12 +9,28 @@ from dataclasses import dataclass, fields
 from math import inf, isnan
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fuelctl import paths
 from fuelctl._shared._errors import UsageError
 
 _TABLE = "control_plane"
+#: A list of tables: no variable of the environment can hold it.
+_TABLES = "webhooks"
 _KINDS = {int: "a whole number", float: "a number"}
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A receiver: where it is, which events it wants (patterns such as `environment.*`), and what signs them.
+
+    name: in logs and in the outbox; without, the URL's host. secret_file: path of a file that others cannot read.
+    """
+
+    url: str
+    secret_file: str
+    name: str = ""
+    events: tuple[str, ...] = ("*",)
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,8 @@ class Settings:
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     secret_key_file: the key under which secrets and key pairs are kept in the database, one for all servers and workers
     of a team; empty for `secret.key` in the state folder.
+    webhooks: who is told what happens, `[[control_plane.webhooks]]`. webhook_networks: receivers in these networks may
+    be sent to though they are not public.
     """
 
     database: str = ""
@@ -48,6 +66,8 @@ class Settings:
     keep_days: float = 30.0
     max_log_bytes: int = 8 * 1024**2
     secret_key_file: str = ""
+    webhooks: tuple[Webhook, ...] = ()
+    webhook_networks: str = ""
 
     def key_file(self) -> Path:
         """The key's file (0600)."""
@@ -75,7 +95,7 @@ def load(file: Path | None = None) -> Settings:
         given |= table
     known = {setting.name: setting for setting in fields(Settings)}
     for name in known:
-        if (value := os.environ.get(f"FUELCTL_{name.upper()}")) is not None:
+        if name != _TABLES and (value := os.environ.get(f"FUELCTL_{name.upper()}")) is not None:
             given[name] = value
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -86,7 +106,10 @@ def load(file: Path | None = None) -> Settings:
                 hint=f"known: {', '.join(known)}",
                 code="bad_settings",
             )
-        values[name] = _typed(name, value, type(getattr(Settings, name)))
+        if name == _TABLES:
+            values[name] = _webhooks(value, file)
+        else:
+            values[name] = _typed(name, value, type(getattr(Settings, name)))
     return Settings(**values)
 
 
@@ -106,3 +129,32 @@ def _typed(name: str, value: Any, kind: type) -> Any:
             code="bad_settings",
         )
     return converted
+
+
+def _webhooks(tables: Any, file: Path) -> tuple[Webhook, ...]:
+    """Receivers by `[[control_plane.webhooks]]`; UsageError that names the one at fault."""
+    where = f"{_TABLE}.{_TABLES}"
+    found: list[Webhook] = []
+    for number, table in enumerate(tables if isinstance(tables, list) else [None], 1):
+        at = f"{where} {number}"
+        if not isinstance(table, dict):
+            raise _bad(f"{where} must be a list of tables", f"write [[{where}]] in {file}")
+        known = {setting.name for setting in fields(Webhook)}
+        unknown = sorted(set(table) - known)
+        if unknown:
+            raise _bad(f"{at}: {unknown[0]} is not a setting", f"known: {', '.join(sorted(known))}")
+        patterns = table.get("events", ["*"])
+        texts = [table.get("url"), table.get("secret_file"), table.get("name", "")]
+        if not all(isinstance(text, str) for text in texts) or not table["url"] or not table["secret_file"]:
+            raise _bad(f"{at} needs a url and a secret_file", "openssl rand -base64 32 > FILE; chmod 600 FILE")
+        if not isinstance(patterns, list) or not patterns or not all(isinstance(each, str) for each in patterns):
+            raise _bad(f"{at}: events must be a list of patterns", 'such as ["environment.*"]')
+        name = table.get("name") or urlsplit(table["url"]).netloc.rpartition("@")[2]
+        found.append(Webhook(table["url"], table["secret_file"], name[:64], tuple(patterns)))
+    if len({each.name for each in found}) < len(found):
+        raise _bad(f"two of {where} have one name", "give each a name of its own")
+    return tuple(found)
+
+
+def _bad(message: str, hint: str) -> UsageError:
+    return UsageError(message, where=_TABLE, hint=hint, code="bad_settings")

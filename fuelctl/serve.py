@@ -35,6 +35,8 @@ from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, check_file, sqlite_url
 from fuelctl.store.secrets import Safe
+from fuelctl.webhooks import receivers
+from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows import audit
 from fuelctl.workflows.access import authorize
 from fuelctl.workflows.engine import Engine
@@ -65,6 +67,7 @@ class ControlPlane:
         )
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
         housekeeper = Housekeeper(self.core, self.engine, settings.keep_days)
+        self.courier = Courier(self.core, receivers.load(settings))
         self.observer = Observer(self.plant, self.engine, settings.observe_seconds)
         self.reaper = Reaper(
             self.core,
@@ -73,6 +76,7 @@ class ControlPlane:
             housekeeper.daily,
             look=self.observer.soon,
             period=settings.observe_seconds,
+            companion=self.courier,
         )
         self.observer.then = self.reaper.soon
         self._closing = threading.Event()
@@ -102,6 +106,8 @@ class ControlPlane:
             reap=lambda: asdict(self.reaper.cycle()),
             audit=partial(audit.look, self.plant),
             auditable=audit.providers,
+            webhooks=self.courier.state,
+            try_webhooks=self.courier.try_out,
         )
 
     def park(self) -> None:

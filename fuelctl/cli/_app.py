@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("token", "Make, list and revoke personal tokens."),
     "user": ("user", "Add, list and disable a team server's users."),
     "audit-log": ("audit_log", "Show who changed what on the server, and who was refused."),
+    "webhook": ("webhook", "List a server's webhooks, and try them out."),
     "server": ("server", "Start, stop and inspect the control plane."),
     "prices": ("prices", "Show what machines cost, and refresh it from AWS."),
     "doctor": ("doctor", "Check everything that fuelctl needs on this machine."),

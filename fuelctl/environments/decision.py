@@ -27,6 +27,8 @@ LOOK_THROUGH_AGAIN = 3600.0
 #: Waiting before a failed ending is tried again: doubled each time, from this to `SLOWEST_RETRY`.
 FIRST_RETRY = 15.0
 SLOWEST_RETRY = 900.0
+#: Endings of one environment, or cycles of the reaper, that fail in a row until people are told.
+LOUD_AFTER = 5
 
 
 class Action(StrEnum):

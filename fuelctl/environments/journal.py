@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,14 @@ from fuelctl import prices
 from fuelctl.environments import cost, idle_work, idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
-from fuelctl.environments.decision import retry_delay
+from fuelctl.environments.decision import LOUD_AFTER, retry_delay
 from fuelctl.environments.lease import Lease
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status, may_become
 from fuelctl.store import environments, events, resources, secrets
 from fuelctl.store.models import EnvironmentRow
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -192,16 +195,21 @@ class Journal:
             values = self._try_again(row, "termination_incomplete", str(why.get("message")), why)
             values |= {"operation": None, "operation_id": None, "receipt": receipt or row.receipt}
             self._become(session, row, Status.TERMINATING, **values)
-            events.append(session, self.environment_id, [self.core.event("remote.condition", values["conditions"][-1])])
+            told = {**values["conditions"][-1], "attempts": values["retries"]}
+            events.append(session, self.environment_id, [self.core.event("remote.condition", told)])
 
     def _try_again(self, row: EnvironmentRow, type_: str, message: str, details: dict[str, Any]) -> dict[str, Any]:
         now = self.core.clock().wall
         older = [condition for condition in row.conditions if condition["type"] != type_]
         since = next((c["since"] for c in row.conditions if c["type"] == type_), rfc3339(now))
+        retries = row.retries + 1
+        if retries >= LOUD_AFTER:
+            message = f"has failed {retries} times: {message}"
+            _logger.error("%s (%s): its ending %s", row.id, row.name, message)
         condition = {"type": type_, "message": message, "since": since, "details": details}
         return {
             "conditions": [*older, condition],
-            "retries": row.retries + 1,
+            "retries": retries,
             "check_at": now + retry_delay(row.retries),
         }
 

@@ -22,13 +22,14 @@ from fuelctl.server import (
     stream,
     tokens,
     users,
+    webhooks,
     whoami,
 )
 from fuelctl.server.guard import guard
 from fuelctl.server.parts import EXTENSION, Parts
 from fuelctl.server.types import ProblemOut
 
-_MODULES = (remote, source, events, callbacks, keys, audit, reaper, users, tokens, whoami, audit_log, control)
+_MODULES = (remote, source, events, callbacks, keys, audit, reaper, users, tokens, whoami, audit_log, webhooks, control)
 
 
 def create_app(given: Parts) -> OpenAPI:

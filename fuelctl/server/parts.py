@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 from flask import current_app, g
 
@@ -30,6 +30,7 @@ class Parts:
     `audit`: what a provider shows that carries our label. `auditable`: those that can be asked, given those in use.
     `authorize`: have an environment's machine let an address in.
     `reap`: one round of the reaper; `{checked, ended, failed}`.
+    `webhooks`: who is told what happens. `try_webhooks`: send a test to the one of this name, or to all.
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
     `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
@@ -50,6 +51,8 @@ class Parts:
     audit: Look = lambda _place: Seen([], [])
     auditable: Callable[[set[str]], list[str]] = sorted
     reap: Callable[[], dict[str, int]] = dict
+    webhooks: Callable[[], list[dict[str, Any]]] = list
+    try_webhooks: Callable[[str | None], list[dict[str, Any]]] = lambda _name: []
     rates: Rates = field(default_factory=Rates)
     failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))
 

@@ -51,5 +51,7 @@ RULES: dict[str, Action | Open] = {
     "audit.audit": Action.ADMINISTER,
     "audit.take_back": Action.ADMINISTER,
     "reaper.cycle": Action.ADMINISTER,
+    "webhooks.listing": Action.ADMINISTER,
+    "webhooks.test": Action.ADMINISTER,
     "control.stop": Action.ADMINISTER,
 }

@@ -245,3 +245,23 @@ class AuditRow(Base):
         Index("audit_log_object", "object", "seq"),
         {"sqlite_autoincrement": True},
     )
+
+
+class OutboxRow(Base):
+    """Something that is to be sent to a webhook's receiver: written before it is sent, removed when it has arrived."""
+
+    __tablename__ = "webhook_outbox"
+
+    #: In the order in which things happened.
+    seq: Mapped[int] = mapped_column(_Sequence, primary_key=True, autoincrement=True)
+    #: The delivery's id: the same whenever it is tried.
+    id: Mapped[str] = mapped_column(String(26), unique=True)
+    receiver: Mapped[str] = mapped_column(String(64))
+    type: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float)
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_at: Mapped[float] = mapped_column(Float)
+    problem: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index("webhook_outbox_due", "receiver", "next_at"), {"sqlite_autoincrement": True})

@@ -18,10 +18,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fuelctl import paths
-from fuelctl.environments import idle_work, idleness
+from fuelctl.environments import idle_work, idleness, warnings
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
-from fuelctl.environments.registry import begin_termination, lease_of
+from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.runner import run_playbook
 from fuelctl.store import environments, events
@@ -97,7 +97,8 @@ class Observer:
         record = paths.run_folder("observe", provider)
         # Only the last round is of interest.
         shutil.rmtree(record, ignore_errors=True)
-        notices = self._notices(rows)
+        notices = warnings.due(rows, self._core.clock(), self._seconds)
+        warnings.tell(self._core, notices)
         result = run_playbook(
             self._plant.playbooks["observe"],
             variables={
@@ -130,12 +131,6 @@ class Observer:
             elif (row.connection or {}).get("machine"):
                 self._condition(row, _UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)
-
-    def _notices(self, rows: list[EnvironmentRow]) -> dict[str, tuple[str, dict[str, float]]]:
-        """Environment id -> the line for its terminals, and what to remember of it, where an end is near."""
-        now = self._core.clock()
-        found = {row.id: idle_work.notice(row, now, lease_of(row).seconds_left(now), self._seconds) for row in rows}
-        return {one_id: notice for one_id, notice in found.items() if notice is not None}
 
     def _note(self, row: EnvironmentRow, seen: dict[str, Any], warned: dict[str, float]) -> None:
         if not seen["present"]:

@@ -6,16 +6,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from fuelctl.environments.clock import Now, rfc3339, wall_jump
 from fuelctl.environments.core import Core
-from fuelctl.environments.decision import Action, Decision, decide
+from fuelctl.environments.decision import LOUD_AFTER, Action, Decision, decide
 from fuelctl.environments.observations import observe, record, tell
 from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import Operation
@@ -31,6 +31,19 @@ _JOB = "cycle"
 _MISSED = 3
 #: Environments that are decided about in one transaction.
 _BATCH = 500
+
+
+class Companion(Protocol):
+    """What works beside the reaper, in the same process."""
+
+    def start(self) -> None:
+        """Begin; may follow a stop."""
+
+    def stop(self) -> None:
+        """End soon; returns at once."""
+
+    def announce(self, type_: str, data: Mapping[str, object]) -> int:
+        """Tell people something of the control plane itself."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,14 @@ class Reaper:
         *,
         look: Callable[[], object] = lambda: None,
         period: float = 60.0,
+        companion: Companion | None = None,
     ) -> None:
-        """`look`: have the machines asked soon. `period`: seconds between two such rounds otherwise."""
+        """`look`: have the machines asked soon. `period`: seconds between two such rounds otherwise.
+
+        `companion` works for as long as the reaper does, and tells people when its cycles fail.
+        """
+        self._companion = companion
+        self._failed = 0
         self._look = look
         self._period = period
         self._core = core
@@ -83,6 +102,8 @@ class Reaper:
             self._guarded_daily, "interval", hours=1, id="daily", next_run_time=soon, misfire_grace_time=None
         )
         self._scheduler.start()
+        if self._companion is not None:
+            self._companion.start()
         threading.Thread(target=self._watch, name="reaper-watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -90,6 +111,8 @@ class Reaper:
         self._stopped.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+        if self._companion is not None:
+            self._companion.stop()
 
     def soon(self) -> None:
         """Have the next round begin now: there is news of what may be due. Returns at once."""
@@ -206,9 +229,24 @@ class Reaper:
     def _guarded(self) -> None:
         try:
             self.cycle()
-        except Exception:
+        except Exception as error:
             # The database may be away for a while; the next round tries again.
-            _logger.exception("the reaper's cycle failed")
+            self._failed += 1
+            _logger.exception("the reaper's cycle failed, %d in a row", self._failed)
+            if self._failed % LOUD_AFTER == 0:
+                self._complain(error)
+        else:
+            self._failed = 0
+
+    def _complain(self, error: Exception) -> None:
+        """Nothing ends any more: somebody has to know. What keeps it from ending may keep it from being told too."""
+        _logger.error("the reaper has failed %d times in a row: nothing is ended in time", self._failed)
+        if self._companion is None:
+            return
+        try:
+            self._companion.announce("reaper.failing", {"message": str(error)[:500], "cycles": self._failed})
+        except Exception:
+            _logger.exception("and nobody could be told")
 
     def _guarded_daily(self) -> None:
         try:

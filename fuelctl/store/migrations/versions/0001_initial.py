@@ -194,6 +194,22 @@ def upgrade() -> None:
     op.create_index("audit_log_actor", "audit_log", ["actor", "seq"], unique=False)
     op.create_index("audit_log_object", "audit_log", ["object", "seq"], unique=False)
     _append_only("audit_log")
+    op.create_table(
+        "webhook_outbox",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("receiver", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("webhook_outbox_due", "webhook_outbox", ["receiver", "next_at"], unique=False)
 
 
 def _append_only(table: str) -> None:
