@@ -235,6 +235,8 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
         "POST /api/tokens",
         "DELETE /api/tokens/{id}",
         "GET /api/whoami",
+        "GET /api/webhooks",
+        "POST /api/webhooks/test",
         "GET /api/audit-log",
         "POST /api/audit",
         "POST /api/audit/adopt",
