@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from fuelctl.config import Settings
-from fuelctl.environments import idle_work, registry
+from fuelctl.environments import idle_work, registry, warnings
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.server.app import create_app
@@ -286,7 +286,7 @@ def test_its_terminals_are_told_once_of_each_end(core: Core, world: World) -> No
 
     def told() -> list[str]:
         row = row_of(core, made)
-        return [line for line, _what in world.observer._notices([row]).values()]
+        return [line for line, _what in warnings.due([row], core.clock(), 60).values()]
 
     world.minutes(made, 23)
     assert told() == []
@@ -297,7 +297,7 @@ def test_its_terminals_are_told_once_of_each_end(core: Core, world: World) -> No
     world.observer._note(
         row,
         {"present": True, "running": True, "problem": None, "events": [], "cursor": "", "activity": world.sample},
-        world.observer._notices([row])[made][1],
+        warnings.due([row], core.clock(), 60)[made][1],
     )
     assert told() == []
     world.minutes(made, 1)

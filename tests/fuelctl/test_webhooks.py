@@ -275,7 +275,7 @@ def test_what_is_too_long_for_a_message_loses_its_details() -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_kill_9_around_the_sending_loses_nothing(
-    core: Core, got: receiver.Receiver, moment: str, tmp_path: Path
+    core: Core, clock: HandClock, got: receiver.Receiver, moment: str, tmp_path: Path
 ) -> None:
     one = to(got.port)
     courier = courier_of(core, one)
@@ -311,7 +311,7 @@ Mortal(core, Receivers([one], LOOPBACK)).deliver(one)
     assert done.returncode == -signal.SIGKILL
     assert len(got.got) == (1 if moment == "after" else 0)
     assert courier.deliver(one) is None, "claimed for a while, in case it still arrives"
-    core.clock.pass_(retry_delay(0))  # type: ignore[attr-defined] - the test's own clock
+    clock.pass_(retry_delay(0))
     assert courier.deliver(one) is not None
     assert [body["data"]["number"] for body in got.bodies] == [1] * (2 if moment == "after" else 1)
     assert len({headers["webhook-id"] for headers, _body in got.got}) == 1
