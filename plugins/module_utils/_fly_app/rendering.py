@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Templates and their variables become files: a small engine around Jinja."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List
+
+from .planning import Plan, machines
+from .resources import TEMPLATES
+
+#: CI -> (template, where it is written).
+_CI = {
+    "github": ("_shared/github.yml.j2", ".github/workflows/fly.yml"),
+    "gitlab": ("_shared/gitlab.yml.j2", ".gitlab-ci.yml"),
+    "circleci": ("_shared/circleci.yml.j2", ".circleci/config.yml"),
+}
+_BLANKS = re.compile(r"\n{3,}")
+
+
+def render(plan: Plan) -> Dict[str, str]:
+    """Path relative to the repository -> content, without the mark by which it is known again."""
+    engine = _engine()
+    common = {**plan.context, "environments": plan.environments}
+    files: Dict[str, str] = {}
+    for environment in plan.environments:
+        files[environment["file"]] = _text(engine, "_shared/fly.toml.j2", _layer(plan, environment))
+    for template, target in plan.framework.files:
+        files[target] = _text(engine, template, common)
+    files[".dockerignore"] = _text(engine, "_shared/dockerignore.j2", common)
+    if plan.ci in _CI:
+        template, target = _CI[plan.ci]
+        files[target] = _text(engine, template, common)
+    return files
+
+
+def _layer(plan: Plan, environment: Dict[str, Any]) -> Dict[str, Any]:
+    """The variables of one environment's fly.toml."""
+    total, config = machines(plan.context, environment)
+    sources: Dict[str, str] = {}
+    for decision in plan.decisions:
+        sources[decision.field] = decision.source
+
+    def source(field: str) -> str:
+        found = sources.get(field, "")
+        return f"  # {found}" if found and found != "default" else ""
+
+    return {
+        **plan.context,
+        "environment": environment,
+        "machines": {"total": total},
+        "config_option": f" --config {config}" if config else "",
+        "source": source,
+    }
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    text = json.dumps(str(value), ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _engine() -> Any:
+    import jinja2
+
+    engine = jinja2.Environment(  # noqa: S701 - Dockerfiles and TOML, no HTML; every value is quoted where it stands
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    engine.filters["toml"] = toml
+    # Jinja's own escapes < > & ' for HTML.
+    engine.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return engine
+
+
+def _text(engine: Any, template: str, variables: Dict[str, Any]) -> str:
+    lines: List[str] = [line.rstrip() for line in engine.get_template(template).render(variables).split("\n")]
+    return _BLANKS.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
