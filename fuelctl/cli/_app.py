@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reap": ("reap", "Show who would end and when, or have one round of it now."),
     "audit": ("audit", "Show everything that carries fuelctl's label, and who owns it."),
     "blueprint": ("blueprint", "Detect, show and validate what an environment is made of."),
+    "recommend": ("recommend", "Say where to host a repository, with scores, reasons and trade-offs."),
+    "fly": ("fly", "Make, check and plan what deploys to Fly.io."),
     "login": ("login", "Use a team's server from now on."),
     "logout": ("logout", "Forget a team's server, and use your own again."),
     "whoami": ("whoami", "Show whom the server takes you for."),
