@@ -50,6 +50,7 @@ class Settings:
     of a team; empty for `secret.key` in the state folder.
     webhooks: who is told what happens, `[[control_plane.webhooks]]`. webhook_networks: receivers in these networks may
     be sent to though they are not public.
+    processes: that serve HTTP, on Postgres. max_followers: of the event log by WebSocket at a time.
     """
 
     database: str = ""
@@ -68,6 +69,8 @@ class Settings:
     secret_key_file: str = ""
     webhooks: tuple[Webhook, ...] = ()
     webhook_networks: str = ""
+    processes: int = 2
+    max_followers: int = 500
 
     def key_file(self) -> Path:
         """The key's file (0600)."""

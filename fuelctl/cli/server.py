@@ -136,8 +136,25 @@ def run(
         str | None,
         typer.Option("--bind", metavar="ADDRESS", help="HOST:PORT, or unix:PATH; default: this user's own socket."),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            metavar="URL",
+            help="For example postgresql+psycopg://fuel@db/fuel. No password here, where others can read it: give one "
+            "in FUELCTL_DATABASE, config.toml or a passfile. Default: SQLite in the state folder.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, max=64, metavar="N", help="That serve HTTP, on Postgres. Default: 2."),
+    ] = None,
 ) -> None:
-    """Run the control plane in the foreground, until SIGTERM."""
+    """Run the control plane in the foreground, until SIGTERM.
+
+    On SQLite it is one process. On Postgres there are several, which only note down what is wanted: `fuelctl worker
+    run` does it.
+    """
     # The only place where CLI and control plane meet in one process: this command is the control plane.
     import importlib
 
@@ -145,4 +162,4 @@ def run(
         raise UsageError("an empty word is no address", where="--bind", hint="give HOST:PORT, or unix:PATH")
     note(f"Starting the control plane at {bind or f'unix:{paths.server_socket()}'}; Ctrl-C ends it.")
     serve: Any = importlib.import_module("fuelctl.serve")
-    raise typer.Exit(int(serve.run(bind) or 0))
+    raise typer.Exit(int(serve.run(bind, database=database, processes=processes) or 0))

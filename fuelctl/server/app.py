@@ -54,7 +54,7 @@ def create_app(given: Parts) -> OpenAPI:
             others = {method: getattr(item, method) for method in item.model_fields_set}
             own = {method: getattr(app.paths[path], method) for method in app.paths[path].model_fields_set}
             app.paths[path] = item.model_copy(update={**others, **own})
-    stream.init_app(app)
+    stream.init_app(app, given)
     return app
 
 

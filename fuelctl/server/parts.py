@@ -13,6 +13,7 @@ from fuelctl.config import Settings
 from fuelctl.environments.access import Authorize, LetIn
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
+from fuelctl.server.hand_over import Follow
 from fuelctl.server.rates import Rates
 from fuelctl.store.audit_log import Actor
 
@@ -31,6 +32,7 @@ class Parts:
     `authorize`: have an environment's machine let an address in.
     `reap`: one round of the reaper; `{checked, ended, failed}`.
     `webhooks`: who is told what happens. `try_webhooks`: send a test to the one of this name, or to all.
+    `follow`: who serves followers; None for this process itself.
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
     `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
@@ -53,6 +55,7 @@ class Parts:
     reap: Callable[[], dict[str, int]] = dict
     webhooks: Callable[[], list[dict[str, Any]]] = list
     try_webhooks: Callable[[str | None], list[dict[str, Any]]] = lambda _name: []
+    follow: Follow | None = None
     rates: Rates = field(default_factory=Rates)
     failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))
 

@@ -232,10 +232,13 @@ class EventsQuery(BaseModel):
 
 
 class StreamQuery(BaseModel):
-    """Which events: of one environment or of all, from a cursor on."""
+    """Which events: of some environments, of everything of some workspaces, or all; from a cursor on."""
 
-    environment: _Ref | None = None
-    after: int = Field(default=0, ge=0, le=2**53)
+    environment: list[_Ref] = Field(default_factory=list, max_length=100, description="As often as wanted.")
+    workspace: list[_Line] = Field(
+        default_factory=list, max_length=100, description="Names of repositories, as often as wanted."
+    )
+    after: int | None = Field(default=None, ge=0, le=2**53, description="Without it, what comes from now on.")
 
 
 class EventsOut(BaseModel):

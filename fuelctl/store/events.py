@@ -12,6 +12,7 @@ from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from fuelctl.store.models import EnvironmentRow, EventRow
+from fuelctl.store.notices import Channel
 from fuelctl.store.ulids import new_ulid
 
 _SEQUENCE_LOCK = 0x66_75_65_6D
@@ -31,7 +32,7 @@ def append(session: Session, environment_id: str, events: Sequence[NewEvent]) ->
     """Append what is not there yet; how many were new."""
     if not events:
         return 0
-    in_order(session)
+    in_order(session, append=True)
     named = {event.id: event for event in events if event.id is not None}
     known = set(
         session.scalars(
@@ -56,14 +57,16 @@ def append(session: Session, environment_id: str, events: Sequence[NewEvent]) ->
     return len(rows)
 
 
-def in_order(session: Session) -> None:
+def in_order(session: Session, *, append: bool = False) -> None:
     """From here to the end of the transaction nobody else takes a number of a log.
 
     Numbers must become visible in their order, or a reader that follows a cursor would pass over one. One lock for all
     logs: of two, transactions that write to both would take them in different orders.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEQUENCE_LOCK})
+        # With the commit, whoever follows in another process is told: by the same statement, for it costs a round trip.
+        told = f", pg_notify('{Channel.EVENTS}', '')" if append else ""
+        session.execute(text(f"SELECT pg_advisory_xact_lock(:key){told}"), {"key": _SEQUENCE_LOCK})
 
 
 def after(session: Session, cursor: int, *, environment_id: str | None = None, limit: int = 500) -> list[EventRow]:
@@ -93,7 +96,7 @@ def last_cursor(session: Session) -> int:
 
 
 class Bell:
-    """Wakes the readers of this process when something was appended; others look once a second."""
+    """Wakes the readers of this process when something was appended; `notices.Listener` rings it for another's."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()

@@ -7,12 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from fuelctl.environments import reaping
 from fuelctl.environments.clock import Now, rfc3339, wall_jump
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import LOUD_AFTER, Action, Decision, decide
@@ -20,7 +21,7 @@ from fuelctl.environments.observations import observe, record, tell
 from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import Operation
 from fuelctl.store import environments, events
-from fuelctl.store.models import EnvironmentRow, SettingRow
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows.engine import Engine
 
 _logger = logging.getLogger(__name__)
@@ -68,14 +69,17 @@ class Reaper:
         look: Callable[[], object] = lambda: None,
         period: float = 60.0,
         companion: Companion | None = None,
+        may: Callable[[], bool] = lambda: True,
     ) -> None:
         """`look`: have the machines asked soon. `period`: seconds between two such rounds otherwise.
 
-        `companion` works for as long as the reaper does, and tells people when its cycles fail.
+        `companion` works for as long as the reaper does, and tells people when its cycles fail. `may`: whether this
+        process is the one that goes round; asked before each part of it.
         """
         self._companion = companion
         self._failed = 0
         self._look = look
+        self._may = may
         self._period = period
         self._core = core
         self._daily = daily
@@ -122,13 +126,14 @@ class Reaper:
     def cycle(self) -> Cycle:
         """Look at everything that is due and act on it; one failure never stops the others."""
         with self._one_at_a_time:
+            began, asked = time.monotonic(), reaping.asked(self._core)
             now = self._core.clock()
             last, self._last = self._last, now
             slept = last is not None and now.boottime - last.boottime > max(_MISSED * self._seconds, 60.0)
             everything = last is None or slept or abs(wall_jump(last, now)) > _JUMP
             checked = ended = failed = 0
             beyond = ""
-            while True:
+            while self._may():
                 rows, decided = self._decide(now, everything=everything, slept=slept, beyond=beyond)
                 checked, failed = checked + len(rows), failed + len(rows) - len(decided)
                 for row, decision in decided:
@@ -145,7 +150,8 @@ class Reaper:
             _logger.log(
                 logging.INFO if ended or failed else logging.DEBUG, "checked %d, ended %d, failed %d", *astuple(done)
             )
-            self._report(now, done)
+            if self._may():
+                reaping.report(self._core, rfc3339(now.wall), time.monotonic() - began, asked, asdict(done))
             return done
 
     def _decide(
@@ -216,16 +222,6 @@ class Reaper:
             self._engine.start(Operation.TERMINATE, row.id, operation_id)
         return operation_id is not None
 
-    def _report(self, now: Now, done: Cycle) -> None:
-        value: dict[str, Any] = {
-            "last_cycle_at": rfc3339(now.wall),
-            "checked": done.checked,
-            "ended": done.ended,
-            "failed": done.failed,
-        }
-        with self._core.database.write(durable=False) as session:
-            session.merge(SettingRow(name="reaper", value=value))
-
     def _guarded(self) -> None:
         try:
             self.cycle()
@@ -250,7 +246,8 @@ class Reaper:
 
     def _guarded_daily(self) -> None:
         try:
-            self._daily()
+            if self._may():
+                self._daily()
         except Exception:
             # What was not forgotten today is forgotten tomorrow.
             _logger.exception("housekeeping failed")

@@ -81,7 +81,7 @@ def test_a_server_keeps_to_the_engine_that_it_began_with(monkeypatch: pytest.Mon
         seen.append(engine_of(os.environ))
         assert docker("context", "show") == ("away" if seen[0] else "default"), "what it starts is asked elsewhere"
 
-    monkeypatch.setattr(serve._Server, "run", serves)
+    monkeypatch.setattr(serve.WebServer, "run", serves)
     monkeypatch.setattr("logging.basicConfig", lambda **_: None)
     mask = os.umask(0o022)
     try:

@@ -20,7 +20,7 @@ from simple_websocket import ConnectionClosed
 from fuelctl.accounts import tokens
 from fuelctl.accounts.roles import Action, Role, Scope
 from fuelctl.environments.core import Core
-from fuelctl.server import stream
+from fuelctl.server import followers
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.server.rules import RULES, Open
@@ -238,7 +238,7 @@ def served() -> Iterator[Stage]:
 
 
 def test_a_follower_whose_token_is_revoked_is_let_go(served: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_PROVE_AGAIN", 0.2)
+    monkeypatch.setattr(followers, "_PROVE_AGAIN", 0.2)
     from fuelctl.accounts import users
 
     token = users.add(served.core, "vera", Role.VIEWER, days=1).text

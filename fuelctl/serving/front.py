@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One of several processes that serve HTTP: it asks the database and writes what is wanted; others do it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from functools import partial
+
+from fuelctl import _docker_engine
+from fuelctl.config import Settings
+from fuelctl.environments import reaping
+from fuelctl.environments.core import Core
+from fuelctl.server.hand_over import send_over
+from fuelctl.server.parts import Parts
+from fuelctl.server.problems import Problem
+from fuelctl.serving.plane import core_of
+from fuelctl.store.notices import Channel, Listener, tell
+from fuelctl.webhooks import receivers
+from fuelctl.webhooks.courier import Courier
+from fuelctl.workflows import audit
+from fuelctl.workflows.access import authorize
+from fuelctl.workflows.extend import move_deadline
+from fuelctl.workflows.run import Plant
+
+_REAP_SECONDS = 30.0
+_LOOK_AT_LEAST = 0.2
+
+
+class Front:
+    """A `Plane` of a process that does no work itself.
+
+    :param channel: where followers are handed over. `crew`: the process that ends all of them.
+    """
+
+    def __init__(self, settings: Settings, *, channel: socket.socket, crew: int) -> None:
+        self.settings = settings
+        self.core = core_of(settings)
+        self.plant = Plant(
+            self.core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ)
+        )
+        #: It says what there is and sends a test; what happens is told by the reaper's process.
+        self.courier = Courier(self.core, receivers.load(settings))
+        self._channel = channel
+        self._crew = crew
+        self._closing = threading.Event()
+        self._listener = Listener(self.core.database.url, {Channel.EVENTS: self.core.bell.ring})
+
+    def start(self) -> None:
+        """Hear what the other processes log."""
+        self._listener.start()
+
+    def parts(self) -> Parts:
+        """What the API works with."""
+        return Parts(
+            core=self.core,
+            start=self._start,
+            settings=self.settings,
+            move_deadline=partial(move_deadline, self.plant),
+            authorize=partial(authorize, self.plant),
+            embedded=False,
+            stop=self._stop,
+            stopping=self._closing.is_set,
+            engine=self.plant.engine,
+            reap=lambda: reap(self.core),
+            audit=partial(audit.look, self.plant),
+            auditable=audit.providers,
+            webhooks=self.courier.state,
+            try_webhooks=self.courier.try_out,
+            follow=send_over(self._channel),
+        )
+
+    def park(self) -> None:
+        """Nobody is kept waiting any more."""
+        self._closing.set()
+        self._listener.stop()
+        self.core.bell.ring()
+
+    def _start(self, _operation: str, _environment_id: str, _operation_id: str) -> None:
+        """It is in the database that it shall run; whoever runs it looks there."""
+        with self.core.database.write() as session:
+            tell(session, Channel.REAPER)
+
+    def _stop(self, _wait_seconds: float) -> list[str]:
+        os.kill(self._crew, signal.SIGTERM)
+        return []
+
+
+def reap(core: Core, seconds: float = _REAP_SECONDS) -> dict[str, int]:
+    """One round of the reaper in its own process, waited for; Problem 503 when there is none that answers."""
+    number = reaping.ask(core)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        told = reaping.last(core)
+        if int(told.get("asked") or 0) >= number:
+            return {name: int(told[name]) for name in ("checked", "ended", "failed")}
+        time.sleep(_LOOK_AT_LEAST)
+    raise Problem(
+        503,
+        f"the reaper has not gone round within {seconds:.0f} s",
+        hint="see GET /readyz, and the server's log",
+        code="no_reaper",
+    )
