@@ -29,6 +29,9 @@ _LOCK_SECONDS = 30.0
 _GRACE_SECONDS = 5
 
 
+def run(
+    bind: str | None = None, *, database: str | None = None, processes: int | None = None, patience: float = 0.0
+) -> None:
     """Serve until told to stop. FuelError when it cannot begin: another one runs, or the state cannot be written.
 
     :param database: a URL, in place of setting `database`.
@@ -46,6 +49,10 @@ _GRACE_SECONDS = 5
     try:
         # Said here, in the process that the caller waits for, and not in a worker that is started again and again.
         if bind:
+            check_address(bind)
+        check_files(settings)
+        core = core_of(settings)
+        core.database.migrate()
         check_proxies(settings.trusted_proxies)
         if bind:
             open_the_door(core)
