@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -19,6 +19,14 @@ from fuelctl.store.models import EnvironmentRow
 UNSAVED = "idle, unsaved work"
 #: Seconds before an end at which terminals are told of it.
 WARN_BEFORE = 300.0
+#: Seconds between two heartbeats of a machine, and after how many it is silent: one may be late.
+BEAT = 30.0
+SILENT_AFTER = 40.0
+#: Of a machine that tells by itself, so often is asked for what it does not tell, and its word is written. Seconds.
+_ASK_ANYHOW = 600.0
+_WRITE_AFTER = 45.0
+#: Condition of one that was asked in vain.
+UNREACHABLE = "unreachable"
 
 
 def values(row: EnvironmentRow, kind: str, now: Now) -> dict[str, Any]:
@@ -33,10 +41,14 @@ def touch(session: Session, environment_id: str, kind: str, now: Now) -> None:
         environments.change(session, environment_id, **_due(row, now, values(row, kind, now)))
 
 
-def observed(row: EnvironmentRow, sample: Sample, told_at: float | None, now: Now, period: float) -> dict[str, Any]:
-    """The row's columns after an observation: what is known, and the status that follows."""
+def observed(
+    row: EnvironmentRow, sample: Sample, told_at: float | None, now: Now, period: float, *, asked: bool = True
+) -> dict[str, Any]:
+    """The row's columns after an observation: what is known, and the status that follows; none when it is no news."""
     before = idleness.read(row.activity)
-    known = idleness.observed(before, sample, told_at, now, period)
+    if not idleness.is_news(before.sample, sample, asked=asked):
+        return {}
+    known = idleness.observed(before, sample, told_at, now, period, asked=asked)
     changed = _columns(row, known)
     if row.status in ENTERABLE:
         if known.quiet < before.quiet or known.last != before.last:
@@ -47,6 +59,32 @@ def observed(row: EnvironmentRow, sample: Sample, told_at: float | None, now: No
         # This is what the reaper has been waiting for.
         changed["check_at"] = now.wall
     return _due(row, now, changed)
+
+
+def beaten(row: EnvironmentRow, sample: Sample, now: Now, period: float) -> dict[str, Any]:
+    """The row's columns after a heartbeat with a sample, as after any look; none where the row says as much already."""
+    changed = observed(row, sample, None, now, period, asked=False)
+    if not changed:
+        return {}
+    if any(condition["type"] == UNREACHABLE for condition in row.conditions):
+        conditions = changed.get("conditions", row.conditions)
+        changed["conditions"] = [condition for condition in conditions if condition["type"] != UNREACHABLE]
+    before, after = idleness.read(row.activity), idleness.read(changed["activity"])
+    ago = idleness.since(before.observed, now)
+    more_of_the_same = changed.keys() == {"activity"} and after.quiet >= before.quiet
+    return {} if more_of_the_same and ago is not None and ago < _WRITE_AFTER else changed
+
+
+def tells_by_itself(row: EnvironmentRow, now: Now, period: float) -> bool:
+    """Whether its machine need not be asked now: it was heard of just now, and what it tells is all that matters."""
+    known = idleness.read(row.activity)
+    heard = now.wall - (row.last_event_at or 0.0)
+    asked_ago, quiet_since = idleness.since(known.asked, now), idleness.since(known.observed, now)
+    if known.beat is None or not 0 <= heard <= SILENT_AFTER or asked_ago is None or asked_ago > _ASK_ANYHOW:
+        return False
+    # Before silence ends it, it is looked into.
+    near = row.idle_seconds is not None and known.quiet + (quiet_since or 0.0) >= row.idle_seconds - 2 * period
+    return not near and not any(condition["type"] == UNREACHABLE for condition in row.conditions)
 
 
 def kept(row: EnvironmentRow, work: dict[str, Any], now: Now) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -89,6 +127,11 @@ def notice(row: EnvironmentRow, now: Now, seconds_left: float, period: float) ->
         f"[fuelctl] {row.name} ends in {_minutes(left)}: nothing happens in it. Press a key to keep it",
         {"idle": began},
     )
+
+
+def asked(known: Activity, now: Now) -> Activity:
+    """After its machine was asked, and had told as much by itself meanwhile."""
+    return replace(known, asked=asdict(now))
 
 
 def told(known: Activity, what: dict[str, float]) -> Activity:

@@ -51,7 +51,7 @@ class Activity:
     long enough, `{at, reason}`, where `at` is a moment on both clocks. `told`: which warnings were given inside.
     `turns`: an agent's session -> when an event was last in a turn of it, when one was last out of it, and when the
     agent last asked a person something in its turn; epoch seconds of the machine. `wanted`: when somebody last asked
-    for something here, on both clocks.
+    for something here, `asked`: when its machine was last asked, `beat`: when it last told by itself; on both clocks.
     """
 
     quiet: float = 0.0
@@ -62,6 +62,8 @@ class Activity:
     told: dict[str, float] = field(default_factory=dict)
     turns: dict[str, list[float]] = field(default_factory=dict)
     wanted: dict[str, Any] | None = None
+    asked: dict[str, Any] | None = None
+    beat: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the row."""
@@ -117,11 +119,29 @@ def kept(known: Activity, reason: str, now: Now) -> Activity:
     return replace(known, kept={"at": asdict(now), "reason": reason}, sample=sample)
 
 
-def observed(known: Activity, sample: Sample, told_at: float | None, now: Now, period: float) -> Activity:
-    """After an observation. `told_at`: the latest event that was new, by the machine's clock.
+def is_news(before: Sample | None, sample: Sample, *, asked: bool) -> bool:
+    """Whether a sample was taken later than the last one that is known.
 
-    The time between two observations that are far apart does not count as quiet: nobody watched.
+    `asked`: it is the answer to a question of just now; otherwise it may be on its way for long, or be told again.
     """
+    if before is None:
+        return True
+    if before["boot"] == sample["boot"]:
+        return float(sample["uptime"]) > float(before.get("taken", before["uptime"]))
+    # Another boot: an answer is of the present one. What was not asked for may be of one long ago.
+    return asked or float(sample["clock"]) > float(before["clock"])
+
+
+def observed(
+    known: Activity, sample: Sample, told_at: float | None, now: Now, period: float, *, asked: bool = True
+) -> Activity:
+    """After an observation that is news. `told_at`: the latest event that was new, by the machine's clock.
+
+    The time between two observations that are far apart does not count as quiet: nobody watched. What was told without
+    being asked for is as old as the machine's uptime says.
+    """
+    mark = {"asked": asdict(now)} if asked else {"beat": asdict(now)}
+    now = now if asked else _taken_at(known, sample, now)
     passed = since(known.observed, now)
     watched = passed if passed is not None and passed <= fresh_for(period) else 0.0
     wanted_ago = since(known.wanted, now)
@@ -139,7 +159,21 @@ def observed(known: Activity, sample: Sample, told_at: float | None, now: Now, p
         last=last,
         sample=_next_sample(known.sample, sample, found),
         kept=None if ago else known.kept,
+        **mark,
     )
+
+
+def _taken_at(known: Activity, sample: Sample, now: Now) -> Now:
+    """When a sample was taken, at the latest now: so long after the last one as the machine's uptime says.
+
+    However long messages are on their way: nothing is believed to be fresher than the one that was the fastest.
+    """
+    before, moment = known.sample, known.observed
+    if before is None or moment is None or before["boot"] != sample["boot"] or moment["boot_id"] != now.boot_id:
+        return now
+    passed = float(sample["uptime"]) - float(before.get("taken", before["uptime"]))
+    late = max(0.0, now.boottime - (float(moment["boottime"]) + passed))
+    return Now(now.wall - late, now.boot_id, now.boottime - late)
 
 
 def _found(before: Sample | None, sample: Sample, told_at: float | None) -> dict[str, float]:
@@ -182,7 +216,7 @@ def _is_in_turn(known: Activity, sample: Sample) -> bool:
 
 def _next_sample(before: Sample | None, sample: Sample, found: Mapping[str, float]) -> dict[str, Any]:
     """What to compare with next time: a short span that showed no work goes on, so that work in it adds up."""
-    new = dict(sample)
+    new = {**sample, "taken": sample["uptime"]}
     if before is None or before["cpu"] is None or not _continues(before, sample):
         return new
     if {"processor", "connection"} & found.keys():

@@ -6,14 +6,16 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
-from fuelctl.environments import idle_work
+from fuelctl._shared._activity import parse_sample
+from fuelctl.environments import idle_work, interruption
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.registry import authenticate
+from fuelctl.environments.states import Operation
 from fuelctl.server.guard import count_failure
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
-from fuelctl.server.types import AcceptedOut, EventsIn, ProblemOut, RefPath, ReportIn
-from fuelctl.store import environments, events
+from fuelctl.server.types import AcceptedOut, EventsIn, HeartbeatIn, ProblemOut, RefPath, ReportIn
+from fuelctl.store import events
 from fuelctl.store.events import NewEvent
 
 #: Bytes. The spool sends at most 200 lines of 4 KiB at a time.
@@ -39,14 +41,16 @@ def report(path: RefPath, body: EventsIn) -> Response:
 
 
 @api.post("/<ref>/heartbeat", responses={200: AcceptedOut}, summary="Say that it lives")
-def heartbeat(path: RefPath) -> Response:
-    """Moves `last_event_at` and nothing else."""
-    core = parts().core
+def heartbeat(path: RefPath, body: HeartbeatIn) -> Response:
+    """Its sample is taken in as a look into it is; the same again, or an older one, changes nothing. Written soon."""
+    given = parts()
     own = _allowed(path.ref)
-    with core.write(durable=False) as session:
-        row = environments.get(session, own)
-        if row is not None:
-            row.last_event_at = max(row.last_event_at or 0.0, core.clock().wall)
+    sample = parse_sample(body.sample.replace("|", "\n")) if body.sample else None
+    given.heartbeats.take(given.core, own, sample)
+    if body.notice is not None:
+        operation_id = interruption.noticed(given.core, own, body.notice.model_dump())
+        if operation_id is not None:
+            given.start(Operation.TERMINATE, own, operation_id)
     return jsonify(accepted=1)
 
 

@@ -13,6 +13,7 @@ from fuelctl.config import Settings
 from fuelctl.environments.access import Authorize, LetIn
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
+from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.hand_over import Follow
 from fuelctl.server.rates import Rates
 from fuelctl.store.audit_log import Actor
@@ -35,6 +36,7 @@ class Parts:
     `follow`: who serves followers; None for this process itself.
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
+    `heartbeats`: what machines tell by themselves.
     `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
     """
 
@@ -56,6 +58,7 @@ class Parts:
     webhooks: Callable[[], list[dict[str, Any]]] = list
     try_webhooks: Callable[[str | None], list[dict[str, Any]]] = lambda _name: []
     follow: Follow | None = None
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
     rates: Rates = field(default_factory=Rates)
     failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))
 

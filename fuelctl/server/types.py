@@ -263,6 +263,24 @@ class EventsIn(_Strict):
     events: list[EventIn] = Field(max_length=1000)
 
 
+class NoticeIn(_Strict):
+    """What the cloud says it will do with the machine."""
+
+    action: Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,20}$")]
+    time: Annotated[str, StringConstraints(pattern=r"^[0-9TZ:.+-]{1,40}$")]
+
+
+class HeartbeatIn(_Strict):
+    """What a machine tells by itself, every 30 s."""
+
+    sample: Annotated[str, StringConstraints(max_length=16384)] | None = Field(
+        default=None, description="Counters as read in the container, lines of words; `|` may stand for the line's end."
+    )
+    at: float | None = Field(default=None, description="The machine's clock; it is not compared with any other.")
+    boot: Annotated[str, StringConstraints(max_length=64)] | None = None
+    notice: NoticeIn | None = None
+
+
 class AcceptedOut(BaseModel):
     """How many were new."""
 

@@ -14,6 +14,7 @@ from fuelctl import _docker_engine
 from fuelctl.config import Settings
 from fuelctl.environments import reaping
 from fuelctl.environments.core import Core
+from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.hand_over import send_over
 from fuelctl.server.parts import Parts
 from fuelctl.server.problems import Problem
@@ -68,6 +69,7 @@ class Front:
             reap=lambda: reap(self.core),
             audit=partial(audit.look, self.plant),
             auditable=audit.providers,
+            heartbeats=Heartbeats(self.settings.observe_seconds),
             webhooks=self.courier.state,
             try_webhooks=self.courier.try_out,
             follow=send_over(self._channel),

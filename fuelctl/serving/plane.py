@@ -14,6 +14,7 @@ from typing import Protocol
 from fuelctl import _docker_engine, paths
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
+from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.followers import Hub
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
@@ -105,6 +106,7 @@ class ControlPlane:
             reap=lambda: asdict(self.reaper.cycle()),
             audit=partial(audit.look, self.plant),
             auditable=audit.providers,
+            heartbeats=Heartbeats(self.settings.observe_seconds),
             webhooks=self.courier.state,
             try_webhooks=self.courier.try_out,
             follow=self.hub.take,

@@ -18,9 +18,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fuelctl import paths
-from fuelctl.environments import idle_work, idleness, warnings
+from fuelctl.environments import idle_work, idleness, interruption, warnings
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
+from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
 from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.runner import run_playbook
@@ -37,7 +38,6 @@ _FRESH = 5.0
 #: Times as long as a round took, nothing is asked before its time.
 _SPARE = 10.0
 _STOPPED = "stopped"
-_UNREACHABLE = "unreachable"
 
 
 class Observer:
@@ -80,32 +80,35 @@ class Observer:
         with self._one_at_a_time:
             with self._core.database.read() as session:
                 live = [row for row in environments.live(session) if row.status in ENTERABLE]
+            now = self._core.clock()
+            notices = warnings.due((row for row in live if row.operation_id is None), now, self._seconds)
+            warnings.tell(self._core, notices)
             together: dict[str, list[EnvironmentRow]] = defaultdict(list)
             for row in live:
-                if row.operation_id is None and not self._is_out_of_reach(row):
+                if row.operation_id is not None or (row.id not in notices and tells_by_itself(row, now, self._seconds)):
+                    continue
+                if not self._is_out_of_reach(row):
                     together[json.dumps(where(row), sort_keys=True)].append(row)
-            return sum(self._ask(json.loads(place), rows) for place, rows in together.items())
+            return sum(self._ask(json.loads(place), rows, notices) for place, rows in together.items())
 
     def _is_out_of_reach(self, row: EnvironmentRow) -> bool:
         why = self._plant.out_of_reach(row)
         if why is not None:
-            self._condition(row, _UNREACHABLE, f"{why['message']}; {why['hint']}")
+            self._condition(row, UNREACHABLE, f"{why['message']}; {why['hint']}")
         return why is not None
 
-    def _ask(self, place: dict[str, Any], rows: list[EnvironmentRow]) -> int:
+    def _ask(self, place: dict[str, Any], rows: list[EnvironmentRow], notices: warnings.Notices) -> int:
         provider = place["remote_provider"]
         record = paths.run_folder("observe", provider)
         # Only the last round is of interest.
         shutil.rmtree(record, ignore_errors=True)
-        notices = warnings.due(rows, self._core.clock(), self._seconds)
-        warnings.tell(self._core, notices)
         result = run_playbook(
             self._plant.playbooks["observe"],
             variables={
                 **place,
                 "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
                 "remote_cursors": {row.id: row.spool_cursor for row in rows},
-                "remote_notices": {one_id: line for one_id, (line, _what) in notices.items()},
+                "remote_notices": {row.id: notices[row.id][0] for row in rows if row.id in notices},
             },
             secrets={},
             record=record,
@@ -118,7 +121,7 @@ class Observer:
             if result.status == "failed":
                 message = str((result.failure or {}).get("message"))
                 for row in rows:
-                    self._condition(row, _UNREACHABLE, f"its machine cannot be asked: {message}")
+                    self._condition(row, UNREACHABLE, f"its machine cannot be asked: {message}")
             return 0
         seen = result.observed()
         for row in rows:
@@ -129,7 +132,7 @@ class Observer:
                     # What one container tells must not keep the others from being heard.
                     _logger.exception("%s: cannot take in what was seen of it", row.id)
             elif (row.connection or {}).get("machine"):
-                self._condition(row, _UNREACHABLE, "its machine does not answer, or is not shown by its provider")
+                self._condition(row, UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)
 
     def _note(self, row: EnvironmentRow, seen: dict[str, Any], warned: dict[str, float]) -> None:
@@ -140,6 +143,11 @@ class Observer:
             if operation_id is not None:
                 self._engine.start(Operation.TERMINATE, row.id, operation_id)
             return
+        if seen.get("notice"):
+            operation_id = interruption.noticed(self._core, row.id, seen["notice"])
+            if operation_id is not None:
+                self._engine.start(Operation.TERMINATE, row.id, operation_id)
+                return
         told = [NewEvent(item["type"], item["data"], float(item["at"]), item["id"]) for item in seen["events"]]
         with self._core.write(durable=False) as session:
             accepted = take_in(self._core, session, row.id, told)
@@ -152,7 +160,7 @@ class Observer:
         if not seen["running"]:
             self._condition(row, _STOPPED, "its container does not run: `docker start` wakes it, `down` ends it")
         elif seen["problem"]:
-            self._condition(row, _UNREACHABLE, f"it cannot be asked: {seen['problem']}")
+            self._condition(row, UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
             self._condition(row, None, "")
 
@@ -164,6 +172,9 @@ class Observer:
         if row is None or row.operation_id is not None or row.status not in ENTERABLE:
             return
         changed = idle_work.observed(row, sample, told_at, self._core.clock(), self._seconds)
+        if not changed:
+            # A heartbeat of later has come in meanwhile.
+            changed = {"activity": idle_work.asked(idleness.read(row.activity), self._core.clock()).as_dict()}
         if warned:
             changed["activity"] = idle_work.told(idleness.read(changed["activity"]), warned).as_dict()
         environments.change(session, one_id, **changed)
@@ -177,9 +188,9 @@ class Observer:
             if current is None or current.operation_id is not None or current.status not in ENTERABLE:
                 return
             known = {condition["type"]: condition for condition in current.conditions}
-            if type_ in known or (type_ is None and not known.keys() & {_STOPPED, _UNREACHABLE}):
+            if type_ in known or (type_ is None and not known.keys() & {_STOPPED, UNREACHABLE}):
                 return
-            kept = [condition for name, condition in known.items() if name not in (_STOPPED, _UNREACHABLE)]
+            kept = [condition for name, condition in known.items() if name not in (_STOPPED, UNREACHABLE)]
             if type_ is not None:
                 since = rfc3339(self._core.clock().wall)
                 found: dict[str, Any] = {"type": type_, "message": message, "since": since, "details": {}}

@@ -45,7 +45,7 @@ def test_callbacks_take_the_environments_own_token_and_no_other(http: FlaskClien
     problem(http.post("/api/remote/nobody/events", json=body, headers=mine), 401)
     assert http.post(path, json=body, headers=mine).json == {"accepted": 1}
     assert http.post(path, json=body, headers=mine).json == {"accepted": 0}
-    assert http.post(f"/api/remote/{one['id']}/heartbeat", headers=mine).json == {"accepted": 1}
+    assert http.post(f"/api/remote/{one['id']}/heartbeat", json={}, headers=mine).json == {"accepted": 1}
     assert http.post(f"/api/remote/{one['id']}/ready", json={}, headers=mine).status_code == 200
     assert http.post(f"/api/remote/{one['id']}/error", json={"message": "x"}, headers=mine).status_code == 200
     for type_ in ("remote.terminate.done", "remote.update", "x", "session.", "session.A B"):

@@ -113,10 +113,10 @@ class TestTokens:
         own = token_of(team.core, made["id"])
         problem(team.http.get("/api/remote", headers=own), 401, "unauthorized")
         beat = f"/api/remote/{made['id']}/heartbeat"
-        assert team.http.post(beat, headers=own).status_code == 200
-        problem(team.http.post(f"/api/remote/{other['id']}/heartbeat", headers=own), 401, "unauthorized")
+        assert team.http.post(beat, json={}, headers=own).status_code == 200
+        problem(team.http.post(f"/api/remote/{other['id']}/heartbeat", json={}, headers=own), 401, "unauthorized")
         for who in ("ada", "root"):
-            problem(team.ask(who, "POST", beat), 401, "unauthorized")
+            problem(team.ask(who, "POST", beat, json={}), 401, "unauthorized")
 
 
 class TestFailures:
@@ -128,7 +128,7 @@ class TestFailures:
         problem(answer, 429, "too_many_failures")
         assert 1 <= int(answer.headers["Retry-After"]) <= 5
         assert team.ask("ada", "GET", "/api/remote").status_code == 200
-        problem(team.http.post(f"/api/remote/{ULID}/heartbeat"), 429, "too_many_failures")
+        problem(team.http.post(f"/api/remote/{ULID}/heartbeat", json={}), 429, "too_many_failures")
         elsewhere = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
         assert team.ask("wrong", "GET", "/api/remote", **elsewhere).status_code == 401
         assert len(team.log(action="access.unauthorized")) == 11, "who is held up writes no more"

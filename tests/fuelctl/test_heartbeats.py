@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What machines tell by themselves: late, twice, in any order, in storms, or not at all; on both databases."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from werkzeug.test import EnvironBuilder
+
+from fuelctl.config import Settings
+from fuelctl.environments import idle_work, idleness, interruption, registry
+from fuelctl.environments.clock import Now
+from fuelctl.environments.core import Core
+from fuelctl.environments.heartbeats import Heartbeats
+from fuelctl.environments.idleness import Activity
+from fuelctl.server.app import create_app
+from fuelctl.server.parts import Parts
+from fuelctl.store import environments
+from fuelctl.store.database import Database
+from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows.observer import Observer
+from fuelctl.workflows.run import Plant
+from tests.fuelctl import databases
+from tests.fuelctl.api import SMALL, Started, problem, token_of
+from tests.fuelctl.control import HandClock
+from tests.fuelctl.test_reaper import ready, row_of
+
+PERIOD = 60.0
+
+
+@pytest.fixture(params=databases.KINDS)
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from databases.of_kind(request)
+
+
+def sample(clock: HandClock, **more: Any) -> dict[str, Any]:
+    """Of a machine whose clock is a year behind."""
+    at = clock.boottime - 4_000
+    plain: dict[str, Any] = {"terminals": {}, "connections": {}, "agents": 0, "cpu": 1.0}
+    return {**plain, "clock": int(1_768_000_000 + at), "uptime": at, "boot": "theirs", **more}
+
+
+def text_of(one: dict[str, Any]) -> str:
+    """As the machine sends it."""
+    lines = [f"cpu us {int(one['cpu'] * 1e6)}"]
+    lines += [f"tty /dev/pts/{name} {at} 1" for name, at in one["terminals"].items()]
+    return "|".join([*lines, f"clock {one['clock']} {one['uptime']:.2f} {one['boot']}"]) + "|"
+
+
+class Machine:
+    """Beats into `core`."""
+
+    def __init__(self, core: Core, clock: HandClock, **fields: Any) -> None:
+        self.core, self.clock = core, clock
+        self.id = ready(core, idle_seconds=1800, **fields)
+        self.beats = Heartbeats(PERIOD, pause=0)
+
+    def beat(self, **more: Any) -> None:
+        self.tell(sample(self.clock, **more))
+
+    def tell(self, one: dict[str, Any] | None) -> None:
+        self.beats.take(self.core, self.id, one)
+        self.beats.flush(self.core)
+
+    @property
+    def row(self) -> EnvironmentRow:
+        return row_of(self.core, self.id)
+
+    @property
+    def known(self) -> Activity:
+        return idleness.read(self.row.activity)
+
+
+@pytest.fixture
+def machine(core: Core, clock: HandClock) -> Machine:
+    return Machine(core, clock)
+
+
+def test_silence_is_counted_by_heartbeats_as_by_looks(machine: Machine, clock: HandClock) -> None:
+    machine.beat()
+    clock.pass_(30)
+    machine.beat(terminals={"0": sample(clock)["clock"]})
+    assert machine.row.status == "active"
+    for _turn in range(20):
+        clock.pass_(30)
+        machine.beat(terminals={"0": sample(clock)["clock"] - 30 * (_turn + 1)})
+    # What says no more than the row does is not written, but for every other one.
+    assert 540 <= machine.known.quiet <= 600
+    assert machine.row.status == "idle"
+    assert machine.row.last_event_at == clock.wall
+    clock.pass_(30)
+    machine.beat(terminals={"0": sample(clock)["clock"] - 7})
+    assert machine.known.quiet == 7
+    assert machine.row.status == "active"
+    assert machine.known.last["terminal"] == clock.wall - 7
+
+
+def test_only_what_matters_is_written(machine: Machine, clock: HandClock) -> None:
+    machine.beat()
+    versions = []
+    for _turn in range(40):
+        clock.pass_(5)
+        machine.beat()
+        versions.append(machine.row.version)
+        assert machine.row.last_event_at == clock.wall
+    assert len(set(versions)) <= 6, "200 s are five looks, and not forty writes"
+
+
+def test_a_silent_machine_is_not_idle(machine: Machine, clock: HandClock) -> None:
+    machine.beat()
+    clock.pass_(1000)
+    machine.beat()
+    assert machine.known.quiet == 0
+    for _turn in range(20):
+        clock.pass_(60)
+        machine.tell(None)
+    assert machine.known.quiet == 0, "it lives, and nobody knows what is done in it"
+    assert machine.row.last_event_at == clock.wall
+
+
+def test_one_told_again_or_too_late_changes_nothing(machine: Machine, clock: HandClock) -> None:
+    told = []
+    for turn in range(10):
+        typed = {"0": sample(clock)["clock"] - 3} if turn == 2 else {}
+        told.append(sample(clock, terminals=typed))
+        machine.tell(told[-1])
+        clock.pass_(60)
+    before = machine.row
+    for one in [*reversed(told), *told]:
+        machine.tell(one)
+    assert machine.row.activity == before.activity
+    assert machine.row.version == before.version
+    machine.tell({**told[3], "boot": "the one before", "clock": told[0]["clock"] - 10_000})
+    assert machine.row.activity == before.activity, "of a boot long ago"
+
+
+def test_one_that_was_long_on_its_way_is_not_taken_for_fresh(machine: Machine, clock: HandClock) -> None:
+    machine.beat()
+    clock.pass_(60)
+    late = sample(clock)
+    clock.pass_(50)
+    machine.tell(late)
+    assert machine.known.quiet == 60, "what was done since is not known"
+    assert idleness.since(machine.known.observed, clock()) == 50
+
+
+def test_a_storm_is_one_write(machine: Machine, clock: HandClock) -> None:
+    machine.beat()
+    clock.pass_(60)
+    told = sample(clock)
+    machine.beats.pause, machine.beats._flushed = 3600, time.monotonic()
+    threads = [
+        threading.Thread(target=lambda: [machine.beats.take(machine.core, machine.id, told) for _turn in range(500)])
+        for _thread in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    before = machine.row.version
+    assert machine.beats._rest is not None
+    machine.beats._rest.cancel()
+    assert machine.beats.flush(machine.core) == 1
+    assert machine.row.version == before + 1
+    assert machine.known.quiet == 60
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, -86400.0])
+def test_a_clock_that_is_set_moves_no_activity_back(machine: Machine, clock: HandClock, jump: float) -> None:
+    machine.beat()
+    clock.pass_(30)
+    machine.beat(terminals={"0": sample(clock)["clock"]})
+    before, heard = machine.known, machine.row.last_event_at or 0.0
+    clock.wall += jump
+    clock.pass_(60)
+    machine.beat(terminals={"0": sample(clock)["clock"] - 60})
+    assert machine.known.quiet == 60
+    assert machine.known.last["terminal"] >= before.last["terminal"]
+    assert (machine.row.last_event_at or 0.0) >= heard
+
+
+#: For each heartbeat: (seconds since the one before, delay of its arrival, arrives twice, somebody typed just before).
+lives = st.lists(
+    st.tuples(st.integers(1, 200), st.integers(0, 400), st.booleans(), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(lives, st.randoms(use_true_random=False))
+@settings(max_examples=200)
+def test_no_more_silence_than_there_was_and_no_activity_ever_goes_back(life: list[Any], chance: random.Random) -> None:
+    clock = HandClock()
+    arrivals: list[tuple[float, float, dict[str, Any], float, bool]] = []
+    typed_at = clock.boottime
+    terminals: dict[str, int] = {}
+    for passed, delay, twice, typed, asked in life:
+        clock.pass_(passed)
+        if typed:
+            typed_at = clock.boottime
+            terminals = {"0": sample(clock)["clock"]}
+        # Who is asked answers at once.
+        one = (clock.boottime + (0 if asked else delay), chance.random())
+        arrivals.append((*one, sample(clock, terminals=dict(terminals)), typed_at, asked))
+        if twice:
+            again = clock.boottime + delay + chance.randint(0, 900)
+            arrivals.append((again, chance.random(), sample(clock, terminals=dict(terminals)), typed_at, False))
+    known = Activity()
+    newest = worked = 0.0
+    for at, _tie, one_sample, typed_then, asked in sorted(arrivals, key=lambda each: each[:2]):
+        now = Now(1.8e9 + at, "boot-1", at)
+        before = known
+        if idleness.is_news(known.sample, one_sample, asked=asked):
+            known = idleness.observed(known, one_sample, None, now, PERIOD, asked=asked)
+            newest, worked = float(one_sample["uptime"]) + 4_000, typed_then
+        assert known.quiet <= newest - worked + 1.0
+        assert all(known.last.get(kind, 0.0) >= moment for kind, moment in before.last.items())
+        observed_at = float((known.observed or {"boottime": 0.0})["boottime"])
+        assert observed_at <= at
+
+
+class Asking(Observer):
+    """Notes whom it would ask."""
+
+    asked: list[str]
+
+    def _ask(self, _place: dict[str, Any], rows: list[EnvironmentRow], _notices: Any) -> int:
+        self.asked = [row.id for row in rows]
+        with self._core.write() as session:
+            for row in rows:
+                known = idle_work.asked(idleness.read(row.activity), self._core.clock())
+                environments.change(session, row.id, activity=known.as_dict())
+        return len(rows)
+
+
+def test_who_tells_by_itself_is_asked_when_it_falls_silent_and_before_its_end(
+    core: Core, clock: HandClock, machine: Machine
+) -> None:
+    other = ready(core, name="other")
+    observer = Asking(Plant(core), cast("Any", None), PERIOD)
+
+    def asked() -> set[str]:
+        observer.asked = []
+        observer.round()
+        return set(observer.asked)
+
+    assert asked() == {machine.id, other}, "nobody has told yet"
+    machine.beat()
+    assert asked() == {other}
+    clock.pass_(30)
+    machine.beat()
+    assert asked() == {other}
+    clock.pass_(idle_work.SILENT_AFTER + 1)
+    assert asked() == {machine.id, other}, "silent"
+    with core.write() as session:
+        environments.change(session, machine.id, conditions=[{"type": "unreachable", "message": "", "since": ""}])
+    machine.beat()
+    assert machine.row.conditions == [], "it has told since"
+    assert asked() == {other}
+    # It is asked all the same before silence ends it, and from time to time.
+    since_asked = []
+    for _turn in range(70):
+        clock.pass_(30)
+        machine.beat()
+        since_asked.append(machine.id in asked())
+    assert any(since_asked[: 660 // 30])
+    assert not all(since_asked[: 1500 // 30])
+    assert machine.known.quiet > 1800 - 2 * PERIOD
+    assert since_asked[-1]
+
+
+def test_an_unreachable_one_ends_at_its_ttl_and_not_before(core: Core, clock: HandClock) -> None:
+    from fuelctl.workflows.reaper import Reaper
+    from tests.fuelctl.test_reaper import Recorder
+
+    engine = Recorder()
+    reaper = Reaper(core, cast("Any", engine), 60)
+    machine = Machine(core, clock, ttl_seconds=4 * 3600)
+    machine.beat()
+    unreachable = {"type": "unreachable", "message": "", "since": "", "details": {}}
+    with core.write() as session:
+        environments.change(session, machine.id, conditions=[unreachable])
+    for _turn in range(239):
+        clock.pass_(60)
+        reaper.cycle()
+    assert engine.started == []
+    clock.pass_(61)
+    reaper.cycle()
+    assert engine.started == [("terminate", machine.id)]
+    assert machine.row.ended_by == "ttl"
+
+
+@pytest.fixture
+def http(core: Core) -> Iterator[tuple[FlaskClient, Started, Heartbeats]]:
+    started, beats = Started(), Heartbeats(PERIOD, pause=0)
+    with create_app(Parts(core, started, SMALL, heartbeats=beats)).test_client() as client:
+        yield client, started, beats
+
+
+def test_over_http(core: Core, clock: HandClock, http: tuple[FlaskClient, Started, Heartbeats]) -> None:
+    client, started, beats = http
+    made = registry.create(core, replace_wanted())
+    token = token_of(core, made.id)
+    operation_id = registry.begin_provisioning(core, made.id)
+    path = f"/api/remote/{made.id}/heartbeat"
+    assert operation_id is not None
+    from fuelctl.environments.journal import Journal
+
+    results = {"conditions": [], "connection": {}, "agent": None, "provider": {}, "resources": []}
+    Journal.open(core, made.id, operation_id).ready(results)
+    for turn in range(3):
+        clock.pass_(60)
+        body = {"sample": text_of(sample(clock)), "at": clock.wall, "boot": "theirs", "notice": None}
+        assert client.post(path, json=body, headers=token).get_json() == {"accepted": 1}, turn
+        beats.flush(core)
+    known = idleness.read(row_of(core, made.id).activity)
+    assert known.quiet == 120
+    assert known.sample is not None
+    assert known.sample["boot"] == "theirs"
+    for wrong in (
+        {"sample": 7},
+        {"sample": "x" * 20_000},
+        {"boot": "x" * 65},
+        {"more": 1},
+        {"notice": {"action": "X"}},
+    ):
+        problem(client.post(path, json=wrong, headers=token), 422)
+    # Half a sample counts for nothing, and hostile ones for no more.
+    for odd in ("cpu us 1|", "clock x y z|" * 500, "\u0000|\ud7ff", "tty " * 4000):
+        assert client.post(path, json={"sample": odd}, headers=token).status_code == 200
+    beats.flush(core)
+    assert idleness.read(row_of(core, made.id).activity) == known
+    problem(client.post(path, json={}, headers={"Authorization": "Bearer wrong"}), 401, "unauthorized")
+    assert started == []
+
+
+def replace_wanted() -> Any:
+    from tests.fuelctl.control import wanted
+
+    return replace(wanted(), idle_seconds=1800)
+
+
+def test_a_notice_begins_the_end_at_once_and_is_told_once(
+    core: Core, clock: HandClock, http: tuple[FlaskClient, Started, Heartbeats]
+) -> None:
+    client, started, _beats = http
+    made = registry.create(core, replace_wanted())
+    token = token_of(core, made.id)
+    body = {"notice": {"action": "terminate", "time": "2027-01-15T08:02:00Z"}}
+    for _turn in range(3):
+        assert client.post(f"/api/remote/{made.id}/heartbeat", json=body, headers=token).status_code == 200
+    assert [(operation, one) for operation, one, _id in started] == [("terminate", made.id)]
+    row = row_of(core, made.id)
+    assert (row.ended_by, row.operation_options["until"]) == ("spot", clock.wall + 120)
+    from fuelctl.store import events
+
+    with core.database.read() as session:
+        told = [event for event in events.after(session, 0) if event.type == "remote.machine.notice"]
+    assert [event.data for event in told] == [body["notice"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("2027-01-15T08:01:30Z", 90),
+        ("2027-01-15T07:00:00Z", 0),
+        ("2099-01-01T00:00:00Z", 240),
+        ("soon", 120),
+        ("", 120),
+    ],
+)
+def test_the_time_that_is_left_is_never_more_than_can_be_meant(said: str, left: float) -> None:
+    now = HandClock().wall
+    assert interruption.until(said, now) == now + left
+
+
+def test_a_thousand_a_second(core: Core, clock: HandClock) -> None:
+    """What a request costs the process, without the socket's part; on a machine that has other work too."""
+    beats = Heartbeats(PERIOD, pause=0.1)
+    app = create_app(Parts(core, Started(), Settings(), heartbeats=beats))
+    made = [registry.create(core, replace_wanted()).id for _turn in range(20)]
+    tokens = {one: token_of(core, one)["Authorization"] for one in made}
+    body = json.dumps({"sample": text_of(sample(clock)), "at": 1.0, "boot": "theirs", "notice": None}).encode()
+    answers: list[str] = []
+
+    def post(one: str) -> None:
+        environ = EnvironBuilder(f"/api/remote/{one}/heartbeat", method="POST", data=body).get_environ()
+        environ |= {"CONTENT_TYPE": "application/json", "HTTP_AUTHORIZATION": tokens[one]}
+        environs.append(environ)
+
+    environs: list[Any] = []
+    for number in range(600):
+        post(made[number % len(made)])
+
+    def respond(status: str, _headers: Any, _error: Any = None, /) -> Any:
+        answers.append(status)
+
+    begun = time.process_time()
+    for environ in environs:
+        list(app(environ, respond))
+    rate = len(environs) / (time.process_time() - begun)
+    assert set(answers) == {"200 OK"}
+    time.sleep(0.2)
+    print(f"{rate:.0f} heartbeats a second of processor time")
+    assert rate > 300
