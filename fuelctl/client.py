@@ -27,6 +27,8 @@ RETRY_DELAYS = (0.1, 0.3, 0.8, 2.0)
 MAX_WAIT = 30
 #: Source bytes sent in one request: a broken connection costs at most this much again.
 UPLOAD_PIECE = 16 * 1024 * 1024
+#: Environments in one answer.
+PAGE = 500
 _BLOCK = 256 * 1024
 _MAX_REPLY = 64 * 1024 * 1024
 
@@ -99,16 +101,33 @@ class Client:
         return self.call("POST", "/api/remote", body=body, headers={"Idempotency-Key": key}, repeat=True)
 
     def environments(
-        self, *, terminated: bool = False, status: str | None = None, owner: str | None = None, observe: bool = False
+        self,
+        *,
+        terminated: bool = False,
+        status: str | None = None,
+        owner: str | None = None,
+        workspace: str | None = None,
+        observe: bool = False,
     ) -> Json:
-        """`{environments: [...], reaper: {last_cycle_at}}`; with `observe`, machines are asked for the next answer."""
+        """`{environments: [...], reaper: {last_cycle_at}}`; with `observe`, machines are asked for the next answer.
+
+        All of them: page after page, each as large as the server gives one.
+        """
         query = {
             "include_terminated": "true" if terminated else None,
             "status": status,
             "owner": owner,
+            "workspace": workspace,
             "observe": "true" if observe else None,
+            "limit": str(PAGE),
         }
-        return self.call("GET", "/api/remote", query=query, repeat=True)
+        found = self.call("GET", "/api/remote", query=query, repeat=True)
+        cursor = found.pop("cursor", None)
+        while cursor:
+            page = self.call("GET", "/api/remote", query={**query, "observe": None, "cursor": cursor}, repeat=True)
+            found["environments"] += page["environments"]
+            cursor = page.get("cursor")
+        return found
 
     def environment(self, ref: str, *, observe: bool = False) -> Json:
         """One environment by id, unique prefix or name; with `observe`, its machine is asked for the next answer."""
@@ -236,6 +255,14 @@ class Client:
     def whoami(self) -> Json:
         """`{name, role, scope, token}`: whom the server takes us for."""
         return self.call("GET", "/api/whoami", repeat=True)
+
+    def forget_token(self) -> Json:
+        """The token that this client sends opens nothing any more."""
+        return self.call("DELETE", "/api/whoami")
+
+    def register_device(self, **body: str) -> Json:
+        """Make this machine known: `id` (a ULID that it keeps), `name`, `platform`?, `version`?."""
+        return self.call("POST", "/api/devices", body=dict(body), repeat=True)
 
     def users(self) -> Json:
         """`{users: [...]}`."""

@@ -40,10 +40,13 @@ class Settings:
     database: URL; empty for SQLite in the state folder. callback_url: this server's address as environments reach it;
     empty when they cannot. reaper_seconds: between two cycles. observe_seconds: between asking the
     machines twice. max_source_bytes, max_body_bytes: upload limits.
-    max_ttl_seconds: nothing lives longer. threads: requests served at a time, followers included.
+    default_ttl_seconds: of a request that says nothing. max_ttl_seconds: nothing lives longer, extended or not.
+    max_idle_seconds: nothing stays longer than this while nothing happens in it.
+    threads: requests served at a time, followers included.
     month_limit_usd: what one owner's machines may cost in a calendar month, live leases counted to their ends.
     max_environments_per_owner: that live at a time. trusted_proxies: addresses (networks, or `unix`) of reverse proxies
     whose X-Forwarded-For is believed.
+    keep_tokens_days: for how long tokens that have expired or were revoked are kept; the audit log always is.
     keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     secret_key_file: the key under which secrets and key pairs are kept in the database, one for all servers and workers
@@ -59,11 +62,14 @@ class Settings:
     observe_seconds: float = 60.0
     max_source_bytes: int = 4 * 1024**3
     max_body_bytes: int = 8 * 1024**2
+    default_ttl_seconds: int = 8 * 3600
     max_ttl_seconds: int = 30 * 24 * 3600
+    max_idle_seconds: float = inf
     threads: int = 64
     month_limit_usd: float = inf
     max_environments_per_owner: float = inf
     trusted_proxies: str = ""
+    keep_tokens_days: float = 90.0
     keep_days: float = 30.0
     max_log_bytes: int = 8 * 1024**2
     secret_key_file: str = ""

@@ -29,6 +29,8 @@ from fuelctl.store.models import TokenRow, UserRow
 DAY = 86400.0
 USUAL_DAYS = 90
 LONGEST_DAYS = 366
+#: What all of them begin with, and no environment's own.
+PREFIX = "fctl_"
 _SHAPE = re.compile(r"fctl_([a-z2-7]{10})_[a-z2-7]{52}", re.ASCII)
 _NOBODYS = "0" * 64
 

@@ -74,6 +74,7 @@ class Plan:
             "branch": self.repository.branch,
             "commit": self.repository.commit,
             "dirty": bool(self.repository.changed),
+            "folder": self.repository.described.folder or None,
         }
 
 

@@ -48,15 +48,21 @@ def ls(
     owner: Annotated[
         str | None, typer.Option("--owner", metavar="USER", help="Only this user's; a team's server lists everybody's.")
     ] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", metavar="WORKSPACE", help="Only those of this repository: its name or address."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List environments."""
     if status is not None and status not in _STATUSES:
         raise UsageError(f"{status!r} is no status", hint=f"known: {', '.join(_STATUSES)}")
     client = connect()
-    reply = client.environments(terminated=all_ or status in ENDED, status=status, owner=owner, observe=True)
+    reply = client.environments(
+        terminated=all_ or status in ENDED, status=status, owner=owner, workspace=workspace, observe=True
+    )
     found: list[dict[str, Any]] = reply["environments"]
-    if status is None and owner is None:
+    if status is None and owner is None and workspace is None:
         # Only the whole list of live environments can say which of our ssh entries are stale.
         _access.repair(client, [item for item in found if item["status"] not in ENDED])
     if as_json:

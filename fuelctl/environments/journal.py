@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fuelctl import prices
-from fuelctl.environments import cost, idle_work, idleness
+from fuelctl.environments import cost, devices, idle_work, idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import LOUD_AFTER, retry_delay
 from fuelctl.environments.lease import Lease
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status, may_become
+from fuelctl.store import devices as known_devices
 from fuelctl.store import environments, events, resources, secrets
 from fuelctl.store.models import EnvironmentRow
 
@@ -90,6 +91,7 @@ class Journal:
                 activity=idleness.touched(idleness.read(row.activity), "person", self.core.clock()).as_dict(),
                 **_DONE,
             )
+            devices.of_environment(self.core, session, row)
             resources.record(session, self.environment_id, row.attempt, results["resources"], now)
             secrets.drop(session, self.environment_id)
             told = [self.core.event("remote.condition", condition) for condition in conditions]
@@ -217,6 +219,8 @@ class Journal:
         if not may_become(row.status, status):
             raise environments.FencedOffError(self.environment_id)
         environments.change(session, self.environment_id, fence=self.fence, status=status, **values)
+        if values.get("ended_at") is not None:
+            known_devices.terminate(session, self.environment_id, values["ended_at"])
         if row.status != status:
             events.append(session, self.environment_id, [self.core.event("remote.update", {"status": status})])
 

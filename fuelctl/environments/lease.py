@@ -39,6 +39,11 @@ def new_lease(ttl_seconds: int, idle_seconds: int | None, now: Now) -> Lease:
     return Lease(ttl_seconds, idle_seconds, now.wall + ttl_seconds, now.boot_id, now.boottime + ttl_seconds)
 
 
+def within(lease: Lease, ttl_seconds: int, max_ttl: float, now: Now) -> int:
+    """As many of `ttl_seconds` from now as keep its whole life within `max_ttl`."""
+    return int(min(float(ttl_seconds), max(0.0, max_ttl - lease.age(now))))
+
+
 def extend(lease: Lease, ttl_seconds: int, now: Now) -> Lease:
     """The lease with at least `ttl_seconds` left from now; never a shorter one."""
     remaining = max(float(ttl_seconds), lease.seconds_left(now))

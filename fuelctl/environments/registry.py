@@ -8,7 +8,6 @@ import hmac
 import json
 import re
 import secrets as random_secrets
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
@@ -21,10 +20,11 @@ from fuelctl import _crashpoints
 from fuelctl._shared._errors import FuelError
 from fuelctl._shared._identity import check_environment_name
 from fuelctl._shared._prices._offer import FREE, Offer
-from fuelctl.environments import budget, idle_work
+from fuelctl.environments import budget, idle_work, policy, workspaces
+from fuelctl.environments.clock import Now
 from fuelctl.environments.core import Core, MoveDeadline
 from fuelctl.environments.cost import offer_of
-from fuelctl.environments.lease import Lease, extend, later, new_lease
+from fuelctl.environments.lease import Lease, extend, later, new_lease, within
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store import environments, events, idempotency, resources
 from fuelctl.store.models import EnvironmentRow, SettingRow
@@ -214,10 +214,17 @@ def renew_operation(core: Core, environment_id: str, operation_id: str) -> str |
 
 
 def extend_lease(
-    core: Core, environment_id: str, ttl_seconds: int, move: MoveDeadline, month_limit: float = inf
+    core: Core,
+    environment_id: str,
+    ttl_seconds: int,
+    move: MoveDeadline,
+    month_limit: float = inf,
+    *,
+    max_ttl: float = inf,
 ) -> EnvironmentRow:
     """At least `ttl_seconds` from now on: first for the watchdog on the machine, by `move`, then in the lease.
 
+    It lives no longer than `max_ttl` seconds in all: it gets what is left of them, ConflictError when there is nothing.
     BudgetError when its owner would come over `month_limit` (USD) by the longer lease.
 
     Whoever dies between the two leaves a watchdog that is later than the lease, and the reaper ends it at the lease.
@@ -225,7 +232,7 @@ def extend_lease(
     now = core.clock()
     with core.database.read() as session:
         row = _existing(session, environment_id)
-        planned = extend(lease_of(row), ttl_seconds, now)
+        planned = extend(lease_of(row), _allowed(row, ttl_seconds, max_ttl, now), now)
         offered, longer = offer_of(row.provider, now.wall), (row.expires_at, planned.expires_at)
         budget.check(session, row.owner, offered, month_limit, now=now.wall, lease=longer)
     armed = _has_watchdog(row)
@@ -250,6 +257,20 @@ def extend_lease(
         return _existing(session, environment_id)
 
 
+def _allowed(row: EnvironmentRow, ttl_seconds: int, max_ttl: float, now: Now) -> int:
+    """How many seconds from now it may have; ConflictError when it has all that there are already."""
+    lease = lease_of(row)
+    allowed = within(lease, ttl_seconds, max_ttl, now)
+    if allowed < ttl_seconds and allowed <= lease.seconds_left(now) and row.ended_at is None:
+        raise ConflictError(
+            f"{row.name} lives for {policy.words(max_ttl)} in all, and no more is allowed on this server",
+            hint="push what is in it, and start a new one: fuelctl up",
+            code="at_the_limit",
+            where=row.name,
+        )
+    return allowed
+
+
 def _has_watchdog(row: EnvironmentRow) -> bool:
     """Whether its lease is kept on a machine too; ConflictError while its lease cannot be extended."""
     if row.ended_at is not None or row.status == Status.TERMINATING:
@@ -272,14 +293,10 @@ def _busy(row: EnvironmentRow) -> ConflictError:
     )
 
 
-def listing(
-    core: Core, *, include_ended: bool, status: Iterable[str] = (), owner: str | None = None
-) -> tuple[list[EnvironmentRow], dict[str, Any]]:
-    """Environments, newest first, and what the reaper last did."""
-    with core.database.read() as session:
-        rows = environments.list_all(session, include_ended=include_ended, status=status, owner=owner)
-        reaper = session.get(SettingRow, "reaper")
-        return rows, (reaper.value if reaper else {"last_cycle_at": None})
+def reaper_state(session: Session) -> dict[str, Any]:
+    """What the reaper last did, and when."""
+    row = session.get(SettingRow, "reaper")
+    return row.value if row else {"last_cycle_at": None}
 
 
 def authenticate(session: Session, environment_id: str, token: str) -> bool:
@@ -289,6 +306,14 @@ def authenticate(session: Session, environment_id: str, token: str) -> bool:
     expected = session.execute(its.where(EnvironmentRow.ended_at.is_(None))).scalar_one_or_none()
     given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
     return hmac.compare_digest(given, expected or "0" * 64) and expected is not None
+
+
+def of_token(session: Session, token: str) -> EnvironmentRow | None:
+    """The environment whose own token this is; None once it has ended."""
+    given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    row = environments.of_token(session, given)
+    # Found by its digest, which tells nothing of the token; compared all the same, as everywhere.
+    return row if row is not None and hmac.compare_digest(given, row.token_sha256 or "") else None
 
 
 def lease_of(row: EnvironmentRow) -> Lease:
@@ -334,6 +359,7 @@ def _insert(
                 blueprint=wanted.blueprint,
                 blueprint_sha256=hashlib.sha256(blueprint.encode("utf-8")).hexdigest(),
                 repository=wanted.repository,
+                workspace_id=workspaces.of_repository(core, session, wanted.repository),
                 source={**wanted.source, "complete": False} if wanted.source else None,
                 agent_home=wanted.agent_home,
                 keep_on_error=wanted.keep_on_error,

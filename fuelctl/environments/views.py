@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from fuelctl.environments import idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.cost import Cost, cost
 from fuelctl.environments.states import ENTERABLE
-from fuelctl.store.models import EnvironmentRow, EventRow
+from fuelctl.store.models import DeviceRow, EnvironmentRow, EventRow
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Environment:
     status: str
     conditions: list[Condition]
     provider: Provider
+    workspace_id: str | None
     blueprint: dict[str, Any]
     blueprint_sha256: str
     repository: dict[str, Any]
@@ -86,6 +88,43 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A machine that has made itself known. `kind`: environment or laptop; `status`: active or terminated."""
+
+    id: str
+    kind: str
+    owner: str
+    name: str
+    environment_id: str | None
+    platform: str | None
+    version: str | None
+    status: str
+    registered_at: str
+    seen_at: str
+    terminated_at: str | None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step of its life. `kind`: status or stage; `name`: which; of a stage `state` and, at its end, `seconds`."""
+
+    at: str
+    kind: str
+    name: str
+    state: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Detail(Environment):
+    """One environment by itself: `warnings` are about the request that this answers."""
+
+    device: Device | None
+    timeline: list[Moment]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of the log; `seq` is the cursor."""
 
@@ -98,7 +137,7 @@ class Event:
 
 
 def environment_view(row: EnvironmentRow, now: float) -> Environment:
-    """The row as the API shows it at `now`, epoch seconds."""
+    """The row as a list shows it at `now`, epoch seconds."""
     provider = row.provider
     return Environment(
         id=row.id,
@@ -114,6 +153,7 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
             engine=provider.get("engine") if provider["name"] == "local" else None,
             let_in=provider.get("let_in"),
         ),
+        workspace_id=row.workspace_id,
         blueprint=row.blueprint,
         blueprint_sha256=row.blueprint_sha256,
         repository=row.repository,
@@ -133,6 +173,54 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
         version=row.version,
         operation=row.operation,
     )
+
+
+def detail_view(
+    row: EnvironmentRow,
+    now: float,
+    *,
+    device: DeviceRow | None = None,
+    log: Sequence[EventRow] = (),
+    warnings: Sequence[str] = (),
+) -> Detail:
+    """The same with its device and its timeline, which is made of what the log has of stages and status changes."""
+    moments = [moment for each in log for moment in _moments(each)] or _milestones(row)
+    shown = device_view(device) if device is not None else None
+    plain = environment_view(row, now)
+    facts = {field.name: getattr(plain, field.name) for field in fields(plain)}
+    return Detail(**facts, device=shown, timeline=moments, warnings=list(warnings))
+
+
+def device_view(row: DeviceRow) -> Device:
+    """The row as the API shows it."""
+    return Device(
+        id=row.id,
+        kind=row.kind,
+        owner=row.owner,
+        name=row.name,
+        environment_id=row.environment_id,
+        platform=row.facts.get("platform"),
+        version=row.facts.get("version"),
+        status=row.status,
+        registered_at=_time(row.registered_at),
+        seen_at=_time(row.seen_at),
+        terminated_at=rfc3339(row.terminated_at),
+    )
+
+
+def _moments(event: EventRow) -> list[Moment]:
+    data, at = event.data, _time(event.at)
+    if event.type == "remote.update" and "status" in data:
+        return [Moment(at, "status", str(data["status"]), None, None)]
+    if event.type == "remote.stage" and "stage" in data:
+        return [Moment(at, "stage", str(data["stage"]), data.get("state"), data.get("seconds"))]
+    return []
+
+
+def _milestones(row: EnvironmentRow) -> list[Moment]:
+    """What the row itself remembers, when its log has been forgotten."""
+    known = ((row.created_at, "provisioning"), (row.ready_at, "ready"), (row.ended_at, row.status))
+    return [Moment(_time(at), "status", name, None, None) for at, name in known if at is not None]
 
 
 def event_view(row: EventRow) -> Event:

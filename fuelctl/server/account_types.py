@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from fuelctl.accounts.roles import Role, Scope
 from fuelctl.accounts.tokens import LONGEST_DAYS, USUAL_DAYS
+from fuelctl.server.asked import Asked
 
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
 _Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -62,8 +63,10 @@ class TokenPath(BaseModel):
     id: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class TokensQuery(_Request):
+class TokensQuery(Asked):
     """Whose tokens."""
+
+    model_config = ConfigDict(extra="forbid")
 
     user: UserName | None = None
     everybody: bool = False
@@ -120,8 +123,10 @@ class WhoamiOut(BaseModel):
     token: TokenOut | None
 
 
-class AuditQuery(_Request):
+class AuditQuery(Asked):
     """Which entries: the newest first, older than `before`; or from `after` on, the oldest first."""
+
+    model_config = ConfigDict(extra="forbid")
 
     before: int | None = Field(default=None, ge=1, le=2**53)
     after: int | None = Field(default=None, ge=0, le=2**53)

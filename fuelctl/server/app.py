@@ -13,6 +13,7 @@ from fuelctl.server import (
     audit_log,
     callbacks,
     control,
+    devices,
     events,
     keys,
     problems,
@@ -21,15 +22,21 @@ from fuelctl.server import (
     source,
     stream,
     tokens,
+    told,
     users,
     webhooks,
     whoami,
+    workspaces,
 )
 from fuelctl.server.guard import guard
+from fuelctl.server.jsons import Provider
 from fuelctl.server.parts import EXTENSION, Parts
 from fuelctl.server.types import ProblemOut
 
-_MODULES = (remote, source, events, callbacks, keys, audit, reaper, users, tokens, whoami, audit_log, webhooks, control)
+_MODULES = (
+    remote, source, events, callbacks, told, keys, workspaces, devices, audit, reaper, users, tokens, whoami, audit_log,
+    webhooks, control,
+)  # fmt: skip
 
 
 def create_app(given: Parts) -> OpenAPI:
@@ -42,6 +49,7 @@ def create_app(given: Parts) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    app.json = Provider(app)
     app.config["MAX_CONTENT_LENGTH"] = given.settings.max_body_bytes
     app.extensions[EXTENSION] = given
     problems.init_app(app)

@@ -7,19 +7,18 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from fuelctl._shared._activity import parse_sample
-from fuelctl.environments import idle_work, interruption
-from fuelctl.environments.activity import take_in
+from fuelctl.environments import handlers, interruption
+from fuelctl.environments.handlers import Teller
 from fuelctl.environments.registry import authenticate
 from fuelctl.environments.states import Operation
-from fuelctl.server.guard import count_failure
+from fuelctl.server.guard import bearer, count_failure
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
 from fuelctl.server.types import AcceptedOut, EventsIn, HeartbeatIn, ProblemOut, RefPath, ReportIn
-from fuelctl.store import events
 from fuelctl.store.events import NewEvent
 
 #: Bytes. The spool sends at most 200 lines of 4 KiB at a time.
-_LARGEST_BODY = 1024 * 1024
+LARGEST_BODY = 1024 * 1024
 
 api = APIBlueprint(
     "callbacks", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut}
@@ -29,15 +28,8 @@ api = APIBlueprint(
 @api.post("/<ref>/events", responses={200: AcceptedOut}, summary="Report events")
 def report(path: RefPath, body: EventsIn) -> Response:
     """A batch of `session.*` and `tool.*` events, in any order; known ones (by id) are passed over."""
-    core = parts().core
-    now = core.clock().wall
-    told = [NewEvent(item.type, item.data, item.at or now, item.id) for item in body.events]
-    own = _allowed(path.ref, len(told))
-    with core.write(durable=False) as session:
-        accepted = take_in(core, session, own, told)
-        if accepted:
-            idle_work.touch(session, own, "agent", core.clock())
-    return jsonify(accepted=accepted)
+    now = parts().core.clock().wall
+    return _told(path.ref, [NewEvent(item.type, item.data, item.at or now, item.id) for item in body.events])
 
 
 @api.post("/<ref>/heartbeat", responses={200: AcceptedOut}, summary="Say that it lives")
@@ -56,28 +48,32 @@ def heartbeat(path: RefPath, body: HeartbeatIn) -> Response:
 
 @api.post("/<ref>/ready", responses={200: AcceptedOut}, summary="Say that it is up")
 def ready(path: RefPath, body: ReportIn) -> Response:
-    """Recorded as an event: what makes an environment ready is the control plane's own check."""
-    return _recorded(path.ref, "remote.report.ready", body)
+    """Recorded as an event: what makes an environment ready is the control plane's own check. 409 while it is ended."""
+    return _told(path.ref, [_report("remote.provision.ready", body)], durable=True)
 
 
 @api.post("/<ref>/error", responses={200: AcceptedOut}, summary="Say that something is wrong")
 def error(path: RefPath, body: ReportIn) -> Response:
     """Recorded as an event."""
-    return _recorded(path.ref, "remote.report.error", body)
+    return _told(path.ref, [_report("remote.provision.error", body)], durable=True)
 
 
-def _recorded(ref: str, type_: str, body: ReportIn) -> Response:
-    core = parts().core
-    environment_id = _allowed(ref)
-    with core.write() as session:
-        events.append(session, environment_id, [core.event(type_, {"message": body.message, **body.data})])
-    return jsonify(accepted=1)
+def _report(type_: str, body: ReportIn) -> NewEvent:
+    return parts().core.event(type_, {"message": body.message, **body.data})
+
+
+def _told(ref: str, told: list[NewEvent], *, durable: bool = False) -> Response:
+    """Hand them to their handlers, on behalf of the environment whose token it is."""
+    core, own = parts().core, _allowed(ref, max(1, len(told)))
+    with core.write(durable=durable) as session:
+        accepted = handlers.take_in(core, session, Teller(own), told)
+    return jsonify(accepted=accepted)
 
 
 @api.before_request
 def _small() -> None:
     """What an environment says is brief; a flood is refused before it is read."""
-    request.max_content_length = _LARGEST_BODY
+    request.max_content_length = LARGEST_BODY
 
 
 def _allowed(ref: str, count: int = 1) -> str:
@@ -85,18 +81,28 @@ def _allowed(ref: str, count: int = 1) -> str:
 
     Asked by reading alone: who is refused keeps nobody from writing.
     """
-    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
     with parts().core.database.read() as session:
-        known = scheme.lower() == "bearer" and authenticate(session, ref, token)
+        known = authenticate(session, ref, bearer())
     if not known:
-        count_failure(parts())
-        raise Problem(
-            401,
-            "this is not the token of that environment",
-            hint="send `Authorization: Bearer TOKEN` with its own token; it is good until the environment ends",
-            code="unauthorized",
-        )
-    wait = parts().rates.take(ref.upper(), count)
+        raise not_its_token()
+    take_turn(ref.upper(), count)
+    return ref.upper()
+
+
+def not_its_token() -> Problem:
+    """401; 429 when there have been too many from that address."""
+    count_failure(parts())
+    return Problem(
+        401,
+        "this is not the token of that environment",
+        hint="send `Authorization: Bearer TOKEN` with its own token; it is good until the environment ends",
+        code="unauthorized",
+    )
+
+
+def take_turn(whose: str, count: int) -> None:
+    """Problem 429 when whoever tells has told too much."""
+    wait = parts().rates.take(whose, max(1, count))
     if wait:
         raise Problem(
             429,
@@ -105,4 +111,3 @@ def _allowed(ref: str, count: int = 1) -> str:
             code="too_many_events",
             headers={"Retry-After": str(wait)},
         )
-    return ref.upper()

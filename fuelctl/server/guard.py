@@ -30,13 +30,31 @@ def guard() -> None:
     rule = RULES.get(request.endpoint or "")
     if isinstance(rule, Open):
         return
-    given = parts()
-    identity = _here() if given.embedded else _identify(given)
-    g.caller = identity
-    act_for(_actor(identity.name, identity.token_id))
+    identity = identify_person()
     # An address that there is not is refused to strangers, and not found by everybody else.
     if request.endpoint is not None and (rule is None or not allowed(identity.role, identity.scope, rule, own=True)):
         raise _forbidden(rule)
+
+
+def identify_person() -> Identity:
+    """Who sends this request; Problem 401 for nobody who is known."""
+    given = parts()
+    # On its own socket there are no tokens, and one that is sent all the same is somebody else's.
+    identity = _here() if given.embedded else _identify(given)
+    g.caller = identity
+    act_for(_actor(identity.name, identity.token_id))
+    return identity
+
+
+def personal() -> bool:
+    """Whether a route that is for environments too is asked by a person."""
+    return bearer().startswith(tokens.PREFIX) or (parts().embedded and "Authorization" not in request.headers)
+
+
+def bearer() -> str:
+    """The token that this request brings; empty without one."""
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
 
 
 def caller() -> Identity:
@@ -44,10 +62,10 @@ def caller() -> Identity:
     return cast("Identity", g.caller)
 
 
-def demand(owner: str) -> None:
-    """Problem 403 unless the caller may do what this route does to something that `owner` owns."""
+def demand(owner: str, action: Action | None = None) -> None:
+    """Problem 403 unless the caller may do `action`, or what this route does, to something that `owner` owns."""
     identity = caller()
-    rule = RULES.get(request.endpoint or "")
+    rule = action or RULES.get(request.endpoint or "")
     own = owner == identity.name
     if not isinstance(rule, Action) or not allowed(identity.role, identity.scope, rule, own=own):
         raise _forbidden(rule, owner)
@@ -86,8 +104,7 @@ def count_failure(given: Parts) -> None:
 
 
 def _identify(given: Parts) -> Identity:
-    scheme, _space, offered = request.headers.get("Authorization", "").partition(" ")
-    identity = tokens.authenticate(given.core, offered if scheme.lower() == "bearer" else "")
+    identity = tokens.authenticate(given.core, bearer())
     if identity is not None:
         return identity
     count_failure(given)

@@ -16,6 +16,7 @@ from fuelctl.environments.observations import observe
 from fuelctl.server.parts import parts
 from fuelctl.server.remote import find
 from fuelctl.server.types import ProblemOut, RefPath
+from fuelctl.store import environments
 from fuelctl.store.models import EnvironmentRow
 
 api = APIBlueprint("reaper", __name__, url_prefix="/api", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
@@ -91,7 +92,8 @@ class CycleOut(BaseModel):
 @api.get("/reaper", responses={200: ForecastOut}, summary="Who would end, and when")
 def forecast() -> Response:
     """Nothing is ended by asking."""
-    rows, last = registry.listing(parts().core, include_ended=False)
+    with parts().core.database.read() as session:
+        rows, last = environments.live(session), registry.reaper_state(session)
     now = parts().core.clock()
     entries: list[dict[str, Any]] = []
     for row in rows:

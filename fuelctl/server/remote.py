@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
+from sqlalchemy.orm import Session
 
 from fuelctl import _crashpoints, prices
 from fuelctl._reserved import check_keys
@@ -16,10 +18,13 @@ from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import check_ceiling
 from fuelctl.environments import registry
 from fuelctl.environments.access import let_in
+from fuelctl.environments.policy import Granted, Policy, grant, words
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import ENTERABLE, Operation, Status
-from fuelctl.environments.views import environment_view
+from fuelctl.environments.views import detail_view, environment_view
+from fuelctl.environments.workspaces import normal
 from fuelctl.server.guard import caller, demand, refusals
+from fuelctl.server.paging import cursor, position
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.types import (
     AuthorizeIn,
@@ -34,6 +39,8 @@ from fuelctl.server.types import (
     ShowQuery,
     TerminateIn,
 )
+from fuelctl.store import devices, environments, events, workspaces
+from fuelctl.store.environments import Wanted
 from fuelctl.store.models import EnvironmentRow
 
 api = APIBlueprint("remote", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
@@ -43,7 +50,8 @@ api = APIBlueprint("remote", __name__, url_prefix="/api/remote", abp_responses={
 def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     """Commits the intent and answers; work begins when the source has arrived (at once when there is none)."""
     given = parts()
-    wanted = _wanted(given, body)
+    granted = grant(_policy(given), body.ttl_seconds, body.idle_seconds)
+    wanted = _wanted(given, body, granted)
     # Whose it is: its owner's own; or an admin's, on somebody's behalf.
     demand(wanted.owner)
     offered = prices.offer(prices.load().book, body.provider.name, _asked(wanted))
@@ -57,22 +65,38 @@ def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     _crashpoints.reach("create.committed")
     if row.source is None and row.status == Status.PROVISIONING:
         start_provisioning(given, row.id)
-    return shown(row), 202
+    return shown(row, granted.warnings), 202
 
 
 @api.get("", responses={200: ListOut}, summary="List environments")
 def listing(query: ListQuery) -> Response:
-    """Ended and failed ones only with `include_terminated` (or when `status` names them)."""
-    wanted = [status for status in (query.status or "").split(",") if status]
-    for status in wanted:
-        if status not in set(Status):
-            raise UsageError(f"{status!r} is no status", hint=f"one of {', '.join(Status)}", code="invalid_status")
-    rows, reaper = registry.listing(
-        parts().core, include_ended=query.include_terminated, status=wanted, owner=query.owner
-    )
-    now = parts().core.clock().wall
-    _look(query.observe, rows)
-    return jsonify(environments=[environment_view(row, now) for row in rows], reaper=reaper)
+    """The newest first; ended and failed ones only with `include_terminated` (or when `status` names them).
+
+    `cursor` of the answer goes into the next request, with the same filters; null after the last page.
+    """
+    core = parts().core
+    with core.database.read() as session:
+        wanted = _filter(session, query)
+        # One more than is shown, so that the last page says that it is.
+        rows = environments.page(session, wanted, after=position(query.cursor), limit=query.limit + 1)
+        reaper = registry.reaper_state(session)
+    shown, more = rows[: query.limit], len(rows) > query.limit
+    now = core.clock().wall
+    _look(query.observe, shown)
+    following = cursor(shown[-1].created_at, shown[-1].id) if more else None
+    return jsonify(environments=[environment_view(row, now) for row in shown], reaper=reaper, cursor=following)
+
+
+def _filter(session: Session, query: ListQuery) -> Wanted:
+    """What the query asks for; UsageError for a status that there is not."""
+    status = tuple(word for word in (query.status or "").split(",") if word)
+    for word in status:
+        if word not in set(Status):
+            raise UsageError(f"{word!r} is no status", hint=f"one of {', '.join(Status)}", code="invalid_status")
+    places = None
+    if query.workspace is not None:
+        places = tuple(workspaces.meant(session, query.workspace, normal(query.workspace)))
+    return Wanted(query.include_terminated, status, query.owner, places)
 
 
 @api.get("/<ref>", responses={200: EnvironmentOut}, summary="Show an environment")
@@ -95,12 +119,19 @@ def terminate(path: RefPath, body: TerminateIn) -> tuple[Response, int]:
 
 @api.post("/<ref>/extend", responses={200: EnvironmentOut}, summary="Extend the lease")
 def extend(path: RefPath, body: ExtendIn) -> Response:
-    """It lives at least `ttl_seconds` from now; a lease is never shortened. 503 when its machine cannot be told."""
+    """It lives at least `ttl_seconds` from now; a lease is never shortened. 503 when its machine cannot be told.
+
+    Nothing lives longer than `max_ttl_seconds` in all: it gets what is left of them, with a warning; 409 at their end.
+    """
     given = parts()
-    _check_ttl(given, body.ttl_seconds)
-    limit, row = given.settings.month_limit_usd, find(path.ref)
+    limit, most, row = given.settings.month_limit_usd, given.settings.max_ttl_seconds, find(path.ref)
+    asked_for = given.core.clock().wall + body.ttl_seconds
     with refusals("environment.extend", row.owner):
-        return shown(registry.extend_lease(given.core, row.id, body.ttl_seconds, given.move_deadline, limit))
+        row = registry.extend_lease(given.core, row.id, body.ttl_seconds, given.move_deadline, limit, max_ttl=most)
+    told = []
+    if row.expires_at < asked_for - 1:
+        told.append(f"it ends before that: nothing lives longer than {words(most)} in all on this server")
+    return shown(row, told)
 
 
 @api.post("/<ref>/authorize-ip", responses={200: EnvironmentOut}, summary="Let an address in")
@@ -127,9 +158,13 @@ def find(ref: str) -> EnvironmentRow:
     return row
 
 
-def shown(row: EnvironmentRow) -> Response:
-    """The environment object."""
-    return jsonify(environment_view(row, parts().core.clock().wall))
+def shown(row: EnvironmentRow, warnings: Sequence[str] = ()) -> Response:
+    """The environment object, with its device, its timeline, and what is to be said of this request."""
+    core = parts().core
+    with core.database.read() as session:
+        device = devices.of_environment(session, row.id)
+        log = events.timeline(session, row.id)
+    return jsonify(detail_view(row, core.clock().wall, device=device, log=log, warnings=warnings))
 
 
 def start_provisioning(given: Parts, environment_id: str) -> None:
@@ -139,8 +174,7 @@ def start_provisioning(given: Parts, environment_id: str) -> None:
         given.start(Operation.PROVISION, environment_id, operation_id)
 
 
-def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
-    _check_ttl(given, body.ttl_seconds)
+def _wanted(given: Parts, body: CreateIn, granted: Granted) -> NewEnvironment:
     if body.source is not None and body.source.size > given.settings.max_source_bytes:
         raise UsageError(
             f"the source has {body.source.size} bytes; this server takes {given.settings.max_source_bytes}",
@@ -160,10 +194,10 @@ def _wanted(given: Parts, body: CreateIn) -> NewEnvironment:
         # Complete, so that what was launched can be read off it when defaults have changed.
         blueprint=to_dict(from_dict(body.blueprint, "blueprint")),
         repository=_repository(body),
-        ttl_seconds=body.ttl_seconds,
+        ttl_seconds=granted.ttl_seconds,
         owner=body.owner or caller().name,
         name=body.name,
-        idle_seconds=body.idle_seconds,
+        idle_seconds=granted.idle_seconds,
         idle_discard=body.idle_discard,
         secrets=body.secrets,
         agent_home=body.agent_home,
@@ -181,9 +215,6 @@ def _repository(body: CreateIn) -> dict[str, Any]:
     return body.repository.model_dump()
 
 
-def _check_ttl(given: Parts, ttl_seconds: int) -> None:
-    longest = given.settings.max_ttl_seconds
-    if ttl_seconds > longest:
-        raise UsageError(
-            f"a time to live of {ttl_seconds} s is too long", hint=f"at most {longest} s", code="ttl_too_long"
-        )
+def _policy(given: Parts) -> Policy:
+    settings = given.settings
+    return Policy(settings.default_ttl_seconds, settings.max_ttl_seconds, settings.max_idle_seconds)

@@ -15,6 +15,8 @@ class Open(StrEnum):
     ANYBODY = "anybody"
     #: It brings its environment's own token, which the view checks.
     CALLBACK = "callback"
+    #: A person's token, or an environment's own: the view finds out which, and what it is good for.
+    EITHER = "either"
 
 
 RULES: dict[str, Action | Open] = {
@@ -25,6 +27,7 @@ RULES: dict[str, Action | Open] = {
     "callbacks.heartbeat": Open.CALLBACK,
     "callbacks.ready": Open.CALLBACK,
     "callbacks.error": Open.CALLBACK,
+    "told.tell": Open.EITHER,
     "remote.listing": Action.READ,
     "remote.show": Action.READ,
     "events.follow": Action.READ,
@@ -34,6 +37,13 @@ RULES: dict[str, Action | Open] = {
     "reaper.forecast": Action.READ,
     "reaper.why": Action.READ,
     "whoami.whoami": Action.READ,
+    # Whoever holds a token may give it up.
+    "whoami.forget": Action.READ,
+    "workspaces.listing": Action.READ,
+    "workspaces.create": Action.MAKE,
+    "devices.listing": Action.READ,
+    # Like tokens, a laptop is its user's own, whatever else their role gives.
+    "devices.register_laptop": Action.TOKENS,
     "remote.create": Action.MAKE,
     "source.upload": Action.CHANGE,
     "remote.terminate": Action.CHANGE,

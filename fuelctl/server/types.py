@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 from fuelctl.environments.audit import Entry
-from fuelctl.environments.views import Environment, Event
+from fuelctl.environments.views import Detail, Environment, Event
+from fuelctl.server.asked import Asked
 
 _Line = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Owner = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -18,6 +19,16 @@ _SecretValue = Annotated[str, StringConstraints(max_length=65536, pattern=r"^[^\
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Ulid = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 _EventType = Annotated[str, StringConstraints(max_length=64, pattern=r"^(session|tool|agent)\.[a-z0-9_.-]+$")]
+_AnyEventType = Annotated[
+    str,
+    StringConstraints(
+        max_length=64,
+        pattern=r"^((session|tool|agent)\.[a-z0-9_.-]+|remote\.(provision\.(start|ready|error)|terminate|heartbeat)"
+        r"|system\.device\.register)$",
+    ),
+]
+#: More seconds than anybody waits for; and than a database's column takes.
+_MOST_SECONDS = 2**31 - 1
 
 
 def _brief(data: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +43,7 @@ _Data = Annotated[dict[str, Any], AfterValidator(_brief)]
 _Observe = Annotated[
     bool, Field(description="Have the machines asked soon, so that the next answer is fresh; this one does not wait.")
 ]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_=-]+$")]
 #: The same for every path with a reference in it: an id, a unique prefix, or a name.
 _Ref = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 
@@ -64,6 +76,7 @@ class RepositoryIn(_Strict):
     branch: _Line | None = None
     commit: _Line | None = None
     dirty: bool = False
+    folder: _Line | None = Field(default=None, description="Where in it work begins; all of it without.")
 
 
 class SourceIn(_Strict):
@@ -81,8 +94,10 @@ class CreateIn(_Strict):
     provider: ProviderIn
     blueprint: dict[str, Any]
     repository: RepositoryIn
-    ttl_seconds: int = Field(ge=1)
-    idle_seconds: int | None = Field(default=None, ge=1)
+    ttl_seconds: int | None = Field(
+        default=None, ge=1, le=_MOST_SECONDS, description="The server's `default_ttl_seconds` without."
+    )
+    idle_seconds: int | None = Field(default=None, ge=1, le=_MOST_SECONDS)
     idle_discard: bool = Field(default=False, description="Whether its end by silence may lose work.")
     secrets: dict[_SecretName, _SecretValue] = Field(default_factory=dict, repr=False, max_length=256)
     agent_home: _Line | None = None
@@ -93,7 +108,7 @@ class CreateIn(_Strict):
     source: SourceIn | None = None
 
 
-class CreateHeader(BaseModel):
+class CreateHeader(Asked):
     """How a request says that it is a repeat."""
 
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
@@ -101,8 +116,8 @@ class CreateHeader(BaseModel):
     )
 
 
-class EnvironmentOut(RootModel[Environment]):
-    """One environment."""
+class EnvironmentOut(RootModel[Detail]):
+    """One environment, with its device and its timeline."""
 
 
 class ReaperOut(BaseModel):
@@ -115,13 +130,14 @@ class ReaperOut(BaseModel):
 
 
 class ListOut(BaseModel):
-    """Environments, newest first."""
+    """A page of environments, newest first; `cursor` is the next one's, null after the last."""
 
     environments: list[Environment]
     reaper: ReaperOut
+    cursor: str | None
 
 
-class ListQuery(BaseModel):
+class ListQuery(Asked):
     """Which environments."""
 
     model_config = ConfigDict(extra="forbid")
@@ -131,10 +147,15 @@ class ListQuery(BaseModel):
         default=None, description="One status, or several with commas between."
     )
     owner: _Owner | None = None
+    workspace: (
+        Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")] | None
+    ) = Field(default=None, description="A workspace's id, its name, or its repository's address.")
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: Cursor | None = None
     observe: _Observe = False
 
 
-class ShowQuery(BaseModel):
+class ShowQuery(Asked):
     """How to show it."""
 
     observe: _Observe = False
@@ -149,7 +170,7 @@ class TerminateIn(_Strict):
 class ExtendIn(_Strict):
     """At least this long from now."""
 
-    ttl_seconds: int = Field(ge=1)
+    ttl_seconds: int = Field(ge=1, le=_MOST_SECONDS)
 
 
 class AuthorizeIn(_Strict):
@@ -210,7 +231,7 @@ class AdoptOut(BaseModel):
     complete: bool
 
 
-class SourceQuery(BaseModel):
+class SourceQuery(Asked):
     """Where the bytes belong."""
 
     offset: int = Field(default=0, ge=0, le=2**53)
@@ -224,14 +245,14 @@ class SourceOut(BaseModel):
     complete: bool
 
 
-class EventsQuery(BaseModel):
+class EventsQuery(Asked):
     """From where, and how long to wait for something new."""
 
     after: int = Field(default=0, ge=0, le=2**53)
     wait: float = Field(default=0.0, ge=0, le=30)
 
 
-class StreamQuery(BaseModel):
+class StreamQuery(Asked):
     """Which events: of some environments, of everything of some workspaces, or all; from a cursor on."""
 
     environment: list[_Ref] = Field(default_factory=list, max_length=100, description="As often as wanted.")
@@ -281,6 +302,24 @@ class HeartbeatIn(_Strict):
     notice: NoticeIn | None = None
 
 
+class ToldIn(_Strict):
+    """One event of an environment, or of somebody's laptop."""
+
+    id: _Ulid
+    at: float | None = None
+    type: _AnyEventType
+    data: _Data = Field(default_factory=dict)
+    environment: _Ref | None = Field(
+        default=None, description="What it is about; not needed with an environment's own token."
+    )
+
+
+class BatchIn(_Strict):
+    """A batch, in any order; what is known already is passed over."""
+
+    events: list[ToldIn] = Field(max_length=1000)
+
+
 class AcceptedOut(BaseModel):
     """How many were new."""
 
@@ -294,7 +333,7 @@ class ReportIn(_Strict):
     data: _Data = Field(default_factory=dict)
 
 
-class KeyHeader(BaseModel):
+class KeyHeader(Asked):
     """Which request it is, so that a lost answer can be asked for again: long and random."""
 
     idempotency_key: Annotated[str, StringConstraints(min_length=16, max_length=255)] | None = Field(

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
 from fuelctl._shared._errors import FuelError
@@ -27,6 +28,15 @@ _NEVER_DECISIVE = (
     EnvironmentRow.agent,
     EnvironmentRow.error,
     EnvironmentRow.receipt,
+)
+
+
+#: What no list shows.
+_NEVER_LISTED = (
+    EnvironmentRow.source,
+    EnvironmentRow.agent_home,
+    EnvironmentRow.decision,
+    EnvironmentRow.operation_options,
 )
 
 
@@ -68,6 +78,12 @@ def find(session: Session, ref: str) -> list[EnvironmentRow]:
     return _select(session, EnvironmentRow.name == ref)[:1] or _select(session, by_prefix)
 
 
+def of_token(session: Session, sha256: str) -> EnvironmentRow | None:
+    """The environment that lives and whose own token has this digest."""
+    query = select(EnvironmentRow).where(EnvironmentRow.token_sha256 == sha256, EnvironmentRow.ended_at.is_(None))
+    return session.scalars(query.limit(1)).first()
+
+
 def by_id(session: Session, ids: Iterable[str]) -> dict[str, EnvironmentRow]:
     """The rows of these ids, as far as there are any."""
     wanted = sorted(set(ids))
@@ -78,19 +94,52 @@ def by_id(session: Session, ids: Iterable[str]) -> dict[str, EnvironmentRow]:
     return found
 
 
-def list_all(
-    session: Session, *, include_ended: bool, status: Iterable[str] = (), owner: str | None = None, limit: int = 1000
+@dataclass(frozen=True)
+class Wanted:
+    """Which environments of a list; None is all. `workspaces`: ids, of which one is meant."""
+
+    include_ended: bool = False
+    status: tuple[str, ...] = ()
+    owner: str | None = None
+    workspaces: tuple[str, ...] | None = None
+
+
+def page(
+    session: Session, wanted: Wanted, *, after: tuple[float, str] | None = None, limit: int = 100
 ) -> list[EnvironmentRow]:
-    """Environments, newest first."""
-    query = select(EnvironmentRow).order_by(EnvironmentRow.created_at.desc(), EnvironmentRow.id.desc()).limit(limit)
-    wanted = list(status)
-    if wanted:
-        query = query.where(EnvironmentRow.status.in_(wanted))
-    elif not include_ended:
-        query = query.where(EnvironmentRow.ended_at.is_(None))
-    if owner is not None:
-        query = query.where(EnvironmentRow.owner == owner)
-    return list(session.scalars(query))
+    """At most `limit` environments, the newest first, those that are older than `after` (`created_at`, id).
+
+    What comes in meanwhile is newer, or lies where it belongs: no page shows one twice or leaves one out.
+    """
+    order = (EnvironmentRow.created_at.desc(), EnvironmentRow.id.desc())
+    keys = select(EnvironmentRow.created_at, EnvironmentRow.id).order_by(*order).limit(limit)
+    if not wanted.status and not wanted.include_ended:
+        keys = keys.where(EnvironmentRow.ended_at.is_(None))
+    # With a workspace, which has few, the others are no reason to go by another index.
+    owner, status_is = EnvironmentRow.owner, EnvironmentRow.status
+    if wanted.workspaces is not None:
+        owner, status_is = _unindexed(owner), _unindexed(status_is)
+    if wanted.owner is not None:
+        keys = keys.where(owner == wanted.owner)
+    if after is not None:
+        keys = keys.where(tuple_(EnvironmentRow.created_at, EnvironmentRow.id) < after)
+    # Of each status and workspace its own page, in the order of an index. Asked for all of them at once, a database
+    # reads everything, and sorts it, for one page.
+    found: set[tuple[float, str]] = set()
+    for status in sorted(set(wanted.status)) or [None]:
+        for workspace in wanted.workspaces if wanted.workspaces is not None else [None]:
+            one = keys if status is None else keys.where(status_is == status)
+            one = one if workspace is None else one.where(EnvironmentRow.workspace_id == workspace)
+            found |= {(at, one_id) for at, one_id in session.execute(one)}
+    shown = [one_id for _at, one_id in sorted(found, reverse=True)[:limit]]
+    query = select(EnvironmentRow).where(EnvironmentRow.id.in_(bindparam("ids", expanding=True)))
+    query = query.options(*(defer(column, raiseload=True) for column in _NEVER_LISTED)).order_by(*order)
+    return list(session.scalars(query, {"ids": shown})) if shown else []
+
+
+def _unindexed(column: Any) -> Any:
+    """The same value, in a form that no index has."""
+    return column.op("||")("")
 
 
 def live(session: Session) -> list[EnvironmentRow]:

@@ -49,6 +49,8 @@ class EnvironmentRow(Base):
     blueprint: Mapped[_Document] = mapped_column(_Json)
     blueprint_sha256: Mapped[str] = mapped_column(String(64))
     repository: Mapped[_Document] = mapped_column(_Json)
+    #: Null where its repository has no address that others could have too.
+    workspace_id: Mapped[str | None] = mapped_column(String(26))
     source: Mapped[_Document | None] = mapped_column(_Json)
     agent_home: Mapped[str | None] = mapped_column(Text)
     keep_on_error: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -100,8 +102,59 @@ class EnvironmentRow(Base):
             postgresql_where=text("ended_at IS NULL"),
         ),
         Index("environments_name", "name"),
-        Index("environments_created_at", "created_at"),
+        # Pages of the list, the newest first: of all, of what lives, and of one owner, status or workspace.
+        Index("environments_created_at", "created_at", "id"),
+        Index(
+            "environments_live",
+            "created_at",
+            "id",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("environments_owner", "owner", "created_at", "id"),
+        Index("environments_owner_status", "owner", "status", "created_at", "id"),
+        Index("environments_status", "status", "created_at", "id"),
+        Index("environments_workspace", "workspace_id", "created_at", "id"),
+        # Whose token it is that comes without saying so.
+        Index("environments_token", "token_sha256"),
     )
+
+
+class WorkspaceRow(Base):
+    """What environments belong to: a repository, by its normalised address, and the folder in it that is worked in."""
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    #: `host/path`, however it was written (`_workspaces.normal`).
+    url: Mapped[str] = mapped_column(String(500))
+    folder: Mapped[str] = mapped_column(String(500), default="")
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float)
+
+    __table_args__ = (Index("workspaces_place", "url", "folder", unique=True), Index("workspaces_name", "name"))
+
+
+class DeviceRow(Base):
+    """A machine that is known: an environment, from ready to its end; or a laptop that somebody logged in from."""
+
+    __tablename__ = "devices"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    #: `environment` or `laptop`.
+    kind: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(100))
+    environment_id: Mapped[str | None] = mapped_column(ForeignKey("environments.id"), unique=True)
+    #: What it says of itself: `{platform, version}`.
+    facts: Mapped[_Document] = mapped_column(_Json, default=dict)
+    #: `active` or `terminated`.
+    status: Mapped[str] = mapped_column(String(16))
+    registered_at: Mapped[float] = mapped_column(Float)
+    seen_at: Mapped[float] = mapped_column(Float)
+    terminated_at: Mapped[float | None] = mapped_column(Float)
+
+    __table_args__ = (Index("devices_owner", "owner", "id"), Index("devices_status", "status", "id"))
 
 
 class ResourceRow(Base):
@@ -132,6 +185,14 @@ class EventRow(Base):
 
     __table_args__ = (
         Index("events_environment", "environment_id", "seq"),
+        # What a timeline is made of, among everything that an agent does.
+        Index(
+            "events_timeline",
+            "environment_id",
+            "seq",
+            sqlite_where=text("type IN ('remote.stage', 'remote.update')"),
+            postgresql_where=text("type IN ('remote.stage', 'remote.update')"),
+        ),
         # Per environment: nobody can take the id of another's event away.
         Index("events_id", "environment_id", "id", unique=True),
         # AUTOINCREMENT: a cursor must never meet a number twice, also after rows were removed.

@@ -89,9 +89,11 @@ def repo(tmp_path: Path) -> Path:
 
 
 def listed(stage: Stage) -> list[str]:
-    from fuelctl.environments import registry
+    from fuelctl.store import environments
+    from fuelctl.store.environments import Wanted
 
-    return [row.status for row in registry.listing(stage.core, include_ended=True)[0]]
+    with stage.core.database.read() as session:
+        return [row.status for row in environments.page(session, Wanted(include_ended=True))]
 
 
 def test_no_means_no(stage: Stage, repo: Path) -> None:

@@ -18,6 +18,7 @@ from fuelctl.environments.views import environment_view
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store import environments
+from fuelctl.store.environments import Wanted
 from fuelctl.store.models import EnvironmentRow
 from tests.fuelctl.control import HandClock, wanted
 
@@ -195,7 +196,7 @@ class TestMonthLimit:
         with pytest.raises(budget.BudgetError):
             make(core, "a", ttl_seconds=36_000, month_limit=0.15)
         with core.database.read() as session:
-            assert environments.list_all(session, include_ended=True) == []
+            assert environments.page(session, Wanted(include_ended=True)) == []
 
     def test_a_longer_lease_counts_as_well(self, core: Core, clock: HandClock) -> None:
         row = make(core, "a", ttl_seconds=3600)

@@ -22,7 +22,7 @@ from fuelctl.environments.journal import Journal
 from fuelctl.environments.registry import ConflictError
 from fuelctl.store import environments, events, idempotency, resources
 from fuelctl.store.database import Database, sqlite_url
-from fuelctl.store.environments import FencedOffError
+from fuelctl.store.environments import FencedOffError, Wanted
 from fuelctl.store.events import NewEvent
 from fuelctl.store.idempotency import InFlightError
 from fuelctl.store.models import Base, EnvironmentRow, SecretRow
@@ -214,7 +214,7 @@ def test_a_hundred_requests_with_one_key_make_one_environment(core: Core) -> Non
     assert len(outcomes) == 100
     assert len(set(outcomes) - {"in flight"}) == 1
     with core.database.read() as session:
-        assert len(environments.list_all(session, include_ended=True)) == 1
+        assert len(environments.page(session, Wanted(include_ended=True))) == 1
 
 
 def test_secrets_are_unreadable_at_rest_and_dropped_at_the_end(core: Core) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import http.client
 import json
 from typing import Any, Dict, List, Optional
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from .._errors import FuelError, UsageError
 from .._unix_socket import connect
 from ._record import Machine, Record
 
 _PATH = "/api/remote"
+#: Environments in one answer.
+_PAGE = 500
 _MOST_BYTES = 64 * 1024 * 1024
 #: What of an environment object becomes variables, under these names.
 _FACTS = ("created_at", "ready_at", "conditions", "lease", "repository", "agent", "cost", "blueprint_sha256")
@@ -38,22 +40,38 @@ class _UnixConnection(http.client.HTTPConnection):
 def ask(
     *, socket_path: Optional[str] = None, url: Optional[str] = None, token: Optional[str] = None, timeout: float = 30.0
 ) -> List[Record]:
-    """The live environments, not checked yet.
+    """The live environments, page after page, not checked yet.
 
     :param socket_path: of an embedded server; or `url` of a team's, with its bearer `token`.
     :raises NoServerError: nobody listens; FuelError for an answer that is none.
     """
     where = url or f"unix:{socket_path}"
-    connection, prefix = _connection(socket_path, url, timeout)
     headers = {"Accept": "application/json", "Connection": "close"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    found: List[Any] = []
+    query: Dict[str, Any] = {"limit": _PAGE}
+    while True:
+        status, content = _get(socket_path, url, timeout, f"{_PATH}?{urlencode(query)}", headers)
+        page, cursor = _environments(status, content, where)
+        found += page
+        if not cursor or cursor == query.get("cursor"):
+            return [_record(item) for item in found if isinstance(item, dict)]
+        query["cursor"] = cursor
+
+
+def _get(
+    socket_path: Optional[str], url: Optional[str], timeout: float, target: str, headers: Dict[str, str]
+) -> "tuple[int, bytes]":
+    where = url or f"unix:{socket_path}"
+    connection, prefix = _connection(socket_path, url, timeout)
     try:
-        connection.request("GET", prefix + _PATH, headers=headers)
+        connection.request("GET", prefix + target, headers=headers)
         answer = connection.getresponse()
         content = answer.read(_MOST_BYTES)
         if answer.length:
             raise http.client.IncompleteRead(content, answer.length)
+        return answer.status, content
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NoServerError("no fuelctl server listens there", where=where, hint="fuelctl server start") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -65,7 +83,6 @@ def ask(
         ) from error
     finally:
         connection.close()
-    return [_record(item) for item in _environments(answer.status, content, where) if isinstance(item, dict)]
 
 
 def _connection(
@@ -84,14 +101,15 @@ def _connection(
     return kind(host, port, timeout=timeout), parts.path.rstrip("/")
 
 
-def _environments(status: int, content: bytes, where: str) -> List[Any]:
+def _environments(status: int, content: bytes, where: str) -> "tuple[List[Any], Optional[str]]":
+    """One page, and the cursor of the next."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         document = None
     if status == http.client.OK and isinstance(document, dict) and isinstance(document.get("environments"), list):
-        found: List[Any] = document["environments"]
-        return found
+        cursor = document.get("cursor")
+        return list(document["environments"]), cursor if isinstance(cursor, str) else None
     said = document.get("detail") if isinstance(document, dict) else None
     raise FuelError(
         f"the server answered {status}: {str(said)[:200] if said else 'not a list of environments'}",

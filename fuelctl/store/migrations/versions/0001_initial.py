@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("blueprint", sa.JSON(), nullable=False),
         sa.Column("blueprint_sha256", sa.String(length=64), nullable=False),
         sa.Column("repository", sa.JSON(), nullable=False),
+        sa.Column("workspace_id", sa.String(length=26), nullable=True),
         sa.Column("source", sa.JSON(), nullable=True),
         sa.Column("agent_home", sa.Text(), nullable=True),
         sa.Column("keep_on_error", sa.Boolean(), nullable=False),
@@ -69,7 +70,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
-    op.create_index("environments_created_at", "environments", ["created_at"], unique=False)
+    op.create_index("environments_created_at", "environments", ["created_at", "id"], unique=False)
+    op.create_index(
+        "environments_live",
+        "environments",
+        ["created_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    for column in ("owner", "status"):
+        op.create_index(f"environments_{column}", "environments", [column, "created_at", "id"], unique=False)
+    op.create_index("environments_owner_status", "environments", ["owner", "status", "created_at", "id"], unique=False)
+    op.create_index("environments_workspace", "environments", ["workspace_id", "created_at", "id"], unique=False)
+    op.create_index("environments_token", "environments", ["token_sha256"], unique=False)
     op.create_index(
         "environments_live_name",
         "environments",
@@ -79,6 +93,38 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_index("environments_name", "environments", ["name"], unique=False)
+    op.create_table(
+        "workspaces",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("url", sa.String(length=500), nullable=False),
+        sa.Column("folder", sa.String(length=500), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("workspaces_place", "workspaces", ["url", "folder"], unique=True)
+    op.create_index("workspaces_name", "workspaces", ["name"], unique=False)
+    op.create_table(
+        "devices",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("environment_id", sa.String(length=26), nullable=True),
+        sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("registered_at", sa.Float(), nullable=False),
+        sa.Column("seen_at", sa.Float(), nullable=False),
+        sa.Column("terminated_at", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["environment_id"],
+            ["environments.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("environment_id"),
+    )
+    op.create_index("devices_owner", "devices", ["owner", "id"], unique=False)
+    op.create_index("devices_status", "devices", ["status", "id"], unique=False)
     op.create_table(
         "idempotency_keys",
         sa.Column("key", sa.String(length=255), nullable=False),
@@ -109,6 +155,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("seq"),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "events_timeline",
+        "events",
+        ["environment_id", "seq"],
+        unique=False,
+        sqlite_where=sa.text("type IN ('remote.stage', 'remote.update')"),
+        postgresql_where=sa.text("type IN ('remote.stage', 'remote.update')"),
     )
     op.create_index("events_environment", "events", ["environment_id", "seq"], unique=False)
     op.create_index("events_id", "events", ["environment_id", "id"], unique=True)
