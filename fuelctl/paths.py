@@ -101,6 +101,11 @@ def logins_file() -> Path:
     return state_folder() / "logins.json"
 
 
+def device_file() -> Path:
+    """The ULID by which team servers know this machine."""
+    return state_folder() / "device"
+
+
 def server_token_file() -> Path:
     """The first admin's token (0600), of a server on TCP that nobody could come into."""
     return state_folder() / "server.token"

@@ -33,6 +33,17 @@ def token(url: str) -> str | None:
     return str(known["token"]) if isinstance(known, dict) and known.get("token") else None
 
 
+def tokens(url: str | None) -> dict[str, str]:
+    """The tokens, by server: of one, or of all of them."""
+    known = _servers(_read())
+    return {
+        each: str(facts["token"])
+        for each, facts in known.items()
+        if url in (None, each) or each == normal(url or "")
+        if isinstance(facts, dict) and facts.get("token")
+    }
+
+
 def put(url: str, secret: str, name: str) -> None:
     """Remember the token, and talk to this server from now on."""
 

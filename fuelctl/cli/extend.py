@@ -11,7 +11,7 @@ from fuelctl.cli import _ingress
 from fuelctl.cli._context import AsJson, Ref, connect, find, take_up_credentials
 from fuelctl.cli._durations import seconds
 from fuelctl.cli._environment import now, ttl_left
-from fuelctl.cli._output import clean, duration, emit, say
+from fuelctl.cli._output import clean, duration, emit, note, say
 
 app = typer.Typer()
 
@@ -32,4 +32,6 @@ def extend(
     if as_json:
         emit(environment)
         return
+    for warning in environment.get("warnings") or []:
+        note(f"note: {clean(warning)}")
     say(f"{clean(environment['name'])} lives for {duration(ttl_left(environment, now()))} more.")

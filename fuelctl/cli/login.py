@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from fuelctl._shared._errors import FuelError, UsageError
-from fuelctl.cli import _logins, _settings
+from fuelctl.cli import _device, _logins, _settings
 from fuelctl.cli._context import AsJson
 from fuelctl.cli._output import can_ask, clean, emit, note, say
 from fuelctl.client import ApiError, Client
@@ -67,6 +67,7 @@ def login(
             code="unauthorized",
         ) from error
     _logins.put(url, token, str(found["name"]))
+    _device.register(client, str(found["name"]))
     if as_json:
         emit({"server": _logins.normal(url), **found})
     else:

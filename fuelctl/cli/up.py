@@ -15,7 +15,7 @@ import typer
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._identity import check_environment_name
 from fuelctl.cli import _ask, _context, _launch, _outcome, _plan, _provider, _secrets
-from fuelctl.cli._output import can_ask, emit, note, say
+from fuelctl.cli._output import can_ask, clean, emit, note, say
 from fuelctl.cli._progress import UPLOAD, View, follow
 from fuelctl.cli._view import make_view
 from fuelctl.client import Client
@@ -263,6 +263,7 @@ def _drive(client: Client, begin: Callable[[View], dict[str, Any]], *, replay: b
     try:
         with make_view(sys.stderr) as view:
             environment = begin(view)
+            warnings = [str(each) for each in environment.get("warnings") or []]
             if environment["status"] == "provisioning":
                 _launch.send(client, environment["id"], lambda done, total: view.show_bar(UPLOAD, done, total))
             sent = True
@@ -272,6 +273,8 @@ def _drive(client: Client, begin: Callable[[View], dict[str, Any]], *, replay: b
         for line in _outcome.detached_lines(environment, sent=sent):
             note(line)
         raise typer.Exit(130) from None
+    for warning in warnings:
+        note(f"note: {clean(warning)}")
     code = _outcome.settle(client, environment, note if as_json else say)
     if as_json:
         emit(client.environment(environment["id"]))

@@ -49,7 +49,8 @@ def grant(policy: Policy, ttl_seconds: int | None, idle_seconds: int | None) -> 
 
 def words(seconds: float) -> str:
     """`2d 3h`: the two largest units of a whole number of seconds."""
-    left, parts = int(seconds), []
+    left = int(seconds)
+    parts: list[str] = []
     for size, unit in _UNITS:
         if left >= size and len(parts) < 2:
             parts.append(f"{left // size}{unit if len(unit) == 1 else ' ' + unit}")

@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint
 from fuelctl._shared._activity import parse_sample
 from fuelctl.environments import handlers, interruption
 from fuelctl.environments.handlers import Teller
-from fuelctl.environments.registry import authenticate
+from fuelctl.environments.own_token import authenticate
 from fuelctl.environments.states import Operation
 from fuelctl.server.guard import bearer, count_failure
 from fuelctl.server.parts import parts

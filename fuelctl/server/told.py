@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from fuelctl.accounts.roles import Action
-from fuelctl.environments import handlers, registry
+from fuelctl.environments import handlers, own_token, registry
 from fuelctl.environments.handlers import Teller
 from fuelctl.server.callbacks import LARGEST_BODY, not_its_token, take_turn
 from fuelctl.server.guard import bearer, caller, demand, identify_person, personal
@@ -53,7 +53,7 @@ def tell(body: BatchIn) -> Response:
 def _environment(count: int) -> Callable[[ToldIn], Teller]:
     """Whose token it is says what all of it is about; 401 for a token that is none, 403 for another's events."""
     with parts().core.database.read() as session:
-        row = registry.of_token(session, bearer())
+        row = own_token.of_token(session, bearer())
     if row is None:
         raise not_its_token()
     take_turn(row.id, count)

@@ -150,7 +150,7 @@ class ListQuery(Asked):
     workspace: (
         Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")] | None
     ) = Field(default=None, description="A workspace's id, its name, or its repository's address.")
-    limit: int = Field(default=100, ge=1, le=1000)
+    limit: int = Field(default=50, ge=1, le=1000)
     cursor: Cursor | None = None
     observe: _Observe = False
 

@@ -126,8 +126,9 @@ def page(
     # Of each status and workspace its own page, in the order of an index. Asked for all of them at once, a database
     # reads everything, and sorts it, for one page.
     found: set[tuple[float, str]] = set()
-    for status in sorted(set(wanted.status)) or [None]:
-        for workspace in wanted.workspaces if wanted.workspaces is not None else [None]:
+    everything: tuple[str | None, ...] = (None,)
+    for status in tuple(sorted(set(wanted.status))) or everything:
+        for workspace in wanted.workspaces if wanted.workspaces is not None else everything:
             one = keys if status is None else keys.where(status_is == status)
             one = one if workspace is None else one.where(EnvironmentRow.workspace_id == workspace)
             found |= {(at, one_id) for at, one_id in session.execute(one)}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from fuelctl.store.models import TokenRow, UserRow
@@ -42,6 +42,12 @@ def tokens(session: Session, user_id: str | None = None) -> list[tuple[TokenRow,
         query = query.where(TokenRow.user_id == user_id)
     found = session.execute(query.order_by(TokenRow.created_at.desc(), TokenRow.id))
     return [(row[0], row[1]) for row in found]
+
+
+def forget_tokens(session: Session, before: float) -> int:
+    """Remove tokens that expired or were revoked before `before` (epoch seconds); how many there were."""
+    over = or_(TokenRow.expires_at < before, TokenRow.revoked_at < before)
+    return len(session.execute(delete(TokenRow).where(over).returning(TokenRow.id)).all())
 
 
 def used(session: Session, token_id: str, now: float) -> None:

@@ -126,16 +126,40 @@ class TestLogin:
 
     def test_logging_out_forgets_it(self, server: Stage, enter: Any, fuelctl: Run) -> None:
         token = enter("ada", Role.MEMBER)
-        assert fuelctl("logout", "--json").json == {"forgotten": [server.url]}
+        assert Client(url=server.url, token=token).whoami()["name"] == "ada"
+        assert fuelctl("logout", "--json").json == {"forgotten": [server.url], "revoked": [server.url]}
+        with pytest.raises(FuelError, match="token"):
+            Client(url=server.url, token=token).whoami()
         assert token not in paths.logins_file().read_text()
         assert _settings.server() == _settings.Server()
         assert fuelctl("logout").out == "You are not logged in to a server.\n"
-        _logins.put("https://a", "t", "me")
-        _logins.put("https://b/", "u", "me")
-        assert _settings.server() == _settings.Server("https://b", "u")
-        assert fuelctl("logout", "https://a/").out == "Forgotten: https://a.\n"
-        assert fuelctl("logout", "--all").out == "Forgotten: https://b.\n"
+        kept = enter("bob", Role.MEMBER)
+        assert fuelctl("logout", "--keep-token", "--json").json == {"forgotten": [server.url], "revoked": []}
+        assert Client(url=server.url, token=kept).whoami()["name"] == "bob"
+        nobody = ("http://127.0.0.1:9", "http://127.0.0.1:10")
+        _logins.put(nobody[0], "t", "me")
+        _logins.put(nobody[1] + "/", "u", "me")
+        assert _settings.server() == _settings.Server(nobody[1], "u")
+        done = fuelctl("logout", nobody[0] + "/")
+        assert done.out == f"Forgotten: {nobody[0]}.\n"
+        assert "was not told" in done.err
+        assert fuelctl("logout", "--all").out == f"Forgotten: {nobody[1]}.\n"
         assert fuelctl("logout", "https://a", "--all").code == 2
+
+    def test_the_laptop_registers_and_stays_the_same_one(self, server: Stage, enter: Any, fuelctl: Run) -> None:
+        def devices(token: str) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = Client(url=server.url, token=token).call("GET", "/api/devices")["devices"]
+            return found
+
+        token = enter("ada", Role.VIEWER)
+        [device] = devices(token)
+        assert (device["name"], device["kind"], device["owner"]) == (socket.gethostname()[:100], "laptop", "ada")
+        another = enter("bob", Role.MEMBER)
+        [others] = devices(another)
+        assert others["id"] != device["id"], "nobody can tell that two people sit at one machine"
+        (paths.state_folder() / "again").write_text(token)
+        assert fuelctl("login", server.url, "--token-file", str(paths.state_folder() / "again")).code == 0
+        assert [each["id"] for each in devices(token)] == [device["id"]]
 
     def test_a_damaged_file_is_one_line(self, fuelctl: Run) -> None:
         paths.private_file(paths.logins_file(), b"[]")
