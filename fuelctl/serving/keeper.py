@@ -66,7 +66,7 @@ class Keeper:
             core,
             engine,
             settings.reaper_seconds,
-            Housekeeper(core, engine, settings.keep_days).daily,
+            Housekeeper(core, engine, settings.keep_days, settings.keep_tokens_days).daily,
             look=observer.soon,
             period=settings.observe_seconds,
             companion=Courier(core, receivers.load(settings)),

@@ -65,7 +65,7 @@ class ControlPlane:
             self.core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ)
         )
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
-        housekeeper = Housekeeper(self.core, self.engine, settings.keep_days)
+        housekeeper = Housekeeper(self.core, self.engine, settings.keep_days, settings.keep_tokens_days)
         self.courier = Courier(self.core, receivers.load(settings))
         self.observer = Observer(self.plant, self.engine, settings.observe_seconds)
         self.reaper = Reaper(

@@ -17,7 +17,7 @@ from fuelctl._shared import _scratch
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
-from fuelctl.store import environments, events, idempotency
+from fuelctl.store import environments, events, idempotency, users
 from fuelctl.store.models import SettingRow
 from fuelctl.workflows.engine import Engine
 
@@ -36,15 +36,17 @@ class Forgotten:
     folders: int
     workflows: int
     temporary: int
+    tokens: int = 0
 
 
 class Housekeeper:
     """`round()` forgets what is older than `keep_days`; `daily()` does so when the last round was a day ago."""
 
-    def __init__(self, core: Core, engine: Engine, keep_days: float) -> None:
+    def __init__(self, core: Core, engine: Engine, keep_days: float, keep_tokens_days: float = 90.0) -> None:
         self._core = core
         self._engine = engine
         self._keep_seconds = keep_days * _DAY
+        self._keep_tokens = keep_tokens_days * _DAY
 
     def daily(self) -> Forgotten | None:
         """A round, unless there was one within a day, by an earlier server too: a laptop's lives for hours only."""
@@ -67,8 +69,10 @@ class Housekeeper:
         before = max(0.0, now - self._keep_seconds)
         with self._core.database.write(durable=False) as session:
             idempotency.forget(session, now)
+            tokens = users.forget_tokens(session, max(0.0, now - self._keep_tokens))
             at_work = {row.operation_id for row in environments.with_operation(session) if row.operation_id}
         done = Forgotten(
+            tokens=tokens,
             keys=self._keys(now),
             events=self._events(before),
             folders=sum(self._folder(folder, before) for folder in _folders()),

@@ -21,6 +21,7 @@ from fuelctl.environments.budget import BudgetError
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import ConflictError, NotFoundError
 from fuelctl.store import audit_log, environments, events
+from fuelctl.store import users as known_users
 from fuelctl.store.audit_log import Actor, Entry, Filter
 from fuelctl.store.database import Database
 from fuelctl.store.models import Base, TokenRow
@@ -159,6 +160,21 @@ class TestTokens:
         assert used() == first
         clock.pass_(1)
         assert used() == clock.wall
+
+    def test_what_has_been_over_for_long_is_forgotten_and_the_audit_log_is_not(
+        self, core: Core, clock: HandClock
+    ) -> None:
+        add(core, days=366)
+        expired, revoked, good = more(core, "ada", days=1).id, more(core, "ada").id, more(core, "ada", days=200).id
+        with core.write() as session:
+            tokens.revoke(core, session, revoked)
+        clock.pass_(80 * 86400)
+        for days, left in ((80, {expired, revoked, good}), (79.5, {expired, good}), (70, {good})):
+            with core.write() as session:
+                known_users.forget_tokens(session, clock.wall - days * 86400 - 3600)
+                names = {row.id for row, _user in known_users.tokens(session) if row.name == "more"}
+            assert names == left
+        assert [each for _who, action, each in entries(core) if action == "token.revoke"] == [revoked]
 
     def test_a_role_that_we_do_not_know_opens_nothing(self, core: Core) -> None:
         token = add(core)
