@@ -26,7 +26,7 @@ from fuelctl.environments.cost import offer_of
 from fuelctl.environments.lease import Lease, extend, later, new_lease, within
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store import environments, events, idempotency, resources
-from fuelctl.store.models import EnvironmentRow, SettingRow
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import CALLBACK_TOKEN
 from fuelctl.store.ulids import new_ulid
 
@@ -290,12 +290,6 @@ def _busy(row: EnvironmentRow) -> ConflictError:
         code="busy",
         where=row.name,
     )
-
-
-def reaper_state(session: Session) -> dict[str, Any]:
-    """What the reaper last did, and when."""
-    row = session.get(SettingRow, "reaper")
-    return row.value if row else {"last_cycle_at": None}
 
 
 def lease_of(row: EnvironmentRow) -> Lease:

@@ -9,14 +9,14 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 from pydantic import BaseModel
 
-from fuelctl.environments import idleness, registry
+from fuelctl.environments import idleness
 from fuelctl.environments.clock import Now, rfc3339
 from fuelctl.environments.decision import Decision, again, decide, ends
 from fuelctl.environments.observations import observe
 from fuelctl.server.parts import parts
 from fuelctl.server.remote import find
 from fuelctl.server.types import ProblemOut, RefPath
-from fuelctl.store import environments
+from fuelctl.store import environments, settings
 from fuelctl.store.models import EnvironmentRow
 
 api = APIBlueprint("reaper", __name__, url_prefix="/api", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
@@ -93,7 +93,7 @@ class CycleOut(BaseModel):
 def forecast() -> Response:
     """Nothing is ended by asking."""
     with parts().core.database.read() as session:
-        rows, last = environments.live(session), registry.reaper_state(session)
+        rows, last = environments.live(session), settings.reaper(session)
     now = parts().core.clock()
     entries: list[dict[str, Any]] = []
     for row in rows:

@@ -39,7 +39,7 @@ from fuelctl.server.types import (
     ShowQuery,
     TerminateIn,
 )
-from fuelctl.store import devices, environments, events, workspaces
+from fuelctl.store import devices, environments, events, settings, workspaces
 from fuelctl.store.environments import Wanted
 from fuelctl.store.models import EnvironmentRow
 
@@ -79,7 +79,7 @@ def listing(query: ListQuery) -> Response:
         wanted = _filter(session, query)
         # One more than is shown, so that the last page says that it is.
         rows = environments.page(session, wanted, after=position(query.cursor), limit=query.limit + 1)
-        reaper = registry.reaper_state(session)
+        reaper = settings.reaper(session)
     shown, more = rows[: query.limit], len(rows) > query.limit
     now = core.clock().wall
     _look(query.observe, shown)
