@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -146,6 +147,7 @@ def pack(repository: Repository, target: str | os.PathLike[str], *, report: Repo
     temporary = path.with_name(path.name + ".part")
     with _brief_scratch(_PACK) as folder:
         _pack.write_bundle(repository.described, str(folder), clean=repository.clean, report=report)
+        _tell_platforms(folder / _pack.DESCRIPTION, repository.folder)
         try:
             with temporary.open("wb") as stream:
                 writer = _Hashing(stream, _size(folder), report)
@@ -158,6 +160,15 @@ def pack(repository: Repository, target: str | os.PathLike[str], *, report: Repo
         finally:
             temporary.unlink(missing_ok=True)
     return Packed(path, writer.digest.hexdigest(), writer.written)
+
+
+def _tell_platforms(description: Path, folder: Path) -> None:
+    """Add to source.json what the repository is deployed to: whoever unpacks it has no files to look at yet."""
+    from fuelctl._shared._blueprint.platforms import platforms
+
+    found = [{"name": each["name"], "confidence": each["confidence"]} for each in platforms(str(folder))]
+    known = json.loads(description.read_text(encoding="utf-8"))
+    description.write_text(json.dumps({**known, "platforms": found}), encoding="utf-8")
 
 
 class _Hashing(io.RawIOBase):

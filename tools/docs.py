@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make docs`: writes the reference pages that are read off the code: the CLI's, the API's and its OpenAPI document.
+"""`make docs`: writes what is read off the code: the CLI's and the API's pages, the OpenAPI document, skills' examples.
 
 python tools/docs.py [--check]      (--check: write nothing, fail when a page is not what would be written)
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint_page import blueprint_page, schema_file
+from skill_examples import FOLDER, skill_examples
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NOTE = "`make docs` writes this page."
@@ -97,8 +98,16 @@ PAGES = {
 def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = []
-    for name, make in PAGES.items():
-        page, text = CHECKOUT / name, make()
+    pages = {name: make() for name, make in PAGES.items()} | skill_examples()
+    for path in (path for path in (CHECKOUT / FOLDER).rglob("*") if path.is_file()):
+        # Examples of what there is no template for any more.
+        name = path.relative_to(CHECKOUT).as_posix()
+        if name not in pages:
+            stale.append(name)
+            if not check:
+                path.unlink()
+    for name, text in pages.items():
+        page = CHECKOUT / name
         if page.exists() and page.read_text() == text:
             continue
         stale.append(name)

@@ -37,7 +37,14 @@ def main() -> None:
     root = path / "ansible_collections" / "fuel_code" / "remote"
     shared = importlib.import_module("fuelctl._shared._errors")
     check("the shared domain is the packaged collection's", str(shared.__file__).startswith(str(root)))
-    for part in ("galaxy.yml", "meta/runtime.yml", "playbooks/remote_up.yml", "plugins/modules", "roles"):
+    for part in (
+        "galaxy.yml",
+        "meta/runtime.yml",
+        "playbooks/remote_up.yml",
+        "plugins/modules",
+        "roles",
+        "skills/flyio/SKILL.md",
+    ):
         check(f"collection has {part}", (root / part).exists())
     migrations = list((package / "store").rglob("versions/*.py"))
     check("database migrations are in", migrations, len(migrations))

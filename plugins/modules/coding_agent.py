@@ -71,6 +71,25 @@ options:
       - Settings, hooks, MCP servers, instructions, commands, agents and skills go along. Whatever looks like a
         credential does not.
     type: path
+  skills:
+    description:
+      - Names of the skills that the agent gets; V(auto) stands for those of O(platforms), V(none) for none.
+      - A skill lies in C(~/.claude/skills). One of that name that the user or the project has is left alone; what is
+        wanted no more is removed, unless somebody has changed it.
+    type: list
+    elements: str
+    default: [auto]
+  platforms:
+    description:
+      - Platforms that the repository is deployed to, each with C(name) and C(confidence), as
+        M(fuel_code.remote.blueprint_info) and the filter P(fuel_code.remote.platforms#filter) give them.
+      - From a confidence of 0.7 the skill of a platform belongs to V(auto) of O(skills).
+    type: list
+    elements: dict
+    default: []
+  skills_path:
+    description: Folder with a folder for each skill, on the controller; by default the collection's own.
+    type: path
   events_url:
     description: Address that events are also sent to as they happen, where the container can reach it.
     type: str
@@ -109,6 +128,7 @@ EXAMPLES = r"""
     settings:
       model: opus
     home: /home/alice/.claude
+    platforms: "{{ '/home/alice/shop' | fuel_code.remote.platforms }}"
 """
 
 RETURN = r"""
@@ -135,6 +155,24 @@ left_out:
   type: list
   elements: str
   sample: ["settings.json: env.GITHUB_TOKEN"]
+skills:
+  description: What became of each skill that was wanted.
+  returned: success, with O(state=present)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: flyio
+    state:
+      description: V(installed) or V(left).
+      type: str
+      sample: installed
+    reason:
+      description: Why it was left.
+      type: str
+      sample: ""
 steps:
   description: What was done, with C(stage), C(step), C(state), C(seconds) and C(message).
   returned: always

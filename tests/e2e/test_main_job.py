@@ -85,6 +85,12 @@ def test_the_real_agent_answers(user: Fuelctl, up: dict[str, Any]) -> None:
     assert "Claude Code" in user.run("exec", up["name"], "--", "claude", "--version").stdout
 
 
+def test_no_skill_comes_without_its_platform(user: Fuelctl, up: dict[str, Any]) -> None:
+    assert user.run(
+        "exec", up["name"], "--", "sh", "-c", "ls ~/.claude; ls ~/.claude/skills 2>/dev/null; :"
+    ).stdout == ("settings.json\n")
+
+
 def test_plain_ssh_scp_and_forwarding_work(user: Fuelctl, up: dict[str, Any], tmp_path: Path) -> None:
     host = f"fuel-{up['name']}"
     config = Path(user.base["HOME"]) / ".ssh" / "config"

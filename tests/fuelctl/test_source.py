@@ -44,6 +44,15 @@ def test_clean_repository(repository: Path, tmp_path: Path) -> None:
     assert tree(rebuilt(folder, description, tmp_path / "again")) == tree(repository)
 
 
+def test_what_it_is_deployed_to_is_told(repository: Path, tmp_path: Path) -> None:
+    _folder, description = unpacked(source.pack(source.inspect(repository), tmp_path / "bare.tar"), tmp_path / "bare")
+    assert description["platforms"] == []
+    # Not in any commit yet: what goes along counts.
+    (repository / "fly.toml").write_text('app = "shop"\n')
+    packed = source.pack(source.inspect(repository), tmp_path / "out.tar")
+    assert unpacked(packed, tmp_path / "fly")[1]["platforms"] == [{"name": "fly.io", "confidence": 0.7}]
+
+
 def test_dirty_tree_goes_along_and_the_repository_is_left_alone(repository: Path, tmp_path: Path) -> None:
     (repository / "gone").write_text("x")
     (repository / "old").write_text("to be renamed\n" * 10)

@@ -39,10 +39,11 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A small repository with one commit and a dirty tree."""
+    """A small repository with one commit and a dirty tree, that is deployed to Fly.io."""
     folder = tmp_path / "my app"
     folder.mkdir()
     (folder / "README").write_text("hello\n")
+    (folder / "fly.toml").write_text('app = "my-app"\nprimary_region = "fra"\n')
     for command in (
         ["init", "-q", "-b", "main"],
         ["add", "."],
@@ -105,6 +106,9 @@ def test_up_refused_down_and_nothing_left(client: Client, repository: Path, tmp_
         return subprocess.check_output(["docker", "exec", *user, connection["container"], *command], text=True)
 
     assert inside("cat", "README") == "hello, changed\n"
+    # What the agent is taught follows from what the repository is deployed to.
+    assert inside("sh", "-c", "ls ~/.claude/skills") == "flyio\n"
+    assert "Fly.io" in inside("sh", "-c", "cat ~/.claude/skills/flyio/SKILL.md")
     key = client.ssh_key(made["id"], key="handed-over-once")
     assert "PRIVATE KEY" in key["private_key"]
 

@@ -212,6 +212,15 @@ AgentVersion = Annotated[
         hint="latest or x.y.z",
     ),
 ]
+SkillName = Annotated[
+    str,
+    Text(
+        "a skill's name",
+        pattern="^[a-z0-9]+(?:-[a-z0-9]+)*$",
+        max_length=64,
+        hint="auto, or names like flyio; an empty list for none",
+    ),
+]
 
 _CLOSED = {"extra": "forbid"}
 
@@ -282,6 +291,9 @@ class Agent:
     settings: Dict[str, Any] = _about("The agent's settings, as its own settings file has them.", default_factory=dict)
     hooks: Dict[str, Any] = _about("The agent's hooks, by event.", default_factory=dict)
     mcp_servers: Dict[str, Any] = _about("MCP servers, by name.", default_factory=dict)
+    skills: Tuple[SkillName, ...] = _about(
+        "Skills to install, by name; `auto`: those of the platforms that are detected.", default=("auto",)
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import json
 import re
 import tarfile
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .._errors import FuelError, UsageError
 from .._progress import Progress
@@ -23,6 +23,7 @@ from .._workspace._container import FIELD, Container, last_lines, line
 from ._config import Wishes, holds_secret, settings_for, state_for
 from ._home import Home, read_home
 from ._registry import Package, check_version, package_of
+from ._skills import APPLY, APPLY_NEW, PROBE, Change, Present, archive_of, change, present, read_skills
 from ._store import Store
 
 #: What of a key the agent remembers as accepted; nothing more of it leaves the container.
@@ -32,7 +33,7 @@ _KEY_TAIL = 20
 _PROBE = (
     FIELD
     + r"""
-user=$(field) binary=$(field) link=$(field)
+user=$(field) binary=$(field) link=$(field) workspace=$(field)
 home=$(getent passwd "$user" | cut -d: -f6)
 [ -n "$home" ] && [ -d "$home" ] || { echo nouser; exit 0; }
 echo user
@@ -44,16 +45,22 @@ printf 'state '; head -c 16777216 "$home/.claude.json" 2>/dev/null | base64 -w0;
 printf 'record '; base64 -w0 /var/lib/fuel-code/agent.json 2>/dev/null; echo
 printf 'tail '; sed -n 's/^ANTHROPIC_API_KEY=//p' "$home/.ssh/environment" 2>/dev/null | tail -n 1 | tr -d '\n' |
   tail -c 20 | base64 -w0; echo
+runuser -u "$user" -- env HOME="$home" sh -c '
+"""
+    + PROBE
+    + r"""
+' fuel-code "$workspace"
 """
 )
 
-#: As root. system/ is ours; new/ and replace/ go below the user's home, new/ without touching what is there.
+#: As root. system/ is ours; new/ and replace/ go below the user's home, new/ without touching what is there. Skills of
+#: ours make room before new/ comes, which may hold the caller's own of the same name.
 _APPLY = (
     FIELD
     + r"""
 set -eu
 umask 022
-user=$(field) binary=$(field) link=$(field)
+user=$(field) binary=$(field) link=$(field) workspace=$(field)
 home=$(getent passwd "$user" | cut -d: -f6)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -72,12 +79,18 @@ if [ -f "$scratch/system/header" ]; then
 fi
 ln -sfn "$binary" "$link.new"
 mv -T "$link.new" "$link"
-chown -R "$user" "$scratch/new" "$scratch/replace"
+chown -R "$user" "$scratch/new" "$scratch/replace" "$scratch/skills"
 # As the user: links in the home then lead nowhere that the user could not go.
 runuser -u "$user" -- env HOME="$home" sh -eu -c '
   umask 077
   mkdir -p "$HOME/.claude"
+"""
+    + APPLY
+    + r"""
   cp -Rn "$1/new/." "$HOME/"
+"""
+    + APPLY_NEW
+    + r"""
   cd "$1/replace"
   find . -type f | while IFS= read -r file; do
     cp "$file" "$HOME/$file.fuel-code-new"
@@ -101,6 +114,9 @@ class Wanted:
     home: Optional[str] = None
     events_url: Optional[str] = None
     events_token_file: Optional[str] = None
+    #: Names of skills, and the folder (or packed file) that has them.
+    skills: Sequence[str] = ()
+    skills_path: Optional[str] = None
 
 
 class Agent:
@@ -131,9 +147,10 @@ class Agent:
         """Have it in the container, configured and verified; the module's result."""
         home = read_home(wanted.home) if wanted.home else Home()
         callback = _callback(wanted)
+        skills = read_skills(wanted.skills_path or "", wanted.skills) if wanted.skills else {}
         version, fetched = self._fetch(check)
         with self._progress.step("configure") as step:
-            found = self._probe(container, version)
+            found = self._probe(container, version, wanted.workspace)
             wishes = Wishes(
                 workspace=wanted.workspace,
                 version=version,
@@ -146,16 +163,21 @@ class Agent:
             replace, after = _changed(found, wishes)
             record = _record(home, callback)
             ready = found.link == self._store.path(self._package, version) and found.version.split(" ")[0] == version
-            changed = bool(replace) or not ready or found.record != record
+            taught = change(skills, found.skills, home.files)
+            changed = bool(replace or taught.install or taught.remove) or not ready or found.record != record
             if not changed:
                 step.reuse(found.version)
             elif not check:
                 new = {} if found.record.get("home") == record["home"] else home.files
-                step.message = self._apply(container, version, _payload(record, callback, new, replace))
+                payload = _payload(record, callback, new, replace, taught)
+                step.message = self._apply(container, version, wanted.workspace, payload)
+            if taught.install:
+                step.message += "; skills: " + ", ".join(taught.install)
             if home.left_out:
                 step.message += f"; left out of {wanted.home}: " + ", ".join(home.left_out)[:500]
         result = self._result(version, changed or fetched)
         result["left_out"] = home.left_out
+        result["skills"] = taught.told
         result["diff"] = {"before": _masked(found.settings), "after": _masked(after)} if changed else {}
         return result
 
@@ -171,8 +193,8 @@ class Agent:
                 step.reuse()
         return version, missing
 
-    def _probe(self, container: Container, version: str) -> "_Found":
-        answer = container.script(_PROBE, self._fields(container, version), user="0", timeout=60)
+    def _probe(self, container: Container, version: str, workspace: str) -> "_Found":
+        answer = container.script(_PROBE, self._fields(container, version, workspace), user="0", timeout=60)
         lines = answer.stdout.decode("utf-8", "replace").splitlines()
         if not lines or lines[0] != "user":
             raise FuelError(
@@ -196,14 +218,18 @@ class Agent:
             state=_decoded(values.get("state", ""), ".claude.json"),
             record=_decoded(values.get("record", ""), "agent.json", broken={}),
             key_tail=_tail(values.get("tail", "")),
+            skills=present(lines[1:]),
         )
 
-    def _fields(self, container: Container, version: str) -> bytes:
+    def _fields(self, container: Container, version: str, workspace: str) -> bytes:
         link = f"/usr/local/bin/{self._package.binary}"
-        return line(container.user) + line(self._store.path(self._package, version)) + line(link)
+        return b"".join(
+            line(text) for text in (container.user, self._store.path(self._package, version), link, workspace)
+        )
 
-    def _apply(self, container: Container, version: str, payload: bytes) -> str:
-        answer = container.script(_APPLY, self._fields(container, version) + payload, user="0", timeout=120)
+    def _apply(self, container: Container, version: str, workspace: str, payload: bytes) -> str:
+        fields = self._fields(container, version, workspace)
+        answer = container.script(_APPLY, fields + payload, user="0", timeout=120)
         said = last_lines(answer.stdout)
         if answer.returncode or not said or said[-1].split(" ")[0] != version:
             reason = (last_lines(answer.stderr) or said or [f"exit code {answer.returncode}"])[-1]
@@ -232,6 +258,7 @@ class _Found:
     state: Dict[str, Any]
     record: Dict[str, Any]
     key_tail: str
+    skills: Present
 
 
 def _tail(text: str) -> str:
@@ -309,10 +336,11 @@ def _payload(
     callback: Optional[Tuple[str, str]],
     new: Mapping[str, Tuple[bytes, bool]],
     replace: Mapping[str, bytes],
+    skills: Change,
 ) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for folder in ("system", "new", "new/.claude", "replace", "replace/.claude"):
+        for folder in ("system", "new", "new/.claude", "replace", "replace/.claude", "skills"):
             directory = tarfile.TarInfo(folder)
             directory.type, directory.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(directory)
@@ -326,6 +354,8 @@ def _payload(
             _add(archive, f"new/.claude/{name}", content, 0o700 if executable else 0o600)
         for name, content in replace.items():
             _add(archive, f"replace/{name}", content, 0o600)
+        for name, content in archive_of(skills):
+            _add(archive, name, content)
     return buffer.getvalue()
 
 

@@ -15,6 +15,7 @@ from .._errors import FuelError
 from .._workspace._container import Container
 from ._present import Agent, Wanted
 from ._registry import OpenUrl, Registry
+from ._skills import wanted as wanted_skills
 from ._store import Store
 
 ARGUMENTS: Dict[str, Any] = {
@@ -29,6 +30,9 @@ ARGUMENTS: Dict[str, Any] = {
     "hooks": {"type": "dict", "default": {}},
     "mcp_servers": {"type": "dict", "default": {}},
     "home": {"type": "path"},
+    "skills": {"type": "list", "elements": "str", "default": ["auto"]},
+    "platforms": {"type": "list", "elements": "dict", "default": []},
+    "skills_path": {"type": "path"},
     "events_url": {"type": "str"},
     "events_token_file": {"type": "path", "no_log": False},
     "progress_path": {"type": "path"},
@@ -61,6 +65,8 @@ def coding_agent(params: Mapping[str, Any], open_url: OpenUrl, *, check: bool) -
             home=params["home"],
             events_url=params["events_url"],
             events_token_file=params["events_token_file"],
+            skills=wanted_skills(params["skills"], params["platforms"]),
+            skills_path=params["skills_path"],
         )
         return agent.present(Container(params["container"], params["user"], docker), wanted, check=check)
     except FuelError as error:

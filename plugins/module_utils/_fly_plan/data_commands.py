@@ -37,11 +37,13 @@ COMMANDS: Dict[str, str] = {
     "apps list": "",
     "apps restart": "force-stop skip-health-checks",
     "auth login": "",
+    "auth logout": "",
     "auth whoami": "",
     "certs add": f"{_APP} j:json",
     "certs check": f"{_APP} j:json",
     "certs setup": f"{_APP} j:json",
     "checks list": f"{_APP} check-name= j:json",
+    "config env": "",
     "config save": f"{_APP} json yaml y:yes",
     "config show": f"{_APP} local toml yaml",
     "config validate": f"{_APP} s:strict",
@@ -50,6 +52,7 @@ COMMANDS: Dict[str, str] = {
     "doctor": "",
     "image show": f"{_APP} j:json",
     "incidents list": "",
+    "ips allocate-egress": "",
     "ips allocate-v4": f"{_APP} r:region= shared y:yes",
     "ips allocate-v6": f"{_APP} network= o:org= private r:region=",
     "ips list": f"{_APP} j:json",
@@ -120,6 +123,8 @@ COMMANDS: Dict[str, str] = {
     "tokens create deploy": f"{_APP} x:expiry= j:json n:name=",
     "tokens list": "",
     "tokens revoke": "",
+    "version": "",
+    "version update": "",
     "volumes create": (
         f"{_APP} n:count= j:json no-encryption r:region= require-unique-zone scheduled-snapshots s:size= snapshot-id="
         " snapshot-retention= unique-zone-app-wide vm-cpu-kind= vm-cpus= vm-memory= vm-size= y:yes"

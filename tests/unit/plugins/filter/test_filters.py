@@ -9,6 +9,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.fuel_code.remote.plugins.filter.blueprint import blueprint
 from ansible_collections.fuel_code.remote.plugins.filter.environment_id import environment_id
+from ansible_collections.fuel_code.remote.plugins.filter.platforms import platforms
 from ansible_collections.fuel_code.remote.plugins.filter.source_name import source_name
 from ansible_collections.fuel_code.remote.plugins.module_utils._identity import check_environment_id
 
@@ -63,3 +64,18 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path):
     (folder / "env.yaml").write_text("version: 1\nports: [99999]\n")
     with pytest.raises(AnsibleFilterError, match=r"env\.yaml:2"):
         blueprint(str(tmp_path))
+
+
+def test_platforms_of_a_folder_and_of_a_bundle(tmp_path):
+    assert platforms(tmp_path / "nothing") == []
+    assert platforms(tmp_path) == []
+    (tmp_path / "fly.toml").write_text('app = "shop"\n')
+    assert platforms(str(tmp_path)) == [{"name": "fly.io", "confidence": 0.7}]
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    told = [{"name": "helm", "confidence": 7}, {"name": "{{ x }}", "confidence": 1}, {"name": "aws-cdk"}, 3]
+    (bundle / "source.json").write_text(json.dumps({"name": "x", "platforms": told}))
+    assert platforms(bundle) == [{"name": "helm", "confidence": 1.0}]
+    for broken in ("[1]", "{", '{"platforms": "all"}', "{}"):
+        (bundle / "source.json").write_text(broken)
+        assert platforms(bundle) == []

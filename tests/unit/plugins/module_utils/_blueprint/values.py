@@ -54,8 +54,10 @@ GOOD: list[dict[str, Any]] = [
             "settings": {"a": 1},
             "hooks": {},
             "mcp_servers": {"x": {"command": "y"}},
+            "skills": ["auto", "flyio", "our-own-2"],
         }
     },
+    {"agent": {"skills": []}},
     *({"user": user} for user in ("", "dev", "node", "_a-1")),
 ]
 
@@ -161,4 +163,6 @@ BAD: list[tuple[str, Any]] = [
     *(("user", {"user": user}) for user in ("root", "a b", "-x", "A", "a" * 33, "0")),
     ("agent.version", {"agent": {"version": "1"}}),
     ("agent.settings", {"agent": {"settings": "x"}}),
+    ("agent.skills", {"agent": {"skills": "auto"}}),
+    *(("agent.skills[0]", {"agent": {"skills": [name]}}) for name in ("", "../x", "A", "-a", "a--b", "a" * 65)),
 ]
