@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m fuelctl._supervise --lock FILE -- COMMAND...`: run COMMAND and leave nothing of it behind.
+"""`python -m fuelctl._supervise --lock FILE [--lock FILE...] [--pulse SECONDS] -- COMMAND...`: leave nothing behind.
 
 Standard input is the life line: when it reaches its end, because the parent died or asks for it, the whole process
-tree is killed, double-forked children included (they come to us, the child subreaper). The lock is held for as long as
-the tree lives, so whoever takes it next knows that nobody works on that environment any more.
+tree is killed, double-forked children included (they come to us, the child subreaper). With `--pulse`, a parent that
+has written nothing to it for so long counts as dead as well: it may be stopped, or cut off from what it works for. The
+locks are held for as long as the tree lives, so whoever takes one next knows that nobody works on that environment any
+more.
 Exit code: the command's own; 128 + N when signal N ended it; 75 when the lock was not to be had in time.
 Nothing but the standard library: this process must start at once and never fail for a dependency's sake.
 """
@@ -30,32 +32,72 @@ _USAGE = 64
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring."""
-    if arguments[:1] != ["--lock"] or arguments[2:3] != ["--"] or len(arguments) < 4:
-        sys.stderr.write("usage: _supervise --lock FILE -- COMMAND...\n")
+    locks, pulse, command = _parsed(arguments)
+    if not locks or not command:
+        sys.stderr.write("usage: _supervise --lock FILE [--lock FILE...] [--pulse SECONDS] -- COMMAND...\n")
         return _USAGE
+    line = _Line(pulse)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     # A polite signal to us is a wish to end the tree; ending without doing so is what must not happen.
     wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    lock = _take(Path(arguments[1]))
-    if lock is None:
-        return _LOCK_BUSY
+    held: list[int] = []
+    # In one order: of two that want several, none waits for the other.
+    for file in sorted(set(locks)):
+        lock = _take(Path(file), line)
+        if lock is None:
+            return _LOCK_BUSY
+        held.append(lock)
     with subprocess.Popen(
-        arguments[3:],
+        command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        # The lock outlives even us: the child holds it too.
-        pass_fds=(lock,),
+        # The locks outlive even us: the child holds them too.
+        pass_fds=held,
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - single-threaded here, and nothing else can say it
     ) as child:
-        asked = _watch(child, wake)
+        asked = _watch(child, wake, line)
         _end_tree()
         code = child.wait()
     if asked and code == 0:
         return 128 + signal.SIGTERM
     return code if code >= 0 else 128 - code
+
+
+def _parsed(arguments: list[str]) -> tuple[list[str], float | None, list[str]]:
+    """Locks, pulse and command; no command when they cannot be read."""
+    locks: list[str] = []
+    pulse = None
+    rest = list(arguments)
+    while len(rest) > 1 and rest[0] in ("--lock", "--pulse"):
+        option, value, *rest = rest
+        if option == "--lock":
+            locks.append(value)
+        else:
+            pulse = float(value)
+    return locks, pulse, rest[1:] if rest[:1] == ["--"] else []
+
+
+class _Line:
+    """The life line on standard input."""
+
+    def __init__(self, pulse: float | None) -> None:
+        self._pulse = pulse
+        self._heard = time.monotonic()
+
+    def left(self) -> float | None:
+        """Seconds of silence that are still borne; None for ever."""
+        return None if self._pulse is None else max(0.0, self._pulse - (time.monotonic() - self._heard))
+
+    def is_cut(self, *, readable: bool) -> bool:
+        """Whether nobody holds its other end any more, or whoever does has been silent for too long."""
+        if readable:
+            if not os.read(0, 4096):
+                return True
+            self._heard = time.monotonic()
+        return self.left() == 0
 
 
 def end_tree_without_supervisor() -> None:
@@ -73,11 +115,11 @@ def end_tree_without_supervisor() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
 
 
-def _watch(child: subprocess.Popen[bytes], wake: int) -> bool:
+def _watch(child: subprocess.Popen[bytes], wake: int, line: _Line) -> bool:
     """Until the child has ended (False) or somebody wants it to (True)."""
     while True:
-        readable = select.select([0, wake], [], [])[0]
-        if 0 in readable and not os.read(0, 4096):
+        readable = select.select([0, wake], [], [], line.left())[0]
+        if line.is_cut(readable=0 in readable):
             return True
         if wake in readable:
             numbers = os.read(wake, 4096)
@@ -132,7 +174,7 @@ def _reap(child: int) -> None:
             os.waitpid(ended.si_pid, 0)
 
 
-def _take(file: Path) -> int | None:
+def _take(file: Path, line: _Line) -> int | None:
     """The lock's descriptor; None when it cannot be had in time or nobody wants it any more."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -141,7 +183,7 @@ def _take(file: Path) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if select.select([0], [], [], 0.05)[0]:
+            if line.is_cut(readable=bool(select.select([0], [], [], 0.05)[0])):
                 return None
         else:
             return descriptor

@@ -54,6 +54,8 @@ class Settings:
     webhooks: who is told what happens, `[[control_plane.webhooks]]`. webhook_networks: receivers in these networks may
     be sent to though they are not public.
     processes: that serve HTTP, on Postgres. max_followers: of the event log by WebSocket at a time.
+    concurrency: playbooks that a worker plays at a time. drain_seconds: for which it waits for them when told to end.
+    starts_per_minute: runs that all workers together begin in one region of a cloud.
     """
 
     database: str = ""
@@ -77,6 +79,9 @@ class Settings:
     webhook_networks: str = ""
     processes: int = 2
     max_followers: int = 500
+    concurrency: int = 8
+    drain_seconds: float = 60.0
+    starts_per_minute: float = 60.0
 
     def key_file(self) -> Path:
         """The key's file (0600)."""

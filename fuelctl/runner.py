@@ -13,13 +13,14 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fuelctl import _environ, _reserved, _run_files, _supervise
+from fuelctl._lifelines import Lifelines
 from fuelctl._run_events import Story
 from fuelctl._run_files import Record, Scrubber
 
@@ -88,11 +89,12 @@ def run_playbook(
     variables: Mapping[str, Any],
     secrets: Mapping[str, str],
     record: Path,
-    lock: Path,
+    locks: Sequence[Path],
     on_events: Callable[[list[dict[str, Any]]], None],
     should_stop: Callable[[], bool] = lambda: False,
     files: Mapping[str, str] | None = None,
     verb: str = "up",
+    lifelines: Lifelines | None = None,
 ) -> RunResult:
     """Run one playbook to its end.
 
@@ -100,17 +102,20 @@ def run_playbook(
     :param variables: `remote_*`; every string in them is passed as unsafe data.
     :param secrets: name -> value; written to a file of its own whose path is `remote_secrets_file`.
     :param record: folder in which the scrubbed events are kept.
-    :param lock: held for as long as any process of the run lives.
+    :param locks: held for as long as any process of the run lives.
     :param on_events: gets typed events `{type, at, data}`, several at a time, scrubbed. What it raises ends the run.
     :param files: further secrets, name -> content, each in a file (0600) whose path stands where `FileOf(name)` is.
+    :param lifelines: whose beat the run lives by; without, it lives as long as this process.
     """
     scrub = Scrubber([*secrets.values(), *(files or {}).values(), *_environ.secrets(os.environ)])
     with _run_files.private_data(record) as folder, Record(record, Path(playbook).stem.split(".")[-1]) as kept:
         _prepare(folder, playbook, variables, secrets, files or {})
         story = Story(verb)
         following = _Following(folder / "progress.jsonl", story, scrub, kept, on_events)
-        command = [sys.executable, "-m", "fuelctl._supervise", "--lock", str(lock), "--"]
-        command += [sys.executable, "-m", "fuelctl.runner", str(folder)]
+        command = [sys.executable, "-m", "fuelctl._supervise"]
+        command += [word for lock in locks for word in ("--lock", str(lock))]
+        command += ["--pulse", str(lifelines.seconds)] if lifelines else []
+        command += ["--", sys.executable, "-m", "fuelctl.runner", str(folder)]
         with (folder / "stderr").open("wb") as errors:
             process = subprocess.Popen(
                 command,
@@ -123,7 +128,8 @@ def run_playbook(
             )
         stopped = False
         try:
-            stopped = following.follow(process, should_stop)
+            with lifelines.held(_life_line(process)) if lifelines else nullcontext():
+                stopped = following.follow(process, should_stop)
         finally:
             rc = _end(process)
         if stopped or (rc == 128 + 15):
@@ -263,6 +269,12 @@ def _private(file: Path, content: str) -> Path:
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(content)
     return file
+
+
+def _life_line(process: subprocess.Popen[bytes]) -> int:
+    if process.stdin is None:
+        raise ValueError("the child has no life line")
+    return process.stdin.fileno()
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit-log": ("audit_log", "Show who changed what on the server, and who was refused."),
     "webhook": ("webhook", "List a server's webhooks, and try them out."),
     "server": ("server", "Start, stop and inspect the control plane."),
+    "worker": ("worker", "Do the work of a team's server, on any machine."),
     "prices": ("prices", "Show what machines cost, and refresh it from AWS."),
     "doctor": ("doctor", "Check everything that fuelctl needs on this machine."),
     "version": ("version", "Show the version."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from fuelctl import paths
@@ -85,9 +86,13 @@ class Database:
         """Give the connections back."""
         self.engine.dispose()
 
+    def unusable(self, error: SQLAlchemyError) -> FuelError:
+        """The one line for a database that cannot be used."""
+        return _unusable(self.url, error)
+
     def migrate(self) -> None:
         """Bring the schema up to date; one process at a time, the others wait and find it done."""
-        with _as_fuel_error(self.url), self._migration_lock(), self.engine.connect() as connection:
+        with _as_fuel_error(self.url), self.migration_lock(), self.engine.connect() as connection:
             _upgrade(connection)
 
     @contextmanager
@@ -97,9 +102,11 @@ class Database:
             yield session
 
     @contextmanager
-    def _migration_lock(self) -> Iterator[None]:
+    def migration_lock(self) -> Iterator[None]:
+        """Held by the one process that changes the schema."""
         if not self.is_sqlite:
-            with self.engine.connect() as connection:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                # In no transaction: an index that is built beside other work waits for all that are open.
                 connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
                 try:
                     yield
@@ -116,6 +123,13 @@ class Database:
             yield
         finally:
             os.close(descriptor)
+
+
+def now_of(session: Session) -> float:
+    """Epoch seconds by the clock that all processes of this control plane share: the database's, where it has one."""
+    if session.get_bind().dialect.name != "postgresql":
+        return time.time()
+    return float(session.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
 
 def _upgrade(connection: Connection) -> None:
@@ -148,10 +162,17 @@ def _as_fuel_error(url: str) -> Iterator[None]:
     except OSError as error:
         raise paths.storage_error(error, Path(make_url(url).database or "database")) from error
     except OperationalError as error:
-        shown = make_url(url).render_as_string(hide_password=True)
-        raise FuelError(
-            f"cannot use the database {shown}: {str(error.orig).strip()}",
-            hint="check that its folder can be written and that the disk is not full",
-            where=shown,
-            code="database_unusable",
-        ) from error
+        raise _unusable(url, error) from error
+
+
+def _unusable(url: str, error: SQLAlchemyError) -> FuelError:
+    shown = make_url(url).render_as_string(hide_password=True)
+    is_sqlite = make_url(url).get_backend_name() == "sqlite"
+    hint = "check that its folder can be written and that the disk is not full"
+    said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+    return FuelError(
+        f"cannot use the database {shown}: {said[0]}",
+        hint=hint if is_sqlite else "check that it runs there, and lets this user in",
+        where=shown,
+        code="database_unusable",
+    )

@@ -13,7 +13,8 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 PART = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*")
 _LONGEST_KEY = 255
+#: Prefixes in one query.
+_AT_ONCE = 200
 
 
 def source_key(environment_id: str) -> str:
@@ -112,6 +115,10 @@ class Files:
         """Forget this key, and all below it. Twice is harmless."""
         self._in.delete(_checked(prefix))
 
+    def read_below(self, prefixes: Collection[str]) -> dict[str, bytes]:
+        """Key -> content, of everything small below any of these prefixes."""
+        return self._in.read_below([_checked(prefix) for prefix in prefixes])
+
     def list(self, prefix: str) -> list[str]:
         """This key, when there is one, and all keys below it, in order."""
         return sorted(self._in.list(_checked(prefix)))
@@ -176,6 +183,9 @@ class _Folder:
         else:
             place.unlink(missing_ok=True)
 
+    def read_below(self, prefixes: Sequence[str]) -> dict[str, bytes]:
+        return {key: (self._root / key).read_bytes() for prefix in prefixes for key in self.list(prefix)}
+
     def list(self, prefix: str) -> Iterator[str]:
         place = self._root / prefix
         for file in place.rglob("*") if place.is_dir() else [place]:
@@ -235,6 +245,16 @@ class _Parts:
     def delete(self, prefix: str) -> None:
         with self._database.write() as session:
             session.execute(delete(FilePartRow).where(_below(prefix)))
+
+    def read_below(self, prefixes: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = defaultdict(bytes)
+        for start in range(0, len(prefixes), _AT_ONCE):
+            condition = or_(*(_below(prefix) for prefix in prefixes[start : start + _AT_ONCE]))
+            query = select(FilePartRow).where(condition).order_by(FilePartRow.key, FilePartRow.start)
+            with self._database.read() as session:
+                for row in session.scalars(query):
+                    found[row.key] += self._safe.decrypt(row.content) if row.private else row.content
+        return dict(found)
 
     def list(self, prefix: str) -> Iterator[str]:
         with self._database.read() as session:

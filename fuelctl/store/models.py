@@ -238,6 +238,36 @@ class FilePartRow(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class TurnRow(Base):
+    """When the next run may begin at a place that has limits of its own (provider, region, account)."""
+
+    __tablename__ = "turns"
+
+    place: Mapped[str] = mapped_column(String(255), primary_key=True)
+    next_at: Mapped[float] = mapped_column(Float)
+
+
+class WorkerRow(Base):
+    """A process that plays playbooks for a team. It lives as long as its session holds the lock of its number."""
+
+    __tablename__ = "workers"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(26), unique=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int] = mapped_column(Integer)
+    version: Mapped[str] = mapped_column(String(64))
+    #: The newest version of workflows that it knows; it knows the older ones too.
+    workflows: Mapped[int] = mapped_column(Integer)
+    #: It takes nothing more.
+    draining: Mapped[bool] = mapped_column(Boolean, default=False)
+    #: How many playbooks it plays at a time.
+    concurrency: Mapped[int] = mapped_column(Integer)
+    #: Epoch seconds by the database's clock.
+    since: Mapped[float] = mapped_column(Float)
+    last_seen: Mapped[float] = mapped_column(Float)
+
+
 class SettingRow(Base):
     """Facts about the control plane itself, for example the reaper's last cycle."""
 

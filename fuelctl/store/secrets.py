@@ -11,12 +11,15 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError
-from fuelctl.store.models import SecretRow
+from fuelctl.store.database import Database
+from fuelctl.store.models import SecretRow, SettingRow
 
+_KEY = "secret_key"
 #: Not a name that a caller may use: where the environment's own callback token waits to be delivered.
 CALLBACK_TOKEN = ".callback_token"  # noqa: S105 - a row's name, not a password
 
@@ -25,7 +28,7 @@ class Safe:
     """Encrypts and decrypts with the key in `key_file` (0600), which it makes when there is none."""
 
     def __init__(self, key_file: Path) -> None:
-        self._key_file = key_file
+        self.key_file = key_file
         self._key = self._load()
         try:
             self._fernet = Fernet(self._key)
@@ -60,7 +63,7 @@ class Safe:
             raise FuelError(
                 "the secrets of this run cannot be decrypted: the key file is another one",
                 hint="run fuelctl down and up again",
-                where=str(self._key_file),
+                where=str(self.key_file),
                 code="secrets_lost",
             ) from error
 
@@ -70,16 +73,35 @@ class Safe:
 
     def _load(self) -> bytes:
         try:
-            paths.private_folder(self._key_file.parent)
-            if not self._key_file.exists():
-                draft = paths.private_file(self._key_file.with_suffix(f".{os.getpid()}"), Fernet.generate_key())
+            paths.private_folder(self.key_file.parent)
+            if not self.key_file.exists():
+                draft = paths.private_file(self.key_file.with_suffix(f".{os.getpid()}"), Fernet.generate_key())
                 # A link never replaces: of two that start at once, one key is taken by both.
                 with contextlib.suppress(FileExistsError):
-                    os.link(draft, self._key_file)
+                    os.link(draft, self.key_file)
                 draft.unlink()
-            return self._key_file.read_bytes().strip()
+            return self.key_file.read_bytes().strip()
         except OSError as error:
-            raise paths.storage_error(error, self._key_file) from error
+            raise paths.storage_error(error, self.key_file) from error
+
+
+def agree_on_key(database: Database, safe: Safe) -> None:
+    """FuelError when this process has another key than the others of its team: what one keeps no other could read."""
+    if database.is_sqlite:
+        return
+    mine = {"fingerprint": safe.fingerprint(b"fuelctl")}
+    with database.write() as session:
+        known = session.get(SettingRow, _KEY, with_for_update=True)
+        if known is None:
+            session.execute(insert(SettingRow).values(name=_KEY, value=mine).on_conflict_do_nothing())
+            known = session.get_one(SettingRow, _KEY)
+        if known.value != mine:
+            raise FuelError(
+                "it is not the key of this team's servers and workers",
+                hint="copy theirs (secret.key, 0600) there, or name it by secret_key_file",
+                where=str(safe.key_file),
+                code="other_key",
+            )
 
 
 def drop(session: Session, environment_id: str) -> None:

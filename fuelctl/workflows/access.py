@@ -6,23 +6,19 @@ from __future__ import annotations
 from fuelctl import paths
 from fuelctl.environments.access import LetIn
 from fuelctl.environments.core import MachineError
-from fuelctl.runner import run_playbook
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
-from fuelctl.workflows.run import Plant, common
+from fuelctl.workflows.run import Plant, common, play
 
 
 def authorize(plant: Plant, row: EnvironmentRow, address: str) -> LetIn:
     """Return once port 22 of its machine is open to this address; MachineError when its provider could not be told."""
-    result = run_playbook(
-        plant.playbooks["access"],
-        variables={**common(row), "remote_let_in": [address]},
-        secrets={},
+    result = play(
+        plant,
+        "access",
+        {**common(row), "remote_let_in": [address]},
+        of=[row.id],
         record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
-        lock=paths.environment_lock(row.id),
-        on_events=lambda _events: None,
-        should_stop=plant.parking.is_set,
-        verb="access",
     )
     if result.status == "stopped":
         raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")

@@ -11,8 +11,7 @@ from pathlib import Path
 from fuelctl import _shared, paths
 from fuelctl.environments.audit import Place, Seen, read
 from fuelctl.environments.core import MachineError
-from fuelctl.runner import run_playbook
-from fuelctl.workflows.run import Plant
+from fuelctl.workflows.run import Plant, play
 
 _ROLE = "provider_"
 #: What says that somebody is known to a provider: variables, and files of their home.
@@ -52,21 +51,18 @@ def look(plant: Plant, place: Place) -> Seen:
     record = paths.run_folder("audit", name)
     # Only the last one is of interest.
     shutil.rmtree(record, ignore_errors=True)
-    result = run_playbook(
-        plant.playbooks["audit"],
-        variables={
+    result = play(
+        plant,
+        "audit",
+        {
             "remote_provider": name,
             "remote_provider_options": place.options,
             "remote_regions": list(place.regions),
             "remote_all_regions": place.all_regions,
-            "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
         },
-        secrets={},
+        of=[],
         record=record,
-        lock=paths.environment_lock(f"audit-{name}"),
-        on_events=lambda _events: None,
-        should_stop=plant.parking.is_set,
-        verb="audit",
+        lock=f"audit-{name}",
     )
     if result.status == "busy":
         raise MachineError("another audit is under way", hint="repeat it in a moment", where=name, code="busy")

@@ -5,56 +5,102 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from typing import Any
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from fuelctl import _crashpoints
-from fuelctl.environments.registry import renew_operation
 from fuelctl.environments.states import Operation
 from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows import asks
 from fuelctl.workflows.provision import provision
 from fuelctl.workflows.run import Plant
 from fuelctl.workflows.terminate import terminate
+from fuelctl.workflows.work import APPLICATION_VERSION, VERSION, Work, queue
 
-_logger = logging.getLogger(__name__)
-#: Fixed: a newer fuelctl takes up what an older one began. Raised only with a migration of work in flight.
-WORKFLOW_VERSION = "1"
 _EXECUTOR = "embedded"
-_BATCH = 500
-#: DBOS will do nothing more with a workflow in one of these.
-_OVER = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+#: So many workflows are begun by one worker; how many playbooks it plays at a time is another number.
+_AT_ONCE = 100
+_POLL_SECONDS = 0.25
+
+Body = Callable[[Plant, str, str], str]
+#: Workflow name -> body. A body whose steps change keeps its old name for what was begun with it, and the new one gets
+#: a name of its own (`provision.2`), together with a higher VERSION.
+BODIES: Mapping[str, Body] = {Operation.PROVISION: provision, Operation.TERMINATE: terminate}
 
 
-class Engine:
-    """Starts and resumes operations. One per process: DBOS is a singleton."""
+class Engine(Work):
+    """Does operations, in this process. One per process: DBOS is a singleton.
 
-    def __init__(self, plant: Plant, database_url: str) -> None:
+    Embedded, it starts them as well. As a worker (`executor`: the worker's id) it takes them from the team's queues;
+    `Enqueuer` starts them there.
+    """
+
+    def __init__(
+        self,
+        plant: Plant,
+        database_url: str,
+        *,
+        executor: str | None = None,
+        bodies: Mapping[str, Body] = BODIES,
+        version: int = VERSION,
+    ) -> None:
         self.plant = plant
+        self.core = plant.core
+        self._embedded = executor is None
+        self._version = version
         self._running: set[str] = set()
         #: Those that an exception ended here: the engine's record may still say that they run, when it was that record
         #: that could not be written.
         self._fallen: set[str] = set()
         self._lock = threading.Lock()
+        #: What this worker can be asked for, besides what every one can: verb -> `answer(plant, **arguments)`.
+        self.answers: dict[str, asks.Answer] = {}
         logging.getLogger("dbos").setLevel(logging.WARNING)
         config: DBOSConfig = {
             "name": "fuelctl",
             "system_database_url": database_url,
-            "application_version": WORKFLOW_VERSION,
-            "executor_id": _EXECUTOR,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": executor or _EXECUTOR,
             "log_level": "WARNING",
             "enable_otlp": False,
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)
-        bodies = {Operation.PROVISION: provision, Operation.TERMINATE: terminate}
-        self._workflows = {operation: self._registered(operation, body) for operation, body in bodies.items()}
+        self._workflows = {name: self._registered(str(name), body) for name, body in bodies.items()}
+        self._registered_asks()
 
     def launch(self) -> None:
         """Begin; what was in flight when the last process ended goes on by itself."""
+        if self._embedded:
+            DBOS.listen_queues([])
+            DBOS.launch()
+            return
+        known = [queue(version) for version in range(1, self._version + 1)]
+        DBOS.listen_queues(known)
         DBOS.launch()
+        for name in known:
+            # A partition is an environment: what is to be done with it is done in order, and never beside each other.
+            DBOS.register_queue(
+                name,
+                partition_concurrency=1,
+                worker_concurrency=_AT_ONCE,
+                polling_interval_sec=_POLL_SECONDS,
+                on_conflict="always_update",
+            )
+
+    def take_up(self, living: Sequence[str]) -> None:
+        """Put back into its queue what is in the hands of no worker that lives."""
+        found = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        dead = {str(one.executor_id) for one in found if one.executor_id} - set(living)
+        if dead:
+            DBOS._recover_pending_workflows(sorted(dead))
+
+    def drain(self, seconds: float) -> None:
+        """Take nothing more, and return when all is done, or after so long."""
+        DBOS.destroy(workflow_completion_timeout_sec=max(1, round(seconds)))
 
     def close(self) -> None:
         """Let go of the engine's database; work in flight must have been parked or waited for."""
@@ -67,46 +113,38 @@ class Engine:
             DBOS.start_workflow(self._workflows[Operation(operation)], environment_id, operation_id)
 
     def resume(self, row: EnvironmentRow) -> None:
-        """Make sure that the row's operation runs: start it, or a new one in its place when it ended without a word."""
-        if row.operation is None or row.operation_id is None:
-            return
-        operation_id: str | None = row.operation_id
-        status = DBOS.get_workflow_status(row.operation_id)
-        fallen = row.operation_id in self._fallen
-        if fallen or (status is not None and status.status in _OVER):
-            ended = "broken off" if status is None or fallen else status.status
-            _logger.warning("%s of %s ended as %s; starting it anew", row.operation, row.id, ended)
-            operation_id = renew_operation(self.plant.core, row.id, row.operation_id)
+        """See Work."""
+        super().resume(row)
+        if row.operation_id is not None:
             self._fallen.discard(row.operation_id)
-        if operation_id is not None:
-            self.start(row.operation, row.id, operation_id)
-
-    def forget(self, before: float, keep: Set[str]) -> int:
-        """Remove the records of workflows that began before `before` (epoch seconds) and are over; how many."""
-        end_time = datetime.fromtimestamp(before, UTC).isoformat()
-        count = 0
-        while True:
-            found = DBOS.list_workflows(
-                status=sorted(_OVER), end_time=end_time, limit=_BATCH + len(keep), load_input=False, load_output=False
-            )
-            over = [one.workflow_id for one in found if one.workflow_id not in keep]
-            if not over:
-                return count
-            DBOS.delete_workflows(over)
-            count += len(over)
 
     def running(self) -> list[str]:
         """Ids of the operations under way in this process."""
         with self._lock:
             return sorted(self._running)
 
-    def _registered(self, operation: str, body: Callable[[Plant, str, str], str]) -> Callable[[str, str], str]:
+    def _ended(self, operation_id: str) -> str | None:
+        return "broken off" if operation_id in self._fallen else super()._ended(operation_id)
+
+    def _records(self) -> type[DBOS]:
+        return DBOS
+
+    def _registered(self, name: str, body: Body) -> Callable[[str, str], str]:
         def workflow(environment_id: str, operation_id: str) -> str:
             with self._counted(operation_id):
                 return body(self.plant, environment_id, operation_id)
 
-        workflow.__qualname__ = workflow.__name__ = str(operation)
-        return DBOS.workflow(name=str(operation))(workflow)
+        workflow.__qualname__ = workflow.__name__ = name
+        return DBOS.workflow(name=name)(workflow)
+
+    def _registered_asks(self) -> None:
+        """What others ask of a worker and wait for."""
+
+        def ask(verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            return asks.answer(self.plant, verb, arguments, self.answers)
+
+        ask.__qualname__ = ask.__name__ = asks.WORKFLOW
+        DBOS.workflow(name=asks.WORKFLOW)(ask)
 
     @contextmanager
     def _counted(self, operation_id: str) -> Iterator[None]:

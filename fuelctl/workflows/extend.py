@@ -7,10 +7,9 @@ import math
 
 from fuelctl import paths
 from fuelctl.environments.core import MachineError
-from fuelctl.runner import run_playbook
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
-from fuelctl.workflows.run import Plant, common
+from fuelctl.workflows.run import Plant, common, play
 
 
 def move_deadline(plant: Plant, row: EnvironmentRow, expires_at: float) -> None:
@@ -19,16 +18,13 @@ def move_deadline(plant: Plant, row: EnvironmentRow, expires_at: float) -> None:
     if elsewhere is not None:
         message = f"{row.name} was not extended: {elsewhere['message']}"
         raise MachineError(message, hint=elsewhere["hint"], code=elsewhere["code"])
-    result = run_playbook(
-        plant.playbooks["extend"],
+    result = play(
+        plant,
+        "extend",
         # Rounded up: whatever the fraction, the watchdog is never earlier than the lease.
-        variables={**common(row), "remote_expires_at": math.ceil(expires_at)},
-        secrets={},
+        {**common(row), "remote_expires_at": math.ceil(expires_at)},
+        of=[row.id],
         record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
-        lock=paths.environment_lock(row.id),
-        on_events=lambda _events: None,
-        should_stop=plant.parking.is_set,
-        verb="extend",
     )
     if result.status == "stopped":
         raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")

@@ -19,7 +19,7 @@ from fuelctl.environments.core import Core
 from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
 from fuelctl.store import environments, events, idempotency, users
 from fuelctl.store.models import SettingRow
-from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.work import Work
 
 _logger = logging.getLogger(__name__)
 _DAY = 86400.0
@@ -42,7 +42,7 @@ class Forgotten:
 class Housekeeper:
     """`round()` forgets what is older than `keep_days`; `daily()` does so when the last round was a day ago."""
 
-    def __init__(self, core: Core, engine: Engine, keep_days: float, keep_tokens_days: float = 90.0) -> None:
+    def __init__(self, core: Core, engine: Work, keep_days: float, keep_tokens_days: float = 90.0) -> None:
         self._core = core
         self._engine = engine
         self._keep_seconds = keep_days * _DAY

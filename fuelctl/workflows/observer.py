@@ -24,12 +24,11 @@ from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
 from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import ENTERABLE, Operation
-from fuelctl.runner import run_playbook
 from fuelctl.store import environments, events
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.workflows.engine import Engine
-from fuelctl.workflows.run import Plant, where
+from fuelctl.workflows.run import Plant, play, where
+from fuelctl.workflows.work import Work
 
 _logger = logging.getLogger(__name__)
 _JOB = "observe"
@@ -43,7 +42,7 @@ _STOPPED = "stopped"
 class Observer:
     """One round by `round()`, or one every `seconds` after `start()`; without live environments nothing is asked."""
 
-    def __init__(self, plant: Plant, engine: Engine, seconds: float) -> None:
+    def __init__(self, plant: Plant, engine: Work, seconds: float) -> None:
         self._plant = plant
         self._core = plant.core
         self._engine = engine
@@ -102,20 +101,17 @@ class Observer:
         record = paths.run_folder("observe", provider)
         # Only the last round is of interest.
         shutil.rmtree(record, ignore_errors=True)
-        result = run_playbook(
-            self._plant.playbooks["observe"],
-            variables={
+        result = play(
+            self._plant,
+            "observe",
+            {
                 **place,
-                "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
                 "remote_cursors": {row.id: row.spool_cursor for row in rows},
                 "remote_notices": {row.id: notices[row.id][0] for row in rows if row.id in notices},
             },
-            secrets={},
+            of=[row.id for row in rows],
             record=record,
-            lock=paths.environment_lock(f"observe-{provider}"),
-            on_events=lambda _events: None,
-            should_stop=self._plant.parking.is_set,
-            verb="observe",
+            lock=f"observe-{provider}",
         )
         if result.status != "ok":
             if result.status == "failed":

@@ -14,6 +14,7 @@ from fuelctl.store import environments
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.secrets import CALLBACK_TOKEN
 from fuelctl.workflows import source
+from fuelctl.workflows.key_folder import make_pairs
 from fuelctl.workflows.run import Plant, Run, callback
 
 _logger = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ def _up(run: Run) -> dict[str, Any]:
         **{name: value for name, value in optional.items() if value},
         **callback(run.plant.callback_url),
     }
+    # Before anything is made with them: whoever goes on with it after us has the same.
+    make_pairs(core.files, row.id, row.provider["name"])
     try:
         result = run.play("up", variables, secrets, {"callback_token": token})
     except FuelError as error:

@@ -22,7 +22,7 @@ from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import Operation
 from fuelctl.store import environments, events
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.work import Work
 
 _logger = logging.getLogger(__name__)
 #: A wall clock that moved by more than this against the time since boot was set by somebody.
@@ -62,7 +62,7 @@ class Reaper:
     def __init__(
         self,
         core: Core,
-        engine: Engine,
+        engine: Work,
         seconds: float,
         daily: Callable[[], object] = lambda: None,
         *,

@@ -5,21 +5,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dbos import DBOS
 
 from fuelctl import _crashpoints, paths
 from fuelctl._docker_engine import way_back, words
+from fuelctl._lifelines import Lifelines
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.runner import FileOf, RunResult, run_playbook
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows import limits, provider_traits
+from fuelctl.workflows.batches import Batches
+from fuelctl.workflows.key_folder import at_hand
+from fuelctl.workflows.provider_traits import Traits
 
 _ASK_EVERY = 0.25
+_UNBOUNDED = 1 << 30
 _PLAYBOOKS = {
     "up": "fuel_code.remote.remote_up",
     "down": "fuel_code.remote.remote_down",
@@ -44,6 +52,15 @@ class Plant:
     engine: str = ""
     playbooks: dict[str, str] = field(default_factory=lambda: dict(_PLAYBOOKS))
     parking: threading.Event = field(default_factory=threading.Event)
+    #: Of a worker: by whose beat its playbooks live.
+    lifelines: Lifelines | None = None
+    #: How many playbooks make and end environments at a time.
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_UNBOUNDED))
+    #: Runs that may begin in one region of a cloud: for long, and at once.
+    starts_per_minute: float = 60.0
+    starts_at_once: int = 10
+    traits: Callable[[str], Traits] = field(default_factory=lambda: provider_traits.of)
+    batches: Batches[Any, dict[str, Any]] = field(default_factory=Batches)
 
     def out_of_reach(self, row: EnvironmentRow) -> dict[str, Any] | None:
         """Why nothing can be said of this environment: it is on another Docker engine than ours; None when it is not.
@@ -61,6 +78,41 @@ class Plant:
             "stage": None,
             "tail": [],
         }
+
+
+def play(
+    plant: Plant,
+    verb: str,
+    variables: dict[str, Any],
+    *,
+    of: Collection[str],
+    record: Path,
+    lock: str | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    **more: Any,
+) -> RunResult:
+    """Play a verb's playbook about the environments `of`, with their keys at hand. `more`: as `run_playbook` has it.
+
+    `lock`: held in the place of the environments' own, by what changes none of them.
+    """
+    stop = should_stop or plant.parking.is_set
+    locks = [paths.environment_lock(name) for name in ([lock] if lock else sorted(of))]
+    with at_hand(plant.core.files, of) as keys:
+
+        def asked_to_stop() -> bool:
+            keys.keep()
+            return stop()
+
+        return run_playbook(
+            plant.playbooks[verb],
+            variables={**variables, "remote_keys_path": str(keys.path)},
+            record=record,
+            locks=locks,
+            should_stop=asked_to_stop,
+            verb=verb,
+            lifelines=plant.lifelines,
+            **{"secrets": {}, "on_events": lambda _events: None, **more},
+        )
 
 
 class Run:
@@ -115,17 +167,20 @@ class Run:
                     # What an earlier life has done already ends the stage all the same.
                     _crashpoints.reach(f"stage.{stage}.{'ok' if state == 'reused' else state}")
 
-        result = run_playbook(
-            self.plant.playbooks[verb],
-            variables={**common(row), **variables},
-            secrets=secrets or {},
-            files=files,
-            record=paths.run_folder(row.id, self.journal.operation_id),
-            lock=paths.environment_lock(row.id),
-            on_events=told,
-            should_stop=self._should_stop,
-            verb=verb,
-        )
+        with self.turn(row) as mine:
+            if not mine:
+                return RunResult("stopped", 0)
+            result = play(
+                self.plant,
+                verb,
+                {**common(row), **variables},
+                of=[row.id],
+                record=paths.run_folder(row.id, self.journal.operation_id),
+                should_stop=self.should_stop,
+                secrets=secrets or {},
+                files=files,
+                on_events=told,
+            )
         machines = result.scrub(result.machines())
         if machines:
             # Also of a run that failed: what ran is billed.
@@ -136,7 +191,27 @@ class Run:
         """Call remote_down."""
         return self.play("down", {"remote_discard": discard}, on_stage=on_stage)
 
-    def _should_stop(self) -> bool:
+    @contextmanager
+    def turn(self, row: EnvironmentRow) -> Iterator[bool]:
+        """A slot of this process, and a turn at the row's cloud; False when it was asked to stop meanwhile."""
+        while not self.plant.slots.acquire(timeout=_ASK_EVERY):
+            if self.should_stop():
+                yield False
+                return
+        try:
+            yield self._have_turn(row)
+        finally:
+            self.plant.slots.release()
+
+    def _have_turn(self, row: EnvironmentRow) -> bool:
+        if not self.plant.traits(row.provider["name"]).has_regions:
+            return True
+        place, plant = place_of(row), self.plant
+        seconds = limits.take_turn(plant.core, place, plant.starts_per_minute, plant.starts_at_once)
+        return limits.wait(seconds, self.should_stop)
+
+    def should_stop(self) -> bool:
+        """Whether this process is about to end, or another run has taken over."""
         if self.plant.parking.is_set():
             return True
         now = time.monotonic()
@@ -160,9 +235,15 @@ def common(row: EnvironmentRow) -> dict[str, Any]:
         "remote_owner": row.owner,
         "remote_environment_id": row.id,
         "remote_attempt": row.attempt,
-        "remote_keys_path": str(paths.private_folder(paths.keys_folder())),
         **where(row),
     }
+
+
+def place_of(row: EnvironmentRow) -> str:
+    """Provider, region and account of its machine: what has one limit."""
+    found = where(row)
+    options = found.get("remote_provider_options") or {}
+    return "/".join([found["remote_provider"], *(str(options.get(name) or "") for name in ("region", "account"))])[:255]
 
 
 def where(row: EnvironmentRow) -> dict[str, Any]:

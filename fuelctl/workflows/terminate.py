@@ -11,7 +11,7 @@ from fuelctl.environments import idleness
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.files import keys_key
-from fuelctl.workflows import source
+from fuelctl.workflows import ends, source
 from fuelctl.workflows.run import Plant, Run
 
 #: Seconds that may pass until an end that was decided is begun: others may be under way.
@@ -22,7 +22,7 @@ def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
     """The workflow's body; returns `terminated`, `refused`, `incomplete` or `superseded`. Safe to run again."""
     try:
         run = Run(plant, Operation.TERMINATE, environment_id, operation_id)
-        outcome = run.step("down", lambda: _not_seen_lately(run) or _down(run))
+        outcome = run.step("down", lambda: _not_seen_lately(run) or ends.together(run) or _down(run))
         if outcome["end"] == "terminated":
             run.step("clean", lambda: _forget(plant, environment_id))
         if outcome["end"] != "superseded":

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,29 +25,60 @@ INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 KINDS = ("sqlite", "postgres")
 
 
+class Cluster:
+    """A throw-away Postgres on a Unix socket, and on `port` of this machine when there is one."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        found = shutil.which("initdb") or next((str(path) for path in reversed(INITDB)), None)
+        if found is None:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)("no Postgres server is installed")
+        self._tools = Path(found).parent
+        self.port = port or 0
+        self._folder = folder
+        self._data = folder / "data"
+        self._become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
+        if self._become:
+            shutil.chown(folder, "postgres", "postgres")
+        listen = "127.0.0.1" if port else "''"
+        self._options = f"-c listen_addresses={listen} -c unix_socket_directories={folder} -c fsync=off"
+        self._options += f" -c port={port}" if port else ""
+        self.url = f"postgresql+psycopg://fuel@/postgres?host={folder}" + (f"&port={port}" if port else "")
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._folder / "log"), "-o", self._options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        command = [*self._become, str(self._tools / tool), *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=self._folder)
+        assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def own_cluster() -> Iterator[Cluster]:
+    """One that a test may stop and start, and reach by TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    with tempfile.TemporaryDirectory(prefix="fuel-pg-") as name:
+        made = Cluster(Path(name), port)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
 def cluster() -> Iterator[str]:
     """The URL of a throw-away Postgres cluster, on a Unix socket."""
-    found = shutil.which("initdb") or next((str(path) for path in reversed(INITDB)), None)
-    if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Postgres server is installed")
-    tools = Path(found).parent
     # Not below pytest's folders, which nobody but root may enter: Postgres refuses to run as root.
     with tempfile.TemporaryDirectory(prefix="fuel-pg-") as name:
-        folder = Path(name)
-        become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _is_root() else []
-        if become:
-            shutil.chown(folder, "postgres", "postgres")
-        data = folder / "data"
-
-        def run(*command: str) -> None:
-            done = subprocess.run([*become, *command], check=False, capture_output=True, text=True, cwd=folder)
-            assert done.returncode == 0, done.stderr
-
-        run(str(tools / "initdb"), "-D", str(data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run(str(tools / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-        yield f"postgresql+psycopg://fuel@/postgres?host={folder}"
-        run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+        made = Cluster(Path(name))
+        made.start()
+        yield made.url
+        made.stop()
 
 
 def _is_root() -> bool:

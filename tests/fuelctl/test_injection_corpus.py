@@ -126,7 +126,7 @@ def play(tmp_path: Path, verb: str, variables: dict[str, Any]) -> RunResult:
         variables={**common, "remote_keys_path": str(tmp_path / "keys"), **variables},
         secrets={},
         record=tmp_path / "runs" / verb,
-        lock=tmp_path / "lock",
+        locks=[tmp_path / "lock"],
         on_events=lambda _events: None,
         verb=verb,
     )
@@ -229,7 +229,7 @@ def test_the_corpus_would_be_noticed(tmp_path: Path) -> None:
         variables={},
         secrets={},
         record=tmp_path / "runs",
-        lock=tmp_path / "lock",
+        locks=[tmp_path / "lock"],
         on_events=lambda _events: None,
     )
     assert result.status == "ok", result.failure

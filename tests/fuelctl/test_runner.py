@@ -32,7 +32,7 @@ def play(
         "variables": variables or {},
         "secrets": {},
         "record": tmp_path / "runs" / "1",
-        "lock": tmp_path / "lock",
+        "locks": [tmp_path / "lock"],
         "on_events": told.extend,
         **options,
     }
@@ -202,7 +202,7 @@ def test_two_runs_of_one_environment_never_overlap(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     threads = [
-        threading.Thread(target=play, args=(tmp_path / name, tasks), kwargs={"lock": tmp_path / "lock"})
+        threading.Thread(target=play, args=(tmp_path / name, tasks), kwargs={"locks": [tmp_path / "lock"]})
         for name in "ab"
     ]
     for thread in threads:

@@ -16,7 +16,10 @@ def main() -> None:
         argument_spec={
             "act": {"required": True},
             "world": {"required": True},
-            "environment_id": {"required": True},
+            "environment_id": {"default": ""},
+            "environment_ids": {"type": "list", "elements": "str", "default": []},
+            "public_key": {"default": ""},
+            "expires_at": {"type": "int", "default": 0},
             "attempt": {"type": "int", "default": 1},
             "blueprint": {"type": "dict", "default": {}},
             "secrets_file": {"default": None},
@@ -36,11 +39,23 @@ def main() -> None:
             with Path(given["progress_path"]).open("a") as opened:
                 opened.write(json.dumps(line) + "\n")
 
+    def remove(one: str) -> dict[str, object]:
+        """Its receipt; one that is told to stay does."""
+        mine = world / f"fuel-code-{one.lower()}-{given['attempt']}"
+        its = world / f"{one}.json"
+        stays = its.exists() and json.loads(its.read_text()).get("stays")
+        if not stays:
+            mine.unlink(missing_ok=True)
+            its.unlink(missing_ok=True)
+        state = "present" if stays else "gone"
+        line = {"kind": "container", "name": mine.name, "state": state, "detail": ""}
+        return {"complete": not stays, "checked_at": "now", "resources": [line]}
+
     if given["act"] == "container":
         blueprint = {**given["blueprint"], **json.loads((given["blueprint"].get("env") or {}).get("PRETEND") or "{}")}
         tell("container", "make", "start")
         with (world / "made.log").open("a") as opened:
-            opened.write(f"{given['environment_id']} {os.getpid()}\n")
+            opened.write(f"{given['environment_id']} {os.getpid()} {time.time()} {given['public_key']}\n")
         container.write_text("here")
         behaviour.write_text(json.dumps(blueprint))
         if given["secrets_file"] and blueprint.get("tells"):
@@ -70,6 +85,8 @@ def main() -> None:
             resources=[{"kind": "container", "name": container.name}],
             steps=[{"stage": "container", "step": "make", "state": "ok"}],
         )
+    if given["act"] == "extend":
+        module.exit_json(changed=True, expires_at=given["expires_at"], expires_at_before=0)
     lives = json.loads(behaviour.read_text()) if behaviour.exists() else {}
     if given["act"] == "survey":
         if (world / "keys_are_lost").exists() and not given["discard"]:
@@ -84,11 +101,16 @@ def main() -> None:
                 msg="the engine does not answer",
                 error={"message": "the engine does not answer", "code": "docker_unavailable"},
             )
-        container.unlink(missing_ok=True)
-        behaviour.unlink(missing_ok=True)
+        ids = given["environment_ids"] or [given["environment_id"]]
+        with (world / "ended.log").open("a") as opened:
+            opened.write(f"{time.time()} {' '.join(ids)}\n")
+        receipts = {one: remove(one) for one in ids}
+        lines = [line for each in receipts.values() for line in each["resources"]]
+        if any(line["state"] != "gone" for line in lines):
+            module.fail_json(msg="it stays", error={"message": "it stays", "code": "incomplete"}, receipts=receipts)
         tell("destroy", "remove", "ok", seconds=0.1)
-        gone = [{"kind": "container", "name": container.name, "state": "gone", "detail": ""}]
-        module.exit_json(changed=True, receipt={"complete": True, "checked_at": "now", "resources": gone})
+        whole = {"complete": True, "checked_at": "now", "resources": lines}
+        module.exit_json(changed=True, receipt=whole, receipts=receipts)
     module.fail_json(msg="unknown act")
 
 
