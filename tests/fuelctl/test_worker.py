@@ -79,7 +79,7 @@ def test_told_twice_it_parks_and_another_goes_on(team: Team) -> None:
     assert first.process.poll() is None
     first.send(signal.SIGTERM)
     assert first.process.wait(10) == 0
-    assert first.children() == []
+    team.until(lambda: not first.children(), 1.0)
     assert team.row(made).status == "provisioning"
     second = team.worker()
     team.working(made, 2)
