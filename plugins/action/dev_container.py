@@ -12,6 +12,7 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._t
     RULES,
     dev_container,
 )
+from ansible_collections.fuel_code.remote.plugins.plugin_utils.elsewhere import Pack, pack_file
 from ansible_collections.fuel_code.remote.plugins.plugin_utils.in_process import InProcess
 
 
@@ -20,6 +21,7 @@ class ActionModule(InProcess):
 
     arguments: ClassVar[Dict[str, Any]] = ARGUMENTS
     rules: ClassVar[Dict[str, Any]] = RULES
+    packs: ClassVar[Mapping[str, Pack]] = {"heartbeat_token_file": pack_file}
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """As the module does it."""

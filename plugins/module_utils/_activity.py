@@ -29,7 +29,8 @@ _MOST = 64
 #: Characters of what is written on terminals.
 _LONGEST_NOTICE = 200
 
-_SAMPLE = r"""
+#: stdin: one line for the terminals, or an empty one. stdout: what `parse_sample` understands.
+SAMPLE = r"""
 IFS= read -r notice
 for used in /sys/fs/cgroup/cpuacct/cpuacct.usage /sys/fs/cgroup/cpu,cpuacct/cpuacct.usage; do
   if read -r count 2>/dev/null <"$used"; then echo "cpu ns $count"; break; fi
@@ -67,7 +68,7 @@ def look(
     if not CURSOR.fullmatch(cursor):
         raise FuelError("that is no cursor of a spool", code="bad_cursor")
     given = f"{cursor}\n{_printable(notice)}\n".encode("ascii")
-    script = f"({READ})\n{_SAMPLE}"
+    script = f"({READ})\n{SAMPLE}"
     answer = docker.exec(container, ["sh", "-c", script], user="0", stdin=given, timeout=30)
     text = answer.stdout.decode("ascii", "replace")
     return parse_spool(text), parse_sample(text)

@@ -25,6 +25,14 @@ attributes:
   diff_mode:
     support: full
 options:
+  heartbeat_url:
+    description:
+      - Where the machine is to post every 30 s what is done in the environment, by a systemd timer that goes with it.
+      - Where there is no systemd or no curl, or this is not run as root, there is none; see RV(heartbeat).
+    type: str
+  heartbeat_token_file:
+    description: File with the bearer token for O(heartbeat_url). It is copied into a file that root alone can read.
+    type: path
   state:
     description:
       - With V(present), the environment's container is made, completed or kept.
@@ -174,6 +182,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+heartbeat:
+  description: Whether the machine tells O(heartbeat_url) by itself what is done in the environment.
+  returned: success and O(state=present), not in check mode
+  type: bool
+  sample: true
 environment:
   description: The environment as it is.
   returned: success and O(state=present), not in check mode

@@ -68,6 +68,8 @@ observed:
     - What happened in the environments of O(cursors). Nothing is left of one whose C(present) is false.
     - C(events) are the agent's C(session.*) and C(tool.*) events since the cursor.
     - C(cursor) is where to read on.
+    - C(notice) is what the cloud is about to do with the machine, C(action) and C(time). EC2 tells it two minutes
+      before it takes a spot machine back.
     - C(activity) is a sample of counters. C(cpu) is what the container has used, in seconds, C(terminals) when each
       terminal with any input had the last one, C(connections) how often each sshd was woken. C(clock), C(uptime) and
       C(boot) are the machine's own time. None when it could not be taken.
@@ -88,6 +90,7 @@ observed:
         terminals: {"0": 1764000031}
         connections: {"81": 118}
       problem: null
+      notice: null
 error:
   description: The failure as data.
   returned: failure

@@ -34,6 +34,7 @@ class Receiver:
         self.location = ""
         self.slow = 0.0
         self.got: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         self.port = 0
 
     @property
@@ -54,14 +55,15 @@ class Receiver:
 
 
 @contextmanager
-def listening(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """A receiver at 127.0.0.1."""
+def listening(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Receiver]:
+    """A receiver at `host`."""
     made = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             made.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            made.paths.append(self.path)
             status = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
             if status < 0:
                 self.close_connection = True
@@ -90,7 +92,7 @@ def listening(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
         def handle_error(self, *_arguments: Any) -> None:
             """A sender that breaks off is what some tests want."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server((host, 0), Handler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     made.port = server.server_address[1]

@@ -73,6 +73,10 @@ class OwnMachine:
         """What provider ssh is given."""
         return {"host": self.host, "known_hosts": str(self.known_hosts), "identity_file": str(self.key)}
 
+    def controller(self) -> str:
+        """The address of this machine, as that one sees it."""
+        return self.sh("ip route show default").split()[2]
+
     def fingerprint(self) -> str:
         return self.sh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
 

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from fuelctl._shared._activity import parse_sample
 from fuelctl._shared._identity import container_names, environment_id_for
+from tests.fuelctl.receiver import Receiver, listening
+from tests.fuelctl.test_supervise import wait_until
 
 from .machine import ansible
 from .own_machine import Late, OwnMachine
@@ -49,6 +52,7 @@ _BOOK: list[dict[str, Any]] = [
                     "dev_container_blueprint": "{{ remote_blueprint }}",
                     "dev_container_workspace": "repo",
                     "dev_container_expires_at": "{{ expires_at | default(none) }}",
+                    "dev_container_callback": "{{ callback | default({}) }}",
                     "dev_container_authorized_keys": ["{{ query('file', keys ~ '/id_ed25519.pub') | first }}"],
                 },
             }
@@ -184,11 +188,36 @@ def test_a_run_that_died_anywhere_is_made_up_for(bare: OwnMachine, tmp_path: Pat
 
 
 def test_an_engine_that_was_there_stays_with_all_that_is_not_ours(equipped: OwnMachine, tmp_path: Path) -> None:
-    """Two environments: the watchdog ends one, and nothing else; with the other one goes what came by them."""
+    """Two environments: the watchdog ends one, and nothing else; with the other one goes what came by them.
+
+    Both tell by themselves what is done in them; that goes with them, whoever ends them.
+    """
     before = equipped.look()
     owner = Owner(equipped, tmp_path)
+    (tmp_path / "token").write_text("its-own-token")
+    with listening(host=equipped.controller()) as server:
+        _two_environments(equipped, owner, server, tmp_path)
+    assert equipped.look() ^ before == set()
+
+
+def _two_environments(equipped: OwnMachine, owner: Owner, server: Receiver, tmp_path: Path) -> None:
+    callback = {"url": f"http://{equipped.controller()}:{server.port}", "token_file": str(tmp_path / "token")}
     for name in ("one", "two"):
-        owner.up(name, expires_at=int(time.time()) + 3600)
+        said = owner.up(name, expires_at=int(time.time()) + 3600, callback=callback)
+        assert '"heartbeat": true' in said
+    paths = {f"/api/remote/{owner.id(name)}/heartbeat" for name in ("one", "two")}
+    wait_until(lambda: set(server.paths) == paths, 30)
+    assert all(headers["authorization"] == "Bearer its-own-token" for headers, _body in server.got)
+    for body in server.bodies:
+        assert set(body) == {"sample", "at", "boot", "notice"}
+        assert parse_sample(body["sample"].replace("|", "\n")), body
+        assert body["notice"] is None, "it is no machine of ours: nobody asks what may be near it"
+    assert equipped.sh("find /var/lib/fuel-code/heartbeat -type f ! -perm 600; find /tmp -name '*token*'") == ""
+    assert "its-own-token" not in equipped.sh(
+        "cat /etc/systemd/system/fuel-code-*; journalctl -q --no-pager | tail -500"
+    )
+    units = "cd /etc/systemd/system && ls -d fuel-code-* timers.target.wants/fuel-code-*"
+    assert len(equipped.sh(units).split()) == 6
     cursors = {owner.id("one"): "", owner.id("two"): ""}
     notices = {owner.id("one"): "ends in 5 minutes"}
     said = owner.run("fuel_code.remote.remote_observe", "one", remote_cursors=cursors, remote_notices=notices)
@@ -202,10 +231,13 @@ def test_an_engine_that_was_there_stays_with_all_that_is_not_ours(equipped: OwnM
         assert time.monotonic() < end, "the watchdog did nothing"
         time.sleep(1)
     assert {two, "stranger"} <= set(equipped.sh(running).splitlines())
+    # With nobody there its timer finds that it has ended, and goes.
+    wait_until(lambda: len(equipped.sh(units).split()) == 3, 60)
     assert of_machine(owner.down("one")) == "1 other environment is still there"
     assert {two, "stranger"} <= set(equipped.sh(running).splitlines())
-    assert of_machine(owner.down("two")) == "as it was found"
-    assert equipped.look() ^ before == set()
+    receipt = owner.down("two")
+    assert of_machine(receipt) == "as it was found"
+    assert [item["state"] for item in receipt if item["kind"] == "timer"] == ["gone"]
 
 
 @pytest.mark.soak

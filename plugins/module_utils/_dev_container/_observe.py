@@ -12,21 +12,24 @@ from typing import Any, Dict, List, Mapping, Optional
 from .._activity import look
 from .._docker import Docker
 from .._errors import FuelError
+from .._interruption import notice
 from ._audit import audit
 
 
 def observe(
     docker: Docker, cursors: Mapping[str, str], notices: Optional[Mapping[str, str]] = None
 ) -> List[Dict[str, Any]]:
-    """[{environment_id, present, running, events, cursor, activity, problem}] of those that `cursors` names.
+    """[{environment_id, present, running, events, cursor, activity, problem, notice}] of those that `cursors` names.
 
     `cursors`: environment id -> where its spool was read to (empty: from the beginning). `notices`: environment id ->
     a line for its terminals. An environment of which nothing is left on the engine has `present` false. `activity`: a
-    sample as `_activity.parse_sample` has it, or none. `problem`: why nothing could be read, or none.
+    sample as `_activity.parse_sample` has it, or none. `problem`: why nothing could be read, or none. `notice`: what
+    its cloud is about to do with the machine, `{action, time}`, or none.
     """
     found = {one["environment_id"]: one for one in audit(docker)}
-    said = notices or {}
-    return [_one(docker, key, found.get(key), cursors[key], str(said.get(key) or "")) for key in cursors]
+    said, taken = notices or {}, notice()
+    seen = [_one(docker, key, found.get(key), cursors[key], str(said.get(key) or "")) for key in cursors]
+    return [{**one, "notice": taken} for one in seen]
 
 
 def _one(docker: Docker, environment_id: str, found: Any, cursor: str, notice: str) -> Dict[str, Any]:

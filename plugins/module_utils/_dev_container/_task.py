@@ -7,13 +7,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
+from .. import _heartbeat
 from .._docker import Docker
 from .._docker_engine import Machine, ensure
 from .._errors import FuelError
 from .._identity import check_environment_id
 from .._progress import Progress
+from .._receipt import GONE, PRESENT, entry, receipt
 from ._absent import absent
 from ._present import present
 from ._spec import Spec
@@ -49,6 +51,10 @@ _SPEC: Dict[str, Any] = {
     "user": {"type": "str"},
     "expires_at": {"type": "float"},
 }
+_HEARTBEAT: Dict[str, Any] = {
+    "heartbeat_url": {"type": "str"},
+    "heartbeat_token_file": {"type": "path", "no_log": False},
+}
 ARGUMENTS: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "progress_path": {"type": "path"},
@@ -56,9 +62,13 @@ ARGUMENTS: Dict[str, Any] = {
         "type": "dict",
         "options": {"registry_mirrors": {"type": "list", "elements": "str", "default": []}},
     },
+    **_HEARTBEAT,
     **_SPEC,
 }
-RULES: Dict[str, Any] = {"required_if": [("state", "present", ("name", "owner", "image"))]}
+RULES: Dict[str, Any] = {
+    "required_if": [("state", "present", ("name", "owner", "image"))],
+    "required_together": [tuple(_HEARTBEAT)],
+}
 
 
 def dev_container(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
@@ -90,10 +100,32 @@ def _present(params: Mapping[str, Any], docker: Docker, progress: Progress, *, c
     result: Dict[str, Any] = {"changed": outcome.changed, "diff": {"before": outcome.before, "after": outcome.after}}
     if outcome.environment:
         result.update(environment=outcome.environment, resources=outcome.resources)
+        if not check:
+            armed, changed = _have_heartbeat(params, outcome.environment["container"], progress)
+            result.update(heartbeat=armed, changed=outcome.changed or changed)
     return result
+
+
+def _have_heartbeat(params: Mapping[str, Any], container: str, progress: Progress) -> Tuple[bool, bool]:
+    """(whether the machine tells by itself what is done, whether that was changed)."""
+    url, environment_id = params["heartbeat_url"], params["environment_id"]
+    if not url or not _heartbeat.Place().can():
+        changed = _heartbeat.armed(environment_id)
+        _heartbeat.disarm(environment_id)
+        return False, changed
+    with progress.step("heartbeat") as step:
+        changed = _heartbeat.arm(environment_id, container, url, params["heartbeat_token_file"])
+        if not changed:
+            step.reuse()
+    return True, changed
 
 
 def _absent(params: Mapping[str, Any], docker: Docker, progress: Progress, *, check: bool) -> Dict[str, Any]:
     environment_id = check_environment_id(params["environment_id"])
-    changed, receipt, before = absent(docker, environment_id, progress, attempt=params["attempt"], check=check)
-    return {"changed": changed, "receipt": receipt, "diff": {"before": before, "after": {"resources": []}}}
+    timers = []
+    if not check and _heartbeat.armed(environment_id):
+        state = GONE if _heartbeat.disarm(environment_id) else PRESENT
+        timers = [entry("timer", _heartbeat.unit_of(environment_id), state)]
+    changed, found, before = absent(docker, environment_id, progress, attempt=params["attempt"], check=check)
+    told = receipt([*found["resources"], *timers]) if timers else found
+    return {"changed": changed or bool(timers), "receipt": told, "diff": {"before": before, "after": {"resources": []}}}
