@@ -48,11 +48,13 @@ def _layer(plan: Plan, environment: Dict[str, Any]) -> Dict[str, Any]:
 
     def source(field: str) -> str:
         found = sources.get(field, "")
-        return f"  # {found}" if found and found != "default" else ""
+        return f"  # {comment(found)}" if found and found != "default" else ""
 
+    app = plan.context["app"] + environment["suffix"]
     return {
         **plan.context,
         "environment": environment,
+        "env": {name: value.replace("{app}", app) for name, value in plan.context["env"].items()},
         "machines": {"total": total},
         "config_option": f" --config {config}" if config else "",
         "source": source,
@@ -69,6 +71,11 @@ def toml(value: Any) -> str:
     return text.replace("\x7f", "\\u007f")
 
 
+def comment(text: Any) -> str:
+    """Text that stays in its comment: names of files may hold line breaks."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))
+
+
 def _engine() -> Any:
     import jinja2
 
@@ -80,6 +87,7 @@ def _engine() -> Any:
         keep_trailing_newline=True,
     )
     engine.filters["toml"] = toml
+    engine.filters["comment"] = comment
     # Jinja's own escapes < > & ' for HTML.
     engine.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
     return engine

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Tuple
 
 from ..._errors import UsageError
@@ -66,6 +67,8 @@ def _programs(repository: Repository) -> List[Tuple[str, str, str]]:
             name = module[0].group(1).rpartition("/")[2] if module else "app"
             found.append((name, ".", place[1]))
     for folder in sorted(repository.tree.names("cmd")):
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", folder):
+            continue
         path = f"cmd/{folder}"
         inner = [f"{path}/{name}" for name in sorted(repository.tree.names(path)) if name.endswith(".go")]
         place = repository.grep(r"^func main\(\)", *inner) if inner else None

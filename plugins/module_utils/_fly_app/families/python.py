@@ -19,6 +19,8 @@ from ..repository import Decision, Repository
 TOOLS = {"uv": "0.8.22", "poetry": "2.1.4", "pdm": "2.25.9", "pipenv": "2025.0.4"}
 _PIP = "/venv/bin/pip install --no-cache-dir"
 _REQUIREMENTS = ("requirements.txt", "requirements/production.txt", "requirements/base.txt", "requirements.in")
+#: Lists that include each other.
+_LISTED = re.compile(r"(?:requirements|constraints)[\w.-]*\.txt")
 _ENTRIES = (
     "main.py",
     "app.py",
@@ -136,15 +138,8 @@ def _install(repository: Repository) -> Dict[str, Any]:
     listed = root.first(*_REQUIREMENTS)
     if listed:
         folder = listed.partition("/")[0] if "/" in listed else ""
-        manifests = [(folder, f"./{folder}")] if folder else [(" ".join(root.ending(".txt") or [listed]), "./")]
-        if not folder:
-            manifests = [
-                (
-                    " ".join(name for name in root.ending(".txt") if name.startswith(("requirements", "constraints")))
-                    or listed,
-                    "./",
-                )
-            ]
+        beside = " ".join(name for name in root.ending(".txt") if _LISTED.fullmatch(name)) or listed
+        manifests = [(folder, f"./{folder}")] if folder else [(beside, "./")]
         return {"manifests": manifests, "install": [f"{_PIP} --requirement {listed}"], "late": ""}
     if root.has("pyproject.toml") or root.has("setup.py"):
         requirements = strings(table(toml_table(root, "pyproject.toml"), "project").get("dependencies"))

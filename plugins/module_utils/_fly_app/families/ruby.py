@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ..needs import runtime_packages
 from ..repository import Decision, Repository
@@ -21,12 +21,7 @@ def survey(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
     )
     context["ruby"] = {
         "node": bundled,
-        "bootsnap": bool(repository.dependency("bootsnap")),
-        "assets": bool(
-            repository.dependency(
-                "sprockets-rails", "propshaft", "vite_rails", "shakapacker", "webpacker", "sassc-rails"
-            )
-        ),
+        "steps": _steps(repository, bundled),
         "version_file": ".ruby-version" if repository.root.has(".ruby-version") else "",
     }
     if bundled:
@@ -42,5 +37,18 @@ def survey(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
     }
     context["start"] = [word.format(port=context["port"]) for word in meta["start"]]
     context["decisions"].append(Decision("Dockerfile CMD", " ".join(context["start"]), "bin/rails:1"))
-    if not repository.root.has("config/credentials.yml.enc") and not repository.root.has("config/master.key"):
-        context["key_name"] = ("SECRET_KEY_BASE", "default")
+    sealed = next(
+        iter(repository.files("config/credentials.yml.enc") or repository.files("config/credentials/*.yml.enc")), ""
+    )
+    context["key_name"] = ("RAILS_MASTER_KEY", f"{sealed}:1") if sealed else ("SECRET_KEY_BASE", "default")
+
+
+def _steps(repository: Repository, bundled: bool) -> List[str]:
+    """What is made ready once the sources are there."""
+    steps: List[str] = []
+    if repository.dependency("bootsnap"):
+        steps.append("bundle exec bootsnap precompile --gemfile app/ lib/")
+    if repository.dependency("sprockets-rails", "propshaft", "vite_rails", "shakapacker", "webpacker", "sassc-rails"):
+        steps.append("SECRET_KEY_BASE_DUMMY=1 ./bin/rails assets:precompile")
+        steps += ["rm -rf node_modules"] if bundled else []
+    return steps
