@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fresh Debian with systemd, in a container, on which role control_plane is played; entered through the engine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.lab.ec2 import image
+from tests.lab.ec2.fleet import BOOT
+
+from .machine import ansible, docker
+
+#: A real machine's root is shared, which systemd needs to hand over credentials; a container's is not.
+_FIRST = "mount --make-rshared /; touch /etc/cloud/cloud-init.disabled; exec /sbin/init"
+PLAYBOOK = "fuel_code.remote.control_plane"
+
+
+class PlaneMachine:
+    """One machine; `with` starts and removes it. Its nginx is reached at https://localhost:`port`."""
+
+    def __init__(self, folder: Path, archive: Path) -> None:
+        self.folder = folder
+        self.archive = archive
+        self.name = f"fuel-plane-{secrets.token_hex(5)}"
+        self.certificate = folder / "server.crt"
+        # One that stays: the engine would choose another with each start.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+
+    def __enter__(self) -> PlaneMachine:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        reference = image.ensure("machine")
+        published = ("--publish", f"127.0.0.1:{self.port}:443")
+        docker("run", "--detach", "--name", self.name, *BOOT, *published, reference, "sh", "-c", _FIRST)
+        try:
+            self._booted()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        docker("rm", "--force", "--volumes", self.name)
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    def sh(self, script: str, *, check: bool = True) -> str:
+        """Run a script as root."""
+        command = ["docker", "exec", "--interactive", self.name, "bash", "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def play(self, *words: str, **variables: Any) -> dict[str, int]:
+        """Play the playbook; how many tasks were `changed`, and so on."""
+        inventory = self.folder / "inventory.ini"
+        inventory.write_text(
+            f"[control_plane]\n{self.name} ansible_connection=community.docker.docker"
+            " ansible_python_interpreter=/usr/bin/python3\n"
+        )
+        given = self.folder / "variables.json"
+        defaults = {"control_plane_hostname": "localhost", "control_plane_wheelhouse": str(self.archive)}
+        given.write_text(json.dumps({**defaults, **variables}))
+        command = ["ansible-playbook", "-i", str(inventory), PLAYBOOK, "-e", f"@{given}", *words]
+        folder = self.folder
+        done = ansible(*command, collections=folder / "c", home=folder, timeout=540, ANSIBLE_PIPELINING="1")
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        self.said = done.stdout
+        recap = next(line for line in reversed(done.stdout.splitlines()) if line.startswith(self.name))
+        return {key: int(value) for key, value in (word.split("=") for word in recap.split(" : ")[1].split())}
+
+    def take_certificate(self) -> None:
+        self.certificate.write_text(self.sh("cat /etc/fuelctl/tls/server.crt") + "\n")
+
+    def ask(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
+        """GET from outside, by a certificate that is held against the machine's own: status, headers, body."""
+        trusted = ssl.create_default_context(cafile=str(self.certificate))
+        connection = http.client.HTTPSConnection("localhost", self.port, timeout=10, context=trusted)
+        try:
+            connection.request("GET", path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read().decode()
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        try:
+            return self.ask("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def wait_ready(self, seconds: float = 60) -> float:
+        """Until it answers; how long that took."""
+        begun = time.monotonic()
+        while not self.is_ready():
+            assert time.monotonic() < begun + seconds, self.sh("journalctl -u 'fuelctl-*' -n 40 --no-pager")
+            time.sleep(0.2)
+        return time.monotonic() - begun
+
+    def pid(self, service: str) -> int:
+        return int(self.sh(f"systemctl show --property=MainPID --value {service}"))
+
+    def reboot(self) -> None:
+        """Off and on again."""
+        docker("restart", "--time", "30", self.name)
+        self._booted()
+
+    def _booted(self) -> None:
+        end = time.monotonic() + 60
+        while self.sh("systemctl is-system-running", check=False) not in {"running", "degraded"}:
+            assert time.monotonic() < end, "the machine does not boot"
+            time.sleep(0.3)
