@@ -15,7 +15,7 @@ from fuelctl._shared._progress import STAGES
 #: The steps of each workflow, in order. `workflows` runs them under these names and no others.
 STEPS: dict[str, tuple[str, ...]] = {
     "provision": ("unpack", "up", "undo", "clean", "publish", "report"),
-    "terminate": ("down", "settle", "clean"),
+    "terminate": ("rescue", "down", "settle", "clean"),
 }
 #: Stages that no playbook goes through: the caller packs the source, and being ready is an end.
 _OUTSIDE = ("source", "ready")

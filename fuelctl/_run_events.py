@@ -17,6 +17,7 @@ _SHAPES = (
     ("provider_receipt", "receipt"),
     ("dev_container", "environment"),
     ("coding_agent", "agent"),
+    ("rescue", "rescue"),
     ("workspace", "work"),
     ("workspace", "workspace"),
 )
@@ -41,7 +42,7 @@ class Story:
 
     def __init__(self, verb: str) -> None:
         #: `up` or `down`: a provider's role is stage `provider` in one and `destroy` in the other.
-        self._provider_stage = "destroy" if verb == "down" else "provider"
+        self._provider_stage = {"down": "destroy", "rescue": "rescue"}.get(verb, "provider")
         self._open: dict[str, _Open] = {}
         self._stage = self._provider_stage
         self._tails: dict[str, deque[str]] = {}

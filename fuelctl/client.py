@@ -133,9 +133,27 @@ class Client:
         """One environment by id, unique prefix or name; with `observe`, its machine is asked for the next answer."""
         return self.call("GET", _at(ref), query={"observe": "true" if observe else None}, repeat=True)
 
-    def terminate(self, ref: str, *, discard: bool) -> Json:
-        """Ask for the end of an environment; harmless when it is asked again."""
-        return self.call("POST", _at(ref, "terminate"), body={"discard": discard}, repeat=True)
+    def terminate(self, ref: str, *, discard: bool, rescue: bool = False) -> Json:
+        """Ask for the end of an environment; harmless when it is asked again. With `rescue` its work is saved first."""
+        body: Json = {"discard": discard, **({"rescue": True} if rescue else {})}
+        return self.call("POST", _at(ref, "terminate"), body=body, repeat=True)
+
+    def rescues(self, *, everybody: bool = False) -> Json:
+        """`{rescues: [...]}`: our own; an admin's view of everybody's."""
+        return self.call("GET", "/api/rescues", query={"everybody": "true" if everybody else None}, repeat=True)
+
+    def rescue(self, ref: str) -> Json:
+        """One rescue, by its id, a prefix of that, or its environment's id or name."""
+        return self.call("GET", f"/api/rescues/{quote(ref, safe='')}", repeat=True)
+
+    def forget_rescue(self, rescue_id: str) -> Json:
+        """It is gone for good."""
+        return self.call("DELETE", f"/api/rescues/{quote(rescue_id, safe='')}")
+
+    def rescue_content(self, rescue_id: str, target: BinaryIO) -> None:
+        """Write its one tar file to `target`; whether all of it came, its digest says."""
+        path = f"/api/rescues/{quote(rescue_id, safe='')}/content"
+        self._exchange("GET", path, None, {"Accept": "*/*"}, self._timeout * 4, into=target)
 
     def extend(self, ref: str, *, ttl_seconds: int) -> Json:
         """Give an environment a new time to live."""
@@ -345,7 +363,14 @@ class Client:
         return kind(self._parts.hostname or "", self._parts.port, timeout=timeout)
 
     def _exchange(
-        self, method: str, target: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str], timeout: float
+        self,
+        method: str,
+        target: str,
+        body: bytes | Iterator[bytes] | None,
+        headers: dict[str, str],
+        timeout: float,
+        *,
+        into: BinaryIO | None = None,
     ) -> Json:
         fields = {"Accept": "application/json", "User-Agent": f"fuelctl/{__version__}", "Connection": "close"} | headers
         if self._token:
@@ -359,6 +384,10 @@ class Client:
                 if connection.sock is None:
                     raise
             reply = connection.getresponse()
+            if into is not None and reply.status == http.client.OK:
+                while block := reply.read(_BLOCK):
+                    into.write(block)
+                return {}
             content = reply.read(_MAX_REPLY + 1)
             if reply.length:
                 # A bounded read takes what a dying server got out for the whole, and nothing for an empty answer.

@@ -48,6 +48,7 @@ class Settings:
     whose X-Forwarded-For is believed.
     keep_tokens_days: for how long tokens that have expired or were revoked are kept; the audit log always is.
     keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
+    rescue_grace_seconds: how long after its TTL an environment may be kept from its end by the rescue of its work.
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     secret_key_file: the key under which secrets and key pairs are kept in the database, one for all servers and workers
     of a team; empty for `secret.key` in the state folder.
@@ -73,6 +74,7 @@ class Settings:
     trusted_proxies: str = ""
     keep_tokens_days: float = 90.0
     keep_days: float = 30.0
+    rescue_grace_seconds: float = 120.0
     max_log_bytes: int = 8 * 1024**2
     secret_key_file: str = ""
     webhooks: tuple[Webhook, ...] = ()

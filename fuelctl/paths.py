@@ -121,6 +121,11 @@ def runs_folder(environment_id: str) -> Path:
     return state_folder() / "runs" / environment_id
 
 
+def rescuing_folder(environment_id: str) -> Path:
+    """Where the work of one environment is on its way into the store."""
+    return state_folder() / "rescuing" / environment_id
+
+
 def run_folder(environment_id: str, operation_id: str) -> Path:
     """The scrubbed record of one operation's playbook runs."""
     return runs_folder(environment_id) / operation_id

@@ -114,6 +114,7 @@ class Worker:
             lifelines=life.lifelines,
             slots=threading.Semaphore(settings.concurrency),
             starts_per_minute=settings.starts_per_minute,
+            rescue_grace=settings.rescue_grace_seconds,
         )
         engine = Engine(plant, self._url, executor=worker_id)
         observer = Observer(plant, Enqueuer(core, self._url), settings.observe_seconds)

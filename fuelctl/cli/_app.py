@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "Show why an environment is kept or was ended, and what would end it when."),
     "extend": ("extend", "Give an environment more time to live."),
     "down": ("down", "End environments and prove that nothing of them is left."),
+    "rescue": ("rescue", "List, show and fetch work that was saved before its environment ended."),
     "reap": ("reap", "Show who would end and when, or have one round of it now."),
     "audit": ("audit", "Show everything that carries fuelctl's label, and who owns it."),
     "blueprint": ("blueprint", "Detect, show and validate what an environment is made of."),

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from fuelctl.cli import _ask, _prices, _progress, _receipt
+from fuelctl.cli import _ask, _prices, _progress, _receipt, _rescue
 from fuelctl.cli._environment import ENDED, address, now, stalled, status_words, uptime
 from fuelctl.cli._output import clean, duration, note, say, table
 from fuelctl.client import Client
@@ -71,11 +71,11 @@ def cursor(client: Client, environment_id: str) -> int:
         after = int(reply["cursor"])
 
 
-def begin(client: Client, endings: Iterable[Ending], *, discard: bool) -> None:
+def begin(client: Client, endings: Iterable[Ending], *, discard: bool, rescue: bool = False) -> None:
     """Ask for the end of each; none is waited for."""
     for ending in endings:
         ending.after = cursor(client, ending.environment["id"])
-        client.terminate(ending.environment["id"], discard=discard)
+        client.terminate(ending.environment["id"], discard=discard, rescue=rescue)
 
 
 def see_off(client: Client, ending: Ending, *, as_json: bool) -> None:
@@ -90,7 +90,7 @@ def see_off(client: Client, ending: Ending, *, as_json: bool) -> None:
         note(f"{ending.name} had ended already.")
     if ending.refused is not None:
         if not as_json:
-            for line in refusal_lines(ending.name, ending.refused):
+            for line in [*refusal_lines(ending.name, ending.refused), *_rescue.lines_of(ending.environment)]:
                 note(line)
         return
     if stalled(ending.environment):
@@ -103,6 +103,8 @@ def see_off(client: Client, ending: Ending, *, as_json: bool) -> None:
     if not as_json:
         say(f"{ending.name} ({ending.environment['id']}): {status_words(ending.environment)}")
         for line in _receipt.receipt_lines(ending.receipt):
+            say(line)
+        for line in _rescue.lines_of(ending.environment):
             say(line)
         say(f"Cost: {_prices.spent_at_rate(ending.environment)}.")
 
@@ -148,7 +150,10 @@ def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
     if work.get("uncommitted") or work.get("stashes"):
         # `pull` brings commits only.
         home = f"Commit it inside (fuelctl ssh {name}), then bring it home: fuelctl pull {name}"
-    return [*lines, f"{home}. Throw it away: fuelctl down {name} --discard"]
+    return [
+        *lines,
+        f"{home}. Or have it saved: fuelctl down {name} --rescue. Throw it away: fuelctl down {name} --discard",
+    ]
 
 
 def stalled_lines(environment: dict[str, Any]) -> list[str]:

@@ -54,7 +54,7 @@ def new_upload_file() -> Iterator[Path]:
 
 
 def create(
-    client: Client, plan: Plan, packed: Packed, *, owner: str, agent_home: Path | None, keep_on_error: bool
+    client: Client, plan: Plan, packed: Packed | None, *, owner: str, agent_home: Path | None, keep_on_error: bool
 ) -> dict[str, Any]:
     """Have the server make the environment; a name that we chose ourselves makes room for one that was faster."""
     body: dict[str, Any] = {
@@ -68,7 +68,9 @@ def create(
         "idle_discard": plan.idle_discard,
         "secrets": plan.secrets,
         "keep_on_error": keep_on_error,
-        "source": {"sha256": packed.sha256, "size": packed.size},
+        "source": {"sha256": packed.sha256, "size": packed.size} if packed is not None else None,
+        **({} if plan.rescue else {"rescue": False}),
+        **({"from_rescue": plan.from_rescue} if plan.from_rescue else {}),
     }
     if plan.max_price_hour is not None:
         # The server has prices of its own, and the last word.

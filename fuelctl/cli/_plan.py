@@ -18,10 +18,11 @@ from fuelctl.cli._durations import seconds
 from fuelctl.cli._output import clean, duration, fit, paint, table
 
 if TYPE_CHECKING:
+    from fuelctl.cli._from_rescue import Saved
     from fuelctl.source import Repository
 
 #: Fields that are not worth a line when nothing in the repository states them.
-_PLAIN_DEFAULTS = ("version", "name", "provider", "agent", "user", "resources", "ttl", "idle")
+_PLAIN_DEFAULTS = ("version", "name", "provider", "agent", "user", "resources", "ttl", "idle", "rescue")
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Plan:
     name: str
     base_name: str
     named: bool
-    repository: Repository
+    repository: Repository | Saved
     blueprint: dict[str, Any]
     origin: str
     ttl_seconds: int
@@ -43,6 +44,9 @@ class Plan:
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     troubles: list[dict[str, Any]] = field(default_factory=list)
     idle_discard: bool = False
+    rescue: bool = True
+    #: The rescue that is put back into it, in the place of a source.
+    from_rescue: str | None = None
 
     @property
     def provider(self) -> str:
@@ -62,6 +66,8 @@ class Plan:
             "ttl_seconds": self.ttl_seconds,
             "idle_seconds": self.idle_seconds,
             "idle_discard": self.idle_discard,
+            "rescue": self.rescue,
+            "from_rescue": self.from_rescue,
             "secrets": sorted(self.secrets),
             "cost": self.offer.as_dict(),
         }

@@ -26,6 +26,9 @@ def down(
     discard: Annotated[
         bool, typer.Option("--discard", help="End it even if uncommitted or unpushed work in it is lost.")
     ] = False,
+    rescue: Annotated[
+        bool, typer.Option("--rescue", help="Save the work in it first: all of it saved, nothing is lost.")
+    ] = False,
     tagged: Annotated[
         bool,
         typer.Option(
@@ -48,6 +51,8 @@ def down(
         raise UsageError("--provider and --region say where --tagged looks", hint="give --tagged, or leave them out")
     if tagged and all_:
         raise UsageError("--tagged wants to know which", hint="fuelctl audit --all-regions shows them")
+    if rescue and discard:
+        raise UsageError("--rescue saves what --discard throws away", hint="give one of the two")
     client = connect()
     if tagged:
         found = _tagged(client, env or [], provider or [], region)
@@ -66,7 +71,7 @@ def down(
     if not discard:
         # Somebody is going to look for work in them.
         _ingress.open_servers_doors(client, [ending.environment for ending in live])
-    _ending.begin(client, live, discard=discard)
+    _ending.begin(client, live, discard=discard, rescue=rescue)
     for ending in endings:
         _ending.see_off(client, ending, as_json=as_json)
     if as_json:

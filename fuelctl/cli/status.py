@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from fuelctl import ssh_config, ssh_include
-from fuelctl.cli import _access, _receipt
+from fuelctl.cli import _access, _receipt, _rescue
 from fuelctl.cli._context import AsJson, Ref, connect, find
 from fuelctl.cli._environment import (
     ENDED,
@@ -56,6 +56,8 @@ def lines(environment: dict[str, Any], at: datetime) -> list[str]:
         shown += tail_lines((condition.get("details") or {}).get("tail"))
     if environment.get("error"):
         shown += ["", *error_lines(environment["error"])]
+    saved = _rescue.lines_of(environment)
+    shown += ["", *saved] if saved else []
     if environment.get("receipt"):
         shown += ["", *_receipt.receipt_lines(environment["receipt"])]
     return [*shown, *_next(environment)]

@@ -14,7 +14,7 @@ import typer
 
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._identity import check_environment_name
-from fuelctl.cli import _ask, _context, _launch, _outcome, _plan, _provider, _secrets
+from fuelctl.cli import _ask, _context, _from_rescue, _launch, _outcome, _plan, _provider, _secrets
 from fuelctl.cli._output import can_ask, clean, emit, note, say
 from fuelctl.cli._progress import UPLOAD, View, follow
 from fuelctl.cli._view import make_view
@@ -38,6 +38,8 @@ class _Options:
     ttl: str | None
     idle: str | None
     idle_discard: bool
+    rescue: bool | None
+    from_rescue: str | None
     secrets: list[str]
     secret_files: list[str]
     agent_home: Path | None
@@ -93,6 +95,16 @@ def up(
     idle_discard: Annotated[
         bool, typer.Option("--idle-discard", help="Then also when work would be lost, which keeps it otherwise.")
     ] = False,
+    rescue: Annotated[
+        bool | None,
+        typer.Option("--rescue/--no-rescue", help="Save work that is only in it before it ends by itself."),
+    ] = None,
+    from_rescue: Annotated[
+        str | None,
+        typer.Option(
+            "--from-rescue", metavar="RESCUE", help="Put saved work back into a new one; see fuelctl rescue ls."
+        ),
+    ] = None,
     secret: Annotated[
         list[str] | None,
         typer.Option(
@@ -150,10 +162,10 @@ def up(
     provider = provider or ("ssh" if host else None)
     asked = _provider.Asked(provider, region, instance_type or [], disk, spot, given)
     options = _Options(
-        location, name, asked, blueprint, branch, ttl, idle, idle_discard, secret or [], secret_file or [], agent_home,
-        clean_, keep_on_error, max_price_hour, yes, as_json,
+        location, name, asked, blueprint, branch, ttl, idle, idle_discard, rescue, from_rescue,
+        secret or [], secret_file or [], agent_home, clean_, keep_on_error, max_price_hour, yes, as_json,
     )  # fmt: skip
-    plan = _make_plan(options)
+    plan = _make_plan(options) if from_rescue is None else _from_rescue.make_plan(_context.connect(), options)
     if dry_run:
         _show(plan, as_json=as_json, to_stdout=True)
         return
@@ -201,6 +213,7 @@ def _make_plan(options: _Options) -> _plan.Plan:
         ttl_seconds=ttl_seconds,
         idle_seconds=idle_seconds,
         idle_discard=options.idle_discard,
+        rescue=blueprint["rescue"] if options.rescue is None else options.rescue,
         offer=offered,
         max_price_hour=options.max_price_hour,
         secrets=_secrets.gather(options.secrets, options.secret_files, blueprint["secrets"], os.environ),
@@ -246,9 +259,13 @@ def _pack_and_create(client: Client, plan: _plan.Plan, options: _Options, view: 
     """Pack the source, have the environment made, keep the packed source for the upload."""
     from fuelctl import source
 
+    home = options.agent_home.expanduser().absolute() if options.agent_home else None
+    if isinstance(plan.repository, _from_rescue.Saved):
+        return _launch.create(
+            client, plan, None, owner=_context.me(client), agent_home=home, keep_on_error=options.keep_on_error
+        )
     with _launch.new_upload_file() as target:
         packed = source.pack(plan.repository, target, report=view.show_bar)
-        home = options.agent_home.expanduser().absolute() if options.agent_home else None
         environment = _launch.create(
             client, plan, packed, owner=_context.me(client), agent_home=home, keep_on_error=options.keep_on_error
         )

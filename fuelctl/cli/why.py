@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from fuelctl.cli import _rescue
 from fuelctl.cli._context import AsJson, Ref, connect, find
 from fuelctl.cli._environment import ENDED, moment, now
 from fuelctl.cli._output import clean, duration, emit, say
@@ -38,11 +39,12 @@ _ACTIONS = {
 def why(env: Ref, as_json: AsJson = False) -> None:
     """Show why an environment is kept or was ended, and what would end it when."""
     client = connect()
-    found = client.decision(find(client, env)["id"])
+    environment = find(client, env)
+    found = client.decision(environment["id"])
     if as_json:
-        emit(found)
+        emit({**found, "rescued": environment.get("rescued")})
         return
-    for line in lines(found, now()):
+    for line in [*lines(found, now()), *_rescue.lines_of(environment)]:
         say(line)
 
 

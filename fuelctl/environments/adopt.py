@@ -93,6 +93,7 @@ def _insert(session: Session, one_id: str, blueprint: dict[str, Any], values: di
             repository=_NO_REPOSITORY,
             keep_on_error=False,
             idle_discard=False,
+            rescue=False,
             stages=[],
             **values,
         )

@@ -24,6 +24,9 @@ LONGEST = 3600.0
 JUST_LOOKED = 15.0
 #: One that is idle and holds work that would be lost is looked through again after this long.
 LOOK_THROUGH_AGAIN = 3600.0
+#: Of an environment whose work is to be rescued, the end begins so long before its TTL (at most; seconds), and no more
+#: than this part of its TTL: its watchdog must not be faster than who moves it.
+RESCUE_LEAD, RESCUE_SHARE = 60.0, 0.05
 #: Waiting before a failed ending is tried again: doubled each time, from this to `SLOWEST_RETRY`.
 FIRST_RETRY = 15.0
 SLOWEST_RETRY = 900.0
@@ -69,6 +72,8 @@ class Observations:
     fresh_for: float = 180.0
     #: How long ago it was found that its idle end would lose work; None when it was not, or something happened since.
     kept_for: float | None = None
+    #: How long before its TTL its end begins, so that its work can be rescued.
+    lead: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def decide(seen: Observations) -> Decision:
     silence is the only other end, and only silence that was watched to its last minute.
     """
     ending = seen.operation == Operation.TERMINATE or seen.status == Status.TERMINATING
-    if not ending and seen.seconds_left <= 0 and (seen.status != Status.ERROR or seen.held):
+    if not ending and seen.seconds_left <= _lead(seen) and (seen.status != Status.ERROR or seen.held):
         if seen.slept and seen.status in ENTERABLE:
             return Decision(Action.OBSERVE, "woken", SETTLE, seen)
         return Decision(Action.END, "ttl", RECHECK, seen)
@@ -121,7 +126,7 @@ def ends(seen: Observations) -> list[tuple[str, float]]:
     """What ends it if nothing happens any more, and in how many seconds, the soonest first: `ttl`, `idle`."""
     if seen.status in (Status.TERMINATING, Status.TERMINATED) or seen.operation == Operation.TERMINATE:
         return []
-    found = [("ttl", max(0.0, seen.seconds_left))]
+    found = [("ttl", max(0.0, seen.seconds_left - _lead(seen)))]
     if seen.status not in ENTERABLE or seen.kept_for is not None:
         return found
     if seen.idle_limit is not None and seen.observed_ago is not None and seen.observed_ago <= seen.fresh_for:
@@ -180,4 +185,10 @@ def _decide_without_source(seen: Observations) -> Decision:
 
 def _soon(seen: Observations, seconds: float) -> float:
     # Never past the deadline, and never so soon that a cycle spins on it.
-    return max(1.0, min(seconds, seen.seconds_left if seen.seconds_left > 0 else seconds))
+    left = seen.seconds_left - _lead(seen)
+    return max(1.0, min(seconds, left if left > 0 else seconds))
+
+
+def _lead(seen: Observations) -> float:
+    """Only of what can be entered there is something to rescue; what is under way is not broken off before its time."""
+    return seen.lead if seen.status in ENTERABLE and seen.operation is None else 0.0

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fuelctl.environments import idleness
 from fuelctl.environments.clock import Now, rfc3339
 from fuelctl.environments.core import Core
-from fuelctl.environments.decision import SLOWEST_RETRY, Action, Decision, Observations
+from fuelctl.environments.decision import RESCUE_LEAD, RESCUE_SHARE, SLOWEST_RETRY, Action, Decision, Observations
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status
 from fuelctl.store import events
@@ -42,6 +42,7 @@ def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bo
         observed_ago=idleness.since(activity.observed, now),
         fresh_for=idleness.fresh_for(period),
         kept_for=idleness.since(activity.kept["at"], now) if activity.kept else None,
+        lead=min(RESCUE_LEAD, lease.ttl_seconds * RESCUE_SHARE) if row.rescue else 0.0,
     )
 
 

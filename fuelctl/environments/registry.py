@@ -55,6 +55,7 @@ class NewEnvironment:
     name: str | None = None
     idle_seconds: int | None = None
     idle_discard: bool = False
+    rescue: bool = False
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     agent_home: str | None = None
     keep_on_error: bool = False
@@ -150,12 +151,15 @@ def begin_termination(
     error: dict[str, Any] | None = None,
     if_activity: dict[str, Any] | None = None,
     until: float | None = None,
+    rescue: bool = False,
 ) -> tuple[EnvironmentRow, str | None]:
     """End it: the row, and the id of the operation to start (None when there is nothing left to do).
 
     `by` says who wants it (`user`, `ttl` ...); with an `error` it ends as `error` and not as `terminated`.
 
     `until`: epoch seconds at which its machine is gone, whatever is done.
+
+    With `rescue` its work is saved first, whether or not that was wanted when it was made.
 
     With `if_activity` nothing is done when the row's activity is another one by now.
 
@@ -174,7 +178,10 @@ def begin_termination(
         values: dict[str, Any] = {
             "operation": Operation.TERMINATE,
             "operation_id": operation_id,
-            "operation_options": {"discard": discard or cancels or bool(row.operation_options.get("discard"))},
+            "operation_options": {
+                "discard": discard or cancels or bool(row.operation_options.get("discard")),
+                **({"rescue": True} if rescue else {}),
+            },
             "ended_by": by,
             "check_at": core.clock().wall,
             "retries": row.retries if row.status == Status.TERMINATING else 0,
@@ -340,6 +347,7 @@ def _insert(
                 agent_home=wanted.agent_home,
                 keep_on_error=wanted.keep_on_error,
                 idle_discard=wanted.idle_discard,
+                rescue=wanted.rescue,
                 created_at=now.wall,
                 conditions=[],
                 stages=[],

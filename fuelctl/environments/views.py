@@ -83,6 +83,8 @@ class Environment:
     agent: dict[str, Any] | None
     error: dict[str, Any] | None
     receipt: dict[str, Any] | None
+    #: How its last rescue went: `{state: off|nothing|saved|failed, at, id?, complete?, size?, counts?, reason?}`.
+    rescued: dict[str, Any] | None
     version: int
     operation: str | None
 
@@ -170,6 +172,7 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
         agent=row.agent,
         error=row.error,
         receipt=row.receipt,
+        rescued=row.rescued,
         version=row.version,
         operation=row.operation,
     )

@@ -19,6 +19,7 @@ from fuelctl.server import (
     problems,
     reaper,
     remote,
+    rescues,
     source,
     stream,
     tokens,
@@ -34,8 +35,8 @@ from fuelctl.server.parts import EXTENSION, Parts
 from fuelctl.server.types import ProblemOut
 
 _MODULES = (
-    remote, source, events, callbacks, told, keys, workspaces, devices, audit, reaper, users, tokens, whoami, audit_log,
-    webhooks, control,
+    remote, rescues, source, events, callbacks, told, keys, workspaces, devices, audit, reaper, users, tokens, whoami,
+    audit_log, webhooks, control,
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import ENTERABLE, Operation, Status
 from fuelctl.environments.views import detail_view, environment_view
 from fuelctl.environments.workspaces import normal
+from fuelctl.server import rescues
 from fuelctl.server.guard import caller, demand, refusals
 from fuelctl.server.paging import cursor, position
 from fuelctl.server.parts import Parts, parts
@@ -41,7 +42,8 @@ from fuelctl.server.types import (
 )
 from fuelctl.store import devices, environments, events, settings, workspaces
 from fuelctl.store.environments import Wanted
-from fuelctl.store.models import EnvironmentRow
+from fuelctl.store.files import source_key
+from fuelctl.store.models import EnvironmentRow, RescueRow
 
 api = APIBlueprint("remote", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
 
@@ -50,8 +52,9 @@ api = APIBlueprint("remote", __name__, url_prefix="/api/remote", abp_responses={
 def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     """Commits the intent and answers; work begins when the source has arrived (at once when there is none)."""
     given = parts()
+    saved = rescues.find(body.from_rescue) if body.from_rescue is not None else None
     granted = grant(_policy(given), body.ttl_seconds, body.idle_seconds)
-    wanted = _wanted(given, body, granted)
+    wanted = _wanted(given, body, granted, saved)
     # Whose it is: its owner's own; or an admin's, on somebody's behalf.
     demand(wanted.owner)
     offered = prices.offer(prices.load().book, body.provider.name, _asked(wanted))
@@ -63,6 +66,11 @@ def create(header: CreateHeader, body: CreateIn) -> tuple[Response, int]:
     with refusals("environment.create", wanted.owner):
         row = registry.create(given.core, wanted, header.idempotency_key, offer=offered, **limits)
     _crashpoints.reach("create.committed")
+    if saved is not None and row.status == Status.PROVISIONING and row.operation is None:
+        # Where an uploaded source would be; a repeat of the request puts it there once more.
+        with rescues.content(saved) as stream:
+            given.core.files.put(source_key(row.id), stream, private=True)
+        start_provisioning(given, row.id)
     if row.source is None and row.status == Status.PROVISIONING:
         start_provisioning(given, row.id)
     return shown(row, granted.warnings), 202
@@ -109,9 +117,14 @@ def show(path: RefPath, query: ShowQuery) -> Response:
 
 @api.post("/<ref>/terminate", responses={202: EnvironmentOut}, summary="End an environment")
 def terminate(path: RefPath, body: TerminateIn) -> tuple[Response, int]:
-    """Twice is harmless. Without `discard` it is refused (as an event) when work would be lost."""
+    """Twice is harmless. Without `discard` it is refused (as an event) when work would be lost.
+
+    With `rescue` its work is saved first; all of it saved, nothing is lost.
+    """
     given = parts()
-    row, operation_id = registry.begin_termination(given.core, find(path.ref).id, discard=body.discard, by="user")
+    row, operation_id = registry.begin_termination(
+        given.core, find(path.ref).id, discard=body.discard, by="user", rescue=body.rescue
+    )
     if operation_id is not None:
         given.start(Operation.TERMINATE, row.id, operation_id)
     return shown(row), 202
@@ -174,13 +187,15 @@ def start_provisioning(given: Parts, environment_id: str) -> None:
         given.start(Operation.PROVISION, environment_id, operation_id)
 
 
-def _wanted(given: Parts, body: CreateIn, granted: Granted) -> NewEnvironment:
+def _wanted(given: Parts, body: CreateIn, granted: Granted, saved: RescueRow | None) -> NewEnvironment:
     if body.source is not None and body.source.size > given.settings.max_source_bytes:
         raise UsageError(
             f"the source has {body.source.size} bytes; this server takes {given.settings.max_source_bytes}",
             hint="leave large files out of the repository, or raise control_plane.max_source_bytes",
             code="source_too_large",
         )
+    if saved is not None and body.source is not None:
+        raise UsageError("a rescue is its own source", hint="give one of the two", code="two_sources")
     if body.agent_home is not None and not (given.embedded and Path(body.agent_home).is_absolute()):
         raise UsageError(
             "agent_home must be an absolute path, and only this user's own server can read it",
@@ -189,20 +204,23 @@ def _wanted(given: Parts, body: CreateIn, granted: Granted) -> NewEnvironment:
         )
     check_keys(body.provider.options, "provider.options")
     check_keys(body.blueprint, "blueprint")
+    blueprint = from_dict(body.blueprint, "blueprint")
+    source = body.source.model_dump() if body.source else None
     return NewEnvironment(
         provider={"name": body.provider.name, "options": body.provider.options, "engine": given.engine},
         # Complete, so that what was launched can be read off it when defaults have changed.
-        blueprint=to_dict(from_dict(body.blueprint, "blueprint")),
+        blueprint=to_dict(blueprint),
         repository=_repository(body),
         ttl_seconds=granted.ttl_seconds,
         owner=body.owner or caller().name,
         name=body.name,
         idle_seconds=granted.idle_seconds,
         idle_discard=body.idle_discard,
+        rescue=body.rescue and blueprint.rescue,
         secrets=body.secrets,
         agent_home=body.agent_home,
         keep_on_error=body.keep_on_error,
-        source=body.source.model_dump() if body.source else None,
+        source={"sha256": saved.sha256, "size": saved.size} if saved is not None else source,
     )
 
 

@@ -99,6 +99,10 @@ class CreateIn(_Strict):
     )
     idle_seconds: int | None = Field(default=None, ge=1, le=_MOST_SECONDS)
     idle_discard: bool = Field(default=False, description="Whether its end by silence may lose work.")
+    rescue: bool = Field(
+        default=True, description="Whether its work is saved before it ends by itself; so says its blueprint too."
+    )
+    from_rescue: _Ref | None = Field(default=None, description="Put this rescue back into it; it needs no source then.")
     secrets: dict[_SecretName, _SecretValue] = Field(default_factory=dict, repr=False, max_length=256)
     agent_home: _Line | None = None
     keep_on_error: bool = False
@@ -165,6 +169,7 @@ class TerminateIn(_Strict):
     """How to end it."""
 
     discard: bool = False
+    rescue: bool = Field(default=False, description="Save its work first, whether or not it was made to.")
 
 
 class ExtendIn(_Strict):

@@ -41,7 +41,11 @@ class Front:
         self.settings = settings
         self.core = core_of(settings)
         self.plant = Plant(
-            self.core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ)
+            self.core,
+            settings.callback_url,
+            settings.max_source_bytes,
+            _docker_engine.engine_of(os.environ),
+            rescue_grace=settings.rescue_grace_seconds,
         )
         #: It says what there is and sends a test; what happens is told by the reaper's process.
         self.courier = Courier(self.core, receivers.load(settings))

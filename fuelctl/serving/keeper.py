@@ -59,7 +59,13 @@ class Keeper:
 
     def _work(self) -> int:
         settings, core = self._settings, self._core
-        plant = Plant(core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ))
+        plant = Plant(
+            core,
+            settings.callback_url,
+            settings.max_source_bytes,
+            _docker_engine.engine_of(os.environ),
+            rescue_grace=settings.rescue_grace_seconds,
+        )
         engine = Engine(plant, settings.database)
         observer = Observer(plant, engine, settings.observe_seconds)
         reaper = Reaper(

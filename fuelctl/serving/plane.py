@@ -62,7 +62,11 @@ class ControlPlane:
         self.core = core_of(settings)
         self.core.database.migrate()
         self.plant = Plant(
-            self.core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ)
+            self.core,
+            settings.callback_url,
+            settings.max_source_bytes,
+            _docker_engine.engine_of(os.environ),
+            rescue_grace=settings.rescue_grace_seconds,
         )
         self.engine = Engine(self.plant, settings.database or sqlite_url(paths.workflows_file()))
         housekeeper = Housekeeper(self.core, self.engine, settings.keep_days, settings.keep_tokens_days)

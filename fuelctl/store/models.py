@@ -59,6 +59,10 @@ class EnvironmentRow(Base):
     idle_seconds: Mapped[int | None] = mapped_column(Integer)
     #: Whether its end by silence may lose work.
     idle_discard: Mapped[bool] = mapped_column(Boolean, default=False)
+    #: Whether its work is saved before it ends by itself.
+    rescue: Mapped[bool] = mapped_column(Boolean, default=False)
+    #: How its last rescue went, as `environments.rescues` tells it.
+    rescued: Mapped[_Document | None] = mapped_column(_Json)
     expires_at: Mapped[float] = mapped_column(Float)
     #: The same deadline on the clock that nobody can set: which boot, and seconds since it.
     lease_boot_id: Mapped[str] = mapped_column(String(64))
@@ -197,6 +201,29 @@ class EventRow(Base):
         Index("events_id", "environment_id", "id", unique=True),
         # AUTOINCREMENT: a cursor must never meet a number twice, also after rows were removed.
         {"sqlite_autoincrement": True},
+    )
+
+
+class RescueRow(Base):
+    """The work of one environment, saved: its content is in the files, under `rescues/<id>`."""
+
+    __tablename__ = "rescues"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"))
+    owner: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[float] = mapped_column(Float)
+    #: Of the one tar file that it is.
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    #: Whether no work had to be left out.
+    complete: Mapped[bool] = mapped_column(Boolean)
+    manifest: Mapped[_Document] = mapped_column(_Json)
+
+    __table_args__ = (
+        Index("rescues_environment", "environment_id"),
+        Index("rescues_owner", "owner", "created_at"),
     )
 
 

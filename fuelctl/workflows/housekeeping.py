@@ -14,6 +14,7 @@ from typing import Any
 
 from fuelctl import paths
 from fuelctl._shared import _scratch
+from fuelctl.environments import rescues
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
@@ -34,6 +35,7 @@ class Forgotten:
     keys: int
     events: int
     folders: int
+    rescues: int
     workflows: int
     temporary: int
     tokens: int = 0
@@ -76,6 +78,7 @@ class Housekeeper:
             keys=self._keys(now),
             events=self._events(before),
             folders=sum(self._folder(folder, before) for folder in _folders()),
+            rescues=rescues.forget(self._core, before),
             workflows=self._engine.forget(before, at_work),
             temporary=sum(_scratch.sweep(str(place), prefixes) for place, prefixes in _temporary()),
         )
@@ -128,8 +131,9 @@ class Housekeeper:
 
 def _folders() -> Iterator[Path]:
     """The folders of single environments."""
-    for parent in (paths.runs_folder("any").parent, paths.source_folder("any").parent, paths.keys_folder()):
-        yield from _of_environments(parent)
+    for folder in (paths.runs_folder("any"), paths.source_folder("any"), paths.rescuing_folder("any")):
+        yield from _of_environments(folder.parent)
+    yield from _of_environments(paths.keys_folder())
 
 
 def _of_environments(parent: Path) -> list[Path]:

@@ -35,6 +35,7 @@ _PLAYBOOKS = {
     "extend": "fuel_code.remote.remote_extend",
     "access": "fuel_code.remote.remote_access",
     "audit": "fuel_code.remote.remote_audit",
+    "rescue": "fuel_code.remote.remote_rescue",
 }
 
 
@@ -61,6 +62,8 @@ class Plant:
     starts_at_once: int = 10
     traits: Callable[[str], Traits] = field(default_factory=lambda: provider_traits.of)
     batches: Batches[Any, dict[str, Any]] = field(default_factory=Batches)
+    #: Seconds after its TTL for which a rescue may keep an environment.
+    rescue_grace: float = 120.0
 
     def out_of_reach(self, row: EnvironmentRow) -> dict[str, Any] | None:
         """Why nothing can be said of this environment: it is on another Docker engine than ours; None when it is not.
@@ -123,6 +126,8 @@ class Run:
         self._operation = operation
         self.journal = Journal.open(plant.core, environment_id, operation_id)
         self._asked = 0.0
+        #: When the playbook under way is cut off, by `time.monotonic()`.
+        self._until: float | None = None
         _crashpoints.reach(f"{operation}.fenced")
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
@@ -151,8 +156,10 @@ class Run:
         secrets: dict[str, str] | None = None,
         files: dict[str, str] | None = None,
         on_stage: Callable[[str, str], None] = lambda _stage, _state: None,
+        *,
+        until: float | None = None,
     ) -> RunResult:
-        """Call the verb's playbook and log what it tells."""
+        """Call the verb's playbook and log what it tells. At `until` (`time.monotonic()`) it is `stopped`."""
         row = self.journal.row()
         elsewhere = self.plant.out_of_reach(row)
         if elsewhere is not None:
@@ -167,20 +174,24 @@ class Run:
                     # What an earlier life has done already ends the stage all the same.
                     _crashpoints.reach(f"stage.{stage}.{'ok' if state == 'reused' else state}")
 
-        with self.turn(row) as mine:
-            if not mine:
-                return RunResult("stopped", 0)
-            result = play(
-                self.plant,
-                verb,
-                {**common(row), **variables},
-                of=[row.id],
-                record=paths.run_folder(row.id, self.journal.operation_id),
-                should_stop=self.should_stop,
-                secrets=secrets or {},
-                files=files,
-                on_events=told,
-            )
+        self._until = until
+        try:
+            with self.turn(row) as mine:
+                if not mine:
+                    return RunResult("stopped", 0)
+                result = play(
+                    self.plant,
+                    verb,
+                    {**common(row), **variables},
+                    of=[row.id],
+                    record=paths.run_folder(row.id, self.journal.operation_id),
+                    should_stop=self.should_stop,
+                    secrets=secrets or {},
+                    files=files,
+                    on_events=told,
+                )
+        finally:
+            self._until = None
         machines = result.scrub(result.machines())
         if machines:
             # Also of a run that failed: what ran is billed.
@@ -211,10 +222,12 @@ class Run:
         return limits.wait(seconds, self.should_stop)
 
     def should_stop(self) -> bool:
-        """Whether this process is about to end, or another run has taken over."""
+        """Whether this process is about to end, another run has taken over, or the time for it is over."""
         if self.plant.parking.is_set():
             return True
         now = time.monotonic()
+        if self._until is not None and now > self._until:
+            return True
         if now - self._asked < _ASK_EVERY:
             return False
         self._asked = now

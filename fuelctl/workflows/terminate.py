@@ -11,7 +11,7 @@ from fuelctl.environments import idleness
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.files import keys_key
-from fuelctl.workflows import ends, source
+from fuelctl.workflows import ends, rescue, source
 from fuelctl.workflows.run import Plant, Run
 
 #: Seconds that may pass until an end that was decided is begun: others may be under way.
@@ -22,7 +22,10 @@ def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
     """The workflow's body; returns `terminated`, `refused`, `incomplete` or `superseded`. Safe to run again."""
     try:
         run = Run(plant, Operation.TERMINATE, environment_id, operation_id)
-        outcome = run.step("down", lambda: _not_seen_lately(run) or ends.together(run) or _down(run))
+        saved = run.step("rescue", lambda: rescue.OFF if _not_seen_lately(run) else rescue.save(run))
+        if saved["state"] == "superseded":
+            return "superseded"
+        outcome = run.step("down", lambda: _changed_its_mind(run, saved) or ends.together(run) or _down(run, saved))
         if outcome["end"] == "terminated":
             run.step("clean", lambda: _forget(plant, environment_id))
         if outcome["end"] != "superseded":
@@ -32,8 +35,9 @@ def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
         return "superseded"
 
 
-def _down(run: Run) -> dict[str, Any]:
-    discard = bool(run.journal.row().operation_options.get("discard"))
+def _down(run: Run, saved: dict[str, Any]) -> dict[str, Any]:
+    # What is all saved cannot be lost: nobody needs to look for it once more.
+    discard = bool(run.journal.row().operation_options.get("discard")) or bool(saved.get("complete"))
 
     def on_stage(stage: str, _state: str) -> None:
         if stage == "destroy":
@@ -56,6 +60,20 @@ def _down(run: Run) -> dict[str, Any]:
     if result.status == "ok" and receipt and receipt.get("complete"):
         return {"end": "terminated", "receipt": receipt}
     return {"end": "incomplete", "receipt": receipt, "why": result.failure or _left(receipt)}
+
+
+def _changed_its_mind(run: Run, saved: dict[str, Any]) -> dict[str, Any] | None:
+    """A refusal, when silence is to end it and does not any more: a rescue may have taken minutes."""
+    row = run.journal.row()
+    if saved["state"] != "saved":
+        return _not_seen_lately(run)
+    if row.ended_by != "idle" or row.status == Status.TERMINATING:
+        return None
+    last = idleness.read(row.activity).last
+    # What saving it took of the processor is nobody's work.
+    if any(at > float(saved["began"]) for kind, at in last.items() if kind != "processor"):
+        return {"end": "refused", "work": {"unknown": "somebody is at work in it again"}}
+    return None
 
 
 def _not_seen_lately(run: Run) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 #: The stages that a person sees, in their usual order.
-STAGES = ("source", "provider", "container", "workspace", "setup", "agent", "ready", "survey", "destroy")
+STAGES = ("source", "provider", "container", "workspace", "setup", "agent", "ready", "rescue", "survey", "destroy")
 
 
 class Step:

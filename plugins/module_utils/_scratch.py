@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from typing import Iterator, Optional, Tuple
 
 #: Of folders made in the system's temporary folder. What is swept there begins with one of these and is our user's.
-SOURCE, BUNDLE, INDEX = "fuel-source-", "fuel-bundle-", "fuel-index-"
-PREFIXES = (SOURCE, BUNDLE, INDEX)
+SOURCE, BUNDLE, INDEX, RESCUE = "fuel-source-", "fuel-bundle-", "fuel-index-", "fuel-rescue-"
+PREFIXES = (SOURCE, BUNDLE, INDEX, RESCUE)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def environment(user: Fuelctl, tmp_path_factory: pytest.TempPathFactory) -> dict
     repository = make_repository(tmp_path_factory.mktemp("idle") / "repo")
     write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\n")
     document: dict[str, Any] = user.run(
-        "up", str(repository), f"--name={NAME}", "--idle=30m", "--clean", "--yes", "--json"
+        "up", str(repository), f"--name={NAME}", "--idle=30m", "--no-rescue", "--clean", "--yes", "--json"
     ).json
     wait_until(lambda: activity(user).get("observed_at") is not None)
     return document

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.docker
 _OF_FAILURE = ("provision.undo.", "provision.report.")
 #: Not on the way up or down: tests/fuelctl/test_server_api_lease.py breaks an extension off there.
 _OF_EXTEND = ("extend.",)
+#: Reached only where there is something to save: tests/e2e/test_rescue.py dies there.
+_OF_RESCUE = ("stage.rescue.",)
 #: Survey and destroy are stages of down; the others belong to up.
 _OF_DOWN = ("terminate.", "stage.survey.", "stage.destroy.")
 
@@ -34,7 +36,11 @@ def _points(*prefixes: str, of: tuple[str, ...] | None = None) -> list[str]:
 
 DOWN = _points(*_OF_DOWN)
 FAILING = _points(*_OF_FAILURE)
-UP = [name for name in _crashpoints.names() if name not in {*DOWN, *FAILING} and not name.startswith(_OF_EXTEND)]
+UP = [
+    name
+    for name in _crashpoints.names()
+    if name not in {*DOWN, *FAILING} and not name.startswith(_OF_EXTEND + _OF_RESCUE)
+]
 
 
 def spread(points: list[str], groups: int) -> list[list[str]]:

@@ -58,7 +58,7 @@ class Lab:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.plant = Plant(core, playbooks={verb: str(PLAYBOOKS / f"{verb}.yml") for verb in ("up", "down")})
+        self.plant = Plant(core, playbooks={verb: str(PLAYBOOKS / f"{verb}.yml") for verb in ("up", "down", "rescue")})
         self.engine = Engine(self.plant, sqlite_url(paths.workflows_file()))
         self.engine.launch()
         self.world = paths.state_folder() / "world"

@@ -316,6 +316,7 @@ class Blueprint:
     provider: Provider = _about("Where the machine comes from.", default_factory=Provider)
     ttl: Ttl = _about("Time to live: the environment ends after it.", default="8h")
     idle: Ttl = _about("Ends when nothing happened for this long.", default="30m")
+    rescue: bool = _about("Save work that is only in it before it ends by itself.", default=True)
     agent: Agent = _about("The coding agent.", default_factory=Agent)
     user: User = _about("Login; empty: the image's user with uid 1000, else dev.", default="")
 

@@ -140,7 +140,7 @@ class _Validation:
     def _scalar(self, value: Any, kind: Any, rule: Any, position: Position) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         whole = number and isinstance(value, int)
-        fits = isinstance(value, str) if kind is str else whole if kind is int else number
+        fits = isinstance(value, kind) if kind in (str, bool) else whole if kind is int else number
         if not fits:
             quote = f'write it in quotes: "{value}"' if kind is str and number else ""
             self._wrong_type(position, kind, value, quote or getattr(rule, "hint", ""))

@@ -195,6 +195,7 @@ def write_stream(pipe: IO[bytes], folder: str, source: Mapping[str, Any]) -> Non
             lfs = os.path.join(plan.folder, "lfs")
             if os.path.isdir(lfs):
                 archive.add(lfs, f"{number}/lfs", filter=plain)
+            if os.path.isdir(lfs) or plan.lfs:
                 _add_text(archive, f"{number}/lfs-clean", LFS_CLEAN)
                 _add_text(archive, f"{number}/lfs-smudge", LFS_SMUDGE)
         if source.get("folder"):
@@ -204,17 +205,23 @@ def write_stream(pipe: IO[bytes], folder: str, source: Mapping[str, Any]) -> Non
 
 def _launch(source: Mapping[str, Any]) -> Dict[str, Any]:
     """What the workspace remembers of where it came from; whose commits they will be is in git's own configuration."""
-    return {**source, "identity": None}
+    return {**source, "identity": None, "rescue": None}
 
 
 @dataclass
 class _Plan:
     folder: str
     values: Dict[str, str]
+    #: Git LFS is to be set up, though no object of it comes along.
+    lfs: bool = False
 
 
 def _plans(
-    folder: str, source: Mapping[str, Any], above: Optional[_Plan] = None, entry: Optional[Mapping[str, Any]] = None
+    folder: str,
+    source: Mapping[str, Any],
+    above: Optional[_Plan] = None,
+    entry: Optional[Mapping[str, Any]] = None,
+    nested: str = "",
 ) -> List[_Plan]:
     identity = source.get("identity") or {}
     values = {
@@ -239,13 +246,40 @@ def _plans(
         values["up"] = posixpath.relpath(values["gitdir"], values["worktree"])
         values["down"] = posixpath.relpath(values["worktree"], values["gitdir"])
         values["name"], values["email"] = above.values["name"], above.values["email"]
-    plan = _Plan(folder, values)
+    elif above is not None and nested:
+        values["worktree"] = posixpath.normpath(posixpath.join(above.values["worktree"], _inside(nested)))
+        values["gitdir"] = f"{values['worktree']}/.git"
+    rescue = source.get("rescue")
+    plan = _Plan(folder, {**values, **(_rescued(rescue) if rescue else {})}, bool(rescue and rescue.get("lfs")))
     plans = [plan]
     for inner in source.get("submodules") or ():
         if inner.get("handled") and inner.get("folder"):
             below = os.path.join(folder, _inside(str(inner["folder"])))
             plans += _plans(below, read_description(below), plan, inner)
+    for inner in source.get("nested") or ():
+        below = os.path.join(folder, _inside(str(inner["folder"])))
+        plans += _plans(below, read_description(below), plan, nested=str(inner["path"]))
     return plans
+
+
+def _rescued(rescue: Mapping[str, Any]) -> Dict[str, str]:
+    """What the bundle itself cannot say of a rescued repository."""
+    stashes = [one for one in rescue.get("stashes") or () if _oid(one.get("commit"))]
+    remotes = {str(name): without_credentials(str(url)) for name, url in (rescue.get("remotes") or {}).items()}
+    named = {name: url for name, url in remotes.items() if url and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)}
+    tracking = [one for one in rescue.get("tracking") or () if one.get("remote") in named]
+    return {
+        "rescue": "",
+        # The newest is stored last.
+        "stashes": "".join(
+            f"{one['commit']} {line(str(one.get('message') or '')).decode('ascii')}" for one in reversed(stashes)
+        ),
+        "remotes": "".join(f"{name} {url}\n" for name, url in sorted(named.items())),
+        "tracking": "".join(
+            f"{check_branch(str(one['branch']))} {one['remote']} {check_branch(str(one['merge']))}\n"
+            for one in tracking
+        ),
+    }
 
 
 def _inside(path: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from .._errors import FuelError, UsageError
 from .._progress import Progress
+from ._beside import put_beside
 from ._container import Container
 from ._place import Found, check_free, open_source, place, probe
 from ._setup import degraded, keys, run_setup
@@ -46,7 +47,7 @@ class Workspace:
 
     def present(self, wanted: Wanted, *, check: bool = False) -> Dict[str, Any]:
         """Place and set up; the module's result. With `check`, only what would be done."""
-        path = _checked_path(self._path)
+        path = checked_path(self._path)
         if check and self._container.state() != "running":
             return self._result(Found("absent"), [], list(wanted.setup), changed=True)
         with self._placing.step("repository") as step:
@@ -76,6 +77,8 @@ class Workspace:
 
     def _place(self, path: str, source: str) -> Found:
         with open_source(source) as (folder, description):
+            if description.get("rescue"):
+                put_beside(self._container, path, folder, description)
             found = place(self._container, path, folder, description)
         if found.state != "present":
             raise FuelError("the workspace is not there after it was placed", where=path, code="place_failed")
@@ -102,7 +105,7 @@ class Workspace:
     def survey(self) -> Dict[str, Any]:
         """What would be lost; the module's result."""
         with self._surveying.step("work") as step:
-            found = survey(self._container, _checked_path(self._path))
+            found = survey(self._container, checked_path(self._path))
             step.message = found.reason or "nothing would be lost"
         return {
             "changed": False,
@@ -113,7 +116,7 @@ class Workspace:
         }
 
 
-def _checked_path(path: str) -> str:
+def checked_path(path: str) -> str:
     """An absolute path of plain names, at least two deep: beside it lies what is surveyed."""
     if not re.fullmatch(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*){2,}", path):
         raise UsageError(f"{path[:80]!r} cannot be a workspace", hint="it looks like /workspaces/name", code="bad_path")

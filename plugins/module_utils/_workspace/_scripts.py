@@ -7,7 +7,8 @@
 
 A repository has a plan folder with the files worktree, gitdir, commit, branch, upstream, url, format, name, email,
 shallow, repo.bundle and dirty.patch; for a submodule also submodule (its name), super (the git directory above), up and
-down (from its work tree to its git directory and back).
+down (from its work tree to its git directory and back). Of a rescue it has rescue (empty) and head, stashes, tracking,
+remotes as well: then its bundle holds everything, refs, index and tree.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ place() {
   cd "$worktree"
   [ ! -s "$plan/shallow" ] || cp "$plan/shallow" "$gitdir/shallow"
   g bundle unbundle "$plan/repo.bundle" > "$plan/refs"
+  [ ! -s "$plan/name" ] || g config user.name "$(value name)"
+  [ ! -s "$plan/email" ] || g config user.email "$(value email)"
+  if [ -e "$plan/rescue" ]; then put_back; return; fi
   sed -n 's|^\([0-9a-f]*\) \(refs/tags/.*\)$|create \2 \1|p' "$plan/refs" | g update-ref --stdin
   g update-ref refs/fuel/launch "$commit"
   if [ -n "$branch" ]; then
@@ -84,17 +88,9 @@ place() {
     g update-ref --no-deref HEAD "$commit"
   fi
   if [ -d "$plan/lfs" ]; then
-    mkdir -p "$gitdir/lfs" "$gitdir/fuel-code"
+    mkdir -p "$gitdir/lfs"
     mv "$plan/lfs" "$gitdir/lfs/objects"
-    if command -v git-lfs >/dev/null; then
-      g lfs install --local --force >/dev/null
-    else
-      mv "$plan/lfs-clean" "$plan/lfs-smudge" "$gitdir/fuel-code/"
-      # git runs these through sh at the top of the work tree; GIT_DIR is not always set for them.
-      g config filter.lfs.clean 'sh "$(git rev-parse --absolute-git-dir)/fuel-code/lfs-clean"'
-      g config filter.lfs.smudge 'sh "$(git rev-parse --absolute-git-dir)/fuel-code/lfs-smudge"'
-      g config filter.lfs.required true
-    fi
+    lfs
   fi
   g read-tree "$commit"
   [ ! -s "$plan/dirty.patch" ] || g apply --cached --whitespace=nowarn "$plan/dirty.patch"
@@ -112,8 +108,65 @@ place() {
       g config "branch.$branch.merge" "refs/heads/$branch"
     fi
   fi
-  [ ! -s "$plan/name" ] || g config user.name "$(value name)"
-  [ ! -s "$plan/email" ] || g config user.email "$(value email)"
+}
+
+lfs() {
+  if command -v git-lfs >/dev/null; then
+    g lfs install --local --force >/dev/null
+    return
+  fi
+  mkdir -p "$gitdir/fuel-code"
+  mv "$plan/lfs-clean" "$plan/lfs-smudge" "$gitdir/fuel-code/"
+  # git runs these through sh at the top of the work tree; GIT_DIR is not always set for them.
+  g config filter.lfs.clean 'sh "$(git rev-parse --absolute-git-dir)/fuel-code/lfs-clean"'
+  g config filter.lfs.smudge 'sh "$(git rev-parse --absolute-git-dir)/fuel-code/lfs-smudge"'
+  g config filter.lfs.required true
+}
+
+# What was rescued, as it was: all refs and stashes, HEAD, the index with its stages, the tree with its very bytes.
+put_back() {
+  fuel=refs/fuel/rescue
+  sed -n 's|^\([0-9a-f]*\) \(refs/.*\)$|create \2 \1|p' "$plan/refs" > "$plan/all"
+  grep -v "^create $fuel/" "$plan/all" | g update-ref --stdin
+  while IFS=' ' read -r stash encoded; do
+    g stash store -m "$(printf %s "$encoded" | base64 -d)" "$stash"
+  done < "$plan/stashes"
+  # Of other worktrees: where they stood, and what was in them.
+  sed -n "s|^create $fuel/\([1-9][0-9]*/.*\) \([0-9a-f]*\)$|create refs/fuel/worktrees/\1 \2|p" "$plan/all" \
+    | g update-ref --stdin
+  head=$(sed -n "s|^create $fuel/0/head ||p" "$plan/all")
+  work=$(sed -n "s|^create $fuel/0/work ||p" "$plan/all")
+  index=$(sed -n "s|^create $fuel/0/index ||p" "$plan/all")
+  if [ -n "$branch" ]; then
+    g symbolic-ref HEAD "refs/heads/$branch"
+  elif [ -n "$head" ]; then
+    g update-ref --no-deref HEAD "$head"
+  fi
+  while IFS=' ' read -r remote url; do
+    g config "remote.$remote.url" "$url"
+    g config "remote.$remote.fetch" "+refs/heads/*:refs/remotes/$remote/*"
+  done < "$plan/remotes"
+  while IFS=' ' read -r name remote merge; do
+    g config "branch.$name.remote" "$remote"
+    g config "branch.$name.merge" "refs/heads/$merge"
+  done < "$plan/tracking"
+  [ ! -e "$plan/lfs-clean" ] || lfs
+  g ls-tree -r -z --full-tree "$index" \
+    | sed -z -E 's/^([0-9]+) (blob|commit) ([0-9a-f]+)\t([0-3])\//\1 \3 \4\t/' | g update-index -z --index-info
+  same=$(g rev-parse --verify --quiet "$index:0") || same=$(g hash-object -t tree -w /dev/null)
+  # What was as in the index is checked out from there; the rest is written as it lay there, through no filter.
+  g checkout-index --all --force --quiet 2>/dev/null || true
+  g diff-tree -r -z --name-only --no-renames --diff-filter=D "$same" "$work" | xargs -0 -r rm -f --
+  attributes=$gitdir/info/attributes
+  printf '* -text -eol -crlf -ident -filter -working-tree-encoding\n' > "$attributes"
+  (
+    export GIT_INDEX_FILE="$plan/index"
+    g read-tree "$work"
+    g diff-tree -r -z --name-only --no-renames --diff-filter=d "$same" "$work" \
+      | g checkout-index --force --quiet -z --stdin
+  )
+  rm -f "$attributes"
+  g update-index -q --refresh >/dev/null || true
 }
 
 number=0
@@ -131,7 +184,8 @@ done
 [ ! -s "$incoming/folder" ] || mv "$incoming/folder" "$temporary/.git/fuel-code/folder"
 mv "$incoming/launch.json" "$temporary/.git/fuel-code/launch.json"
 rm -rf "$incoming"
-tree=$(git --git-dir="$temporary/.git" rev-parse refs/fuel/launch-tree)
+tree=$(git --git-dir="$temporary/.git" rev-parse --verify --quiet refs/fuel/launch-tree) \
+  || tree=$(git --git-dir="$temporary/.git" hash-object -t tree /dev/null)
 mv -T "$temporary" "$final"
 echo "placed $tree"
 """

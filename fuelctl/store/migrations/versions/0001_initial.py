@@ -41,6 +41,8 @@ def upgrade() -> None:
         sa.Column("ttl_seconds", sa.Integer(), nullable=False),
         sa.Column("idle_seconds", sa.Integer(), nullable=True),
         sa.Column("idle_discard", sa.Boolean(), nullable=False),
+        sa.Column("rescue", sa.Boolean(), nullable=False),
+        sa.Column("rescued", sa.JSON(), nullable=True),
         sa.Column("expires_at", sa.Float(), nullable=False),
         sa.Column("lease_boot_id", sa.String(length=64), nullable=False),
         sa.Column("lease_boottime", sa.Float(), nullable=False),
@@ -166,6 +168,25 @@ def upgrade() -> None:
     )
     op.create_index("events_environment", "events", ["environment_id", "seq"], unique=False)
     op.create_index("events_id", "events", ["environment_id", "id"], unique=True)
+    op.create_table(
+        "rescues",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("manifest", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"],
+            ["environments.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("rescues_environment", "rescues", ["environment_id"], unique=False)
+    op.create_index("rescues_owner", "rescues", ["owner", "created_at"], unique=False)
     op.create_table(
         "resources",
         sa.Column("environment_id", sa.String(length=26), nullable=False),

@@ -3,12 +3,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+
+def saved(folder: Path, *, complete: bool) -> dict[str, object]:
+    """A rescue that says the same of itself as a real one does."""
+    folder.mkdir(parents=True)
+    parts = {"repo.bundle": b"bundle", "source.json": json.dumps({"commit": "a" * 40, "name": "app"}).encode()}
+    for name, content in parts.items():
+        (folder / name).write_bytes(content)
+    manifest = {
+        "format": 1,
+        "name": "app",
+        "commit": "a" * 40,
+        "branch": "main",
+        "counts": {"branches": 1, "files": 2},
+        "unfinished": [],
+        "complete": complete,
+        "left_out": {"files": [], "count": 0, "bytes": 0},
+        "parts": [
+            {"path": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in parts.items()
+        ],
+    }
+    (folder / "rescue.json").write_text(json.dumps(manifest))
+    return manifest
 
 
 def main() -> None:
@@ -24,6 +49,7 @@ def main() -> None:
             "blueprint": {"type": "dict", "default": {}},
             "secrets_file": {"default": None},
             "discard": {"type": "bool", "default": False},
+            "dest": {"default": None},
             "progress_path": {"default": None},
         }
     )
@@ -94,6 +120,17 @@ def main() -> None:
         tell("survey", "look", "ok", seconds=0.1)
         work = lives.get("work") or {}
         module.exit_json(work=work, would_lose=bool(work) and not given["discard"])
+    if given["act"] == "rescue":
+        with (world / "rescues.log").open("a") as opened:
+            opened.write(f"{given['environment_id']} {given['expires_at']}\n")
+        tell("rescue", "collect", "start")
+        time.sleep(float(lives.get("rescue_takes", 0)))
+        if lives.get("rescue_fails"):
+            module.fail_json(msg="no", error={"message": "the disk is full", "code": "disk_full"})
+        tell("rescue", "collect", "ok", seconds=0.1)
+        if not lives.get("work"):
+            module.exit_json(rescue={})
+        module.exit_json(changed=True, rescue=saved(Path(given["dest"]), complete=not lives.get("rescue_lacks")))
     if given["act"] == "destroy":
         tell("destroy", "remove", "start")
         if (world / "engine_is_down").exists():
