@@ -167,6 +167,11 @@ class Client:
         body: Json = {"address": address}
         return self.call("POST", _at(ref, "authorize-ip"), body=body, repeat=True, timeout=self._timeout * 4)
 
+    def authorize_key(self, ref: str, *, public_key: str) -> Json:
+        """Have the environment let this key in, besides its own; answered when it does."""
+        body: Json = {"public_key": public_key}
+        return self.call("POST", _at(ref, "authorize-key"), body=body, repeat=True, timeout=self._timeout * 4)
+
     def decision(self, ref: str) -> Json:
         """Why an environment is kept or was ended: the decisions on it, made again from their inputs."""
         return self.call("GET", _at(ref, "decision"), repeat=True)

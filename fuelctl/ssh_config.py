@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shlex
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -223,6 +224,8 @@ def remove(environment_ids: Iterable[str]) -> None:
             paths.ssh_key_file(environment_id).unlink(missing_ok=True)
             _request_file(environment_id).unlink(missing_ok=True)
             answered_file(environment_id).unlink(missing_ok=True)
+            _own_file(environment_id).unlink(missing_ok=True)
+            _own_file(environment_id).with_suffix(".own.pub").unlink(missing_ok=True)
         except OSError as error:
             raise paths.storage_error(error, paths.ssh_key_file(environment_id)) from error
     kept = [entry for entry in entries() if entry.id not in gone]
@@ -247,6 +250,46 @@ def store_key(environment_id: str, private_key: str) -> None:
     """Keep the private key (0600) as ssh wants it: with a line break at its end. The caller holds the lock."""
     paths.private_file(paths.ssh_key_file(environment_id), (private_key.rstrip("\n") + "\n").encode())
     _request_file(environment_id).unlink(missing_ok=True)
+
+
+def own_key(environment_id: str) -> str:
+    """The public half of a key pair of this user's own for an environment, made the first time. FuelError without ssh.
+
+    It is not the environment's key until `take_own_key`: whoever is killed in between goes on with the same one. The
+    caller holds the lock.
+    """
+    private = _own_file(environment_id)
+    public = private.with_suffix(".own.pub")
+    try:
+        if not (private.exists() and public.exists()):
+            private.unlink(missing_ok=True)
+            paths.private_folder(private.parent)
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(private)]
+            done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=30)
+            if done.returncode != 0:
+                reason = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+                raise FuelError(f"ssh-keygen made no key: {reason}", hint="correct that", where=str(private.parent))
+        return public.read_text(encoding="ascii").strip()
+    except FileNotFoundError as error:
+        raise FuelError(
+            "There is no ssh-keygen on this machine",
+            hint="install OpenSSH: apt-get install openssh-client",
+            code="no_ssh",
+        ) from error
+    except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
+        raise paths.storage_error(error if isinstance(error, OSError) else OSError(str(error)), private) from error
+
+
+def take_own_key(environment_id: str) -> None:
+    """It opens the environment now: from here on it is the key that ssh uses. The caller holds the lock."""
+    private = _own_file(environment_id)
+    private.replace(paths.ssh_key_file(environment_id))
+    private.with_suffix(".own.pub").unlink(missing_ok=True)
+    _request_file(environment_id).unlink(missing_ok=True)
+
+
+def _own_file(environment_id: str) -> Path:
+    return paths.ssh_key_file(environment_id).with_suffix(".own")
 
 
 def _request_file(environment_id: str) -> Path:

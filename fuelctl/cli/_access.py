@@ -14,12 +14,15 @@ from typing import Any, NoReturn
 from fuelctl import _docker_engine, paths, ssh_config
 from fuelctl._shared._errors import FuelError
 from fuelctl.cli import _environment
-from fuelctl.cli._output import clean
+from fuelctl.cli._output import clean, note
 from fuelctl.client import ApiError, Client
 
 
-def let_in(client: Client, environment: dict[str, Any]) -> ssh_config.Entry:
-    """Have the key and the ssh config entry of an environment; FuelError in its own sentence when nobody can enter."""
+def let_in(client: Client, environment: dict[str, Any], *, own: bool = True) -> ssh_config.Entry:
+    """Have the key and the ssh config entry of an environment; FuelError in its own sentence when nobody can enter.
+
+    :param own: where its key was handed out before, have one of this machine let in.
+    """
     reason = _environment.not_enterable(environment)
     if reason:
         raise FuelError(reason[0], hint=reason[1], code=f"environment_{environment['status']}")
@@ -32,7 +35,7 @@ def let_in(client: Client, environment: dict[str, Any]) -> ssh_config.Entry:
     with ssh_config.locked():
         ssh_config.put(entry)
         if not ssh_config.has_key(entry.id):
-            _fetch_key(client, entry)
+            _fetch_key(client, entry, own=own)
     return entry
 
 
@@ -51,24 +54,42 @@ def _check_engine(client: Client, environment: dict[str, Any]) -> None:
         )
 
 
-def _fetch_key(client: Client, entry: ssh_config.Entry) -> None:
-    """Take the key, which is handed out once: kept here before the server is told to forget it."""
+def _fetch_key(client: Client, entry: ssh_config.Entry, *, own: bool) -> None:
+    """Take the key, which is handed out once: kept here before the server is told to forget it.
+
+    When another machine or folder has it, a key of our own is let in (`own`), or FuelError says so.
+    """
     request = ssh_config.key_request(entry.id)
     try:
         key = client.ssh_key(entry.id, key=request)["private_key"]
     except ApiError as error:
-        ssh_config.remove([entry.id])
         if error.status != 410:
+            ssh_config.remove([entry.id])
             raise
-        raise FuelError(  # pylint: disable=bad-exception-cause
-            f"The key of {entry.name} has already been handed out, to another machine or another folder",
-            hint=f"enter from there; or replace the environment: fuelctl down {entry.name}, then fuelctl up",
-            code="key_gone",
-        ) from error
+        if not own:
+            ssh_config.remove([entry.id])
+            raise FuelError(  # pylint: disable=bad-exception-cause
+                f"The key of {entry.name} has already been handed out, to another machine or another folder",
+                hint=f"have a key of this machine let in: fuelctl ssh {entry.name}",
+                code="key_gone",
+            ) from error
+        _let_own_key_in(client, entry)
+        return
     ssh_config.store_key(entry.id, key)
     with suppress(FuelError):
         # The server forgets it by itself after a while.
         client.key_received(entry.id, key=request)
+
+
+def _let_own_key_in(client: Client, entry: ssh_config.Entry) -> None:
+    """The environment's key is on another machine: have one of ours let in beside it."""
+    note(f"The key of {clean(entry.name)} was handed out to another machine or folder: letting in one of this machine")
+    try:
+        client.authorize_key(entry.id, public_key=ssh_config.own_key(entry.id))
+    except FuelError:
+        ssh_config.remove([entry.id])
+        raise
+    ssh_config.take_own_key(entry.id)
 
 
 def repair(client: Client, environments: Iterable[dict[str, Any]]) -> None:
@@ -84,7 +105,8 @@ def repair(client: Client, environments: Iterable[dict[str, Any]]) -> None:
             known = {entry.id for entry in ssh_config.entries()}
             for environment in live:
                 if environment["id"] not in known and environment["status"] in _environment.ENTERABLE:
-                    let_in(client, environment)
+                    # A list asks nothing of machines.
+                    let_in(client, environment, own=False)
     except FuelError:
         return
 

@@ -39,7 +39,7 @@ def let_in(core: Core, row: EnvironmentRow, address: str, authorize: Authorize) 
     """
     network = check_address(address)
     before = _door(row)
-    with _one_at_a_time(row.id):
+    with one_at_a_time(row.id):
         with core.database.read() as session:
             current = session.get_one(EnvironmentRow, row.id)
         if network in _networks(current) - before:
@@ -85,7 +85,7 @@ def _networks(row: EnvironmentRow) -> set[str]:
 
 
 @contextmanager
-def _one_at_a_time(environment_id: str) -> Iterator[None]:
+def one_at_a_time(environment_id: str) -> Iterator[None]:
     """For one environment: several commands that find the door closed ask at once, and one opening is enough."""
     with _guard:
         lock, waiting = _busy.get(environment_id, (threading.Lock(), 0))

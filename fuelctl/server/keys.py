@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The private key of an environment: handed out once, then gone.
+"""Keys of an environment: its private one, handed out once and then gone, and those of others who are let in.
 
 An answer can be lost on its way, and with it the only key. So whoever asks with an Idempotency-Key may ask again with
 the same one, until it says that the key has arrived or the time for that is over; to everybody else it is gone at once.
@@ -7,18 +7,23 @@ the same one, until it says that the key has arrived or the time for that is ove
 
 from __future__ import annotations
 
+import logging
+
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
 from fuelctl import _crashpoints
+from fuelctl.environments.admission import admit_key
 from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
-from fuelctl.server.remote import find
-from fuelctl.server.types import KeyHeader, KeyOut, KeyReceivedOut, ProblemOut, RefPath
+from fuelctl.server.remote import find, shown
+from fuelctl.server.types import AuthorizeKeyIn, EnvironmentOut, KeyHeader, KeyOut, KeyReceivedOut, ProblemOut, RefPath
 from fuelctl.store import events
 from fuelctl.store.audit_log import DONE, REFUSED
 from fuelctl.store.models import EnvironmentRow
+
+_logger = logging.getLogger(__name__)
 
 api = APIBlueprint("keys", __name__, url_prefix="/api/remote", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
 
@@ -54,11 +59,18 @@ def take(path: RefPath, header: KeyHeader) -> Response:
             outcome = "repeated"
         events.append(session, row.id, [core.event("remote.key", {"outcome": outcome})])
         granted = DONE if content is not None else REFUSED
-        core.audit(session, "environment.key", row.id, after={"outcome": outcome}, outcome=granted)
+        # Whoever asks for what somebody has already may be somebody else.
+        told = {"outcome": outcome} | ({} if content is not None else {"alarm": True})
+        core.audit(session, "environment.key", row.id, after=told, outcome=granted)
     _crashpoints.reach("key.marked")
     if late or (content is not None and header.idempotency_key is None):
         mine.forget()
     if content is None:
+        actor = core.actor
+        _logger.warning(
+            "alarm: %s (%s) asked for the key of %s, which was handed out already",
+            actor.name, actor.address or "here", row.id, extra={"environment": row.id},
+        )  # fmt: skip
         raise Problem(
             410,
             f"the key of {row.name} was handed out already",
@@ -89,3 +101,13 @@ def received(path: RefPath, header: KeyHeader) -> Response:
             code="not_the_receiver",
         )
     return jsonify(forgotten=known)
+
+
+@api.post("/<ref>/authorize-key", responses={200: EnvironmentOut}, summary="Let a key in")
+def authorize(path: RefPath, body: AuthorizeKeyIn) -> Response:
+    """Opens the environment to this public key besides its own; answers when it does. Harmless when it is repeated.
+
+    409 where nobody can enter, 422 for what is no good key, 503 when its machine could not be told.
+    """
+    given = parts()
+    return shown(admit_key(given.core, find(path.ref), body.public_key, given.admit))

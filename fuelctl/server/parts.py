@@ -11,6 +11,7 @@ from flask import current_app, g
 
 from fuelctl.config import Settings
 from fuelctl.environments.access import Authorize, LetIn
+from fuelctl.environments.admission import Admit
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.environments.heartbeats import Heartbeats
@@ -31,6 +32,7 @@ class Parts:
     `engine`: which Docker engine provider `local` means here.
     `audit`: what a provider shows that carries our label. `auditable`: those that can be asked, given those in use.
     `authorize`: have an environment's machine let an address in.
+    `admit`: have a public key open an environment.
     `reap`: one round of the reaper; `{checked, ended, failed}`.
     `webhooks`: who is told what happens. `try_webhooks`: send a test to the one of this name, or to all.
     `follow`: who serves followers; None for this process itself.
@@ -45,6 +47,7 @@ class Parts:
     settings: Settings
     move_deadline: MoveDeadline = lambda _row, _expires_at: None
     authorize: Authorize = lambda _row, _address: LetIn([], [])
+    admit: Admit = lambda _row, _public_key: None
     embedded: bool = True
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False

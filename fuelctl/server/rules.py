@@ -53,6 +53,7 @@ RULES: dict[str, Action | Open] = {
     "rescues.show": Action.CHANGE,
     "rescues.content_of": Action.CHANGE,
     "rescues.remove": Action.CHANGE,
+    "keys.authorize": Action.CHANGE,
     "keys.take": Action.CHANGE,
     "keys.received": Action.CHANGE,
     "tokens.listing": Action.TOKENS,

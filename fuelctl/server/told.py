@@ -15,7 +15,8 @@ from fuelctl.server.callbacks import LARGEST_BODY, not_its_token, take_turn
 from fuelctl.server.guard import bearer, caller, demand, identify_person, personal
 from fuelctl.server.parts import parts
 from fuelctl.server.problems import Problem
-from fuelctl.server.types import AcceptedOut, BatchIn, ProblemOut, ToldIn
+from fuelctl.server.told_types import BatchIn, ToldIn
+from fuelctl.server.types import AcceptedOut, ProblemOut
 from fuelctl.store.events import NewEvent
 
 api = APIBlueprint("told", __name__, url_prefix="/api/events", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})

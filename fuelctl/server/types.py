@@ -19,14 +19,6 @@ _SecretValue = Annotated[str, StringConstraints(max_length=65536, pattern=r"^[^\
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Ulid = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 _EventType = Annotated[str, StringConstraints(max_length=64, pattern=r"^(session|tool|agent)\.[a-z0-9_.-]+$")]
-_AnyEventType = Annotated[
-    str,
-    StringConstraints(
-        max_length=64,
-        pattern=r"^((session|tool|agent)\.[a-z0-9_.-]+|remote\.(provision\.(start|ready|error)|terminate|heartbeat)"
-        r"|system\.device\.register)$",
-    ),
-]
 #: More seconds than anybody waits for; and than a database's column takes.
 _MOST_SECONDS = 2**31 - 1
 
@@ -39,13 +31,13 @@ def _brief(data: dict[str, Any]) -> dict[str, Any]:
 
 #: A spool's line is no longer.
 _LARGEST_DATA = 4096
-_Data = Annotated[dict[str, Any], AfterValidator(_brief)]
+Data = Annotated[dict[str, Any], AfterValidator(_brief)]
 _Observe = Annotated[
     bool, Field(description="Have the machines asked soon, so that the next answer is fresh; this one does not wait.")
 ]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_=-]+$")]
 #: The same for every path with a reference in it: an id, a unique prefix, or a name.
-_Ref = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 
 
 _ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
@@ -58,7 +50,7 @@ class _Strict(BaseModel):
 class RefPath(BaseModel):
     """Which environment."""
 
-    ref: _Ref = Field(description="An id, a unique prefix of one, or a name.")
+    ref: Ref = Field(description="An id, a unique prefix of one, or a name.")
 
 
 class ProviderIn(_Strict):
@@ -186,6 +178,14 @@ class AuthorizeIn(_Strict):
     )
 
 
+class AuthorizeKeyIn(_Strict):
+    """Whose key is to be let in."""
+
+    public_key: Annotated[str, StringConstraints(min_length=1, max_length=8192)] = Field(
+        description="The one line of an `id_*.pub` file, without options: Ed25519, ECDSA, or RSA of 3072 bits at least."
+    )
+
+
 class AuditIn(_Strict):
     """Where to look."""
 
@@ -201,7 +201,7 @@ class AuditIn(_Strict):
 class AdoptIn(AuditIn):
     """What to take back, and where to look for it."""
 
-    refs: list[_Ref] = Field(min_length=1, max_length=1000)
+    refs: list[Ref] = Field(min_length=1, max_length=1000)
     lease_seconds: int | None = Field(
         default=None, ge=1, description="Whoever asked may die: the server ends them after so long, at the latest."
     )
@@ -260,7 +260,7 @@ class EventsQuery(Asked):
 class StreamQuery(Asked):
     """Which events: of some environments, of everything of some workspaces, or all; from a cursor on."""
 
-    environment: list[_Ref] = Field(default_factory=list, max_length=100, description="As often as wanted.")
+    environment: list[Ref] = Field(default_factory=list, max_length=100, description="As often as wanted.")
     workspace: list[_Line] = Field(
         default_factory=list, max_length=100, description="Names of repositories, as often as wanted."
     )
@@ -280,7 +280,7 @@ class EventIn(_Strict):
     id: _Ulid
     at: float | None = None
     type: _EventType
-    data: _Data = Field(default_factory=dict)
+    data: Data = Field(default_factory=dict)
 
 
 class EventsIn(_Strict):
@@ -307,24 +307,6 @@ class HeartbeatIn(_Strict):
     notice: NoticeIn | None = None
 
 
-class ToldIn(_Strict):
-    """One event of an environment, or of somebody's laptop."""
-
-    id: _Ulid
-    at: float | None = None
-    type: _AnyEventType
-    data: _Data = Field(default_factory=dict)
-    environment: _Ref | None = Field(
-        default=None, description="What it is about; not needed with an environment's own token."
-    )
-
-
-class BatchIn(_Strict):
-    """A batch, in any order; what is known already is passed over."""
-
-    events: list[ToldIn] = Field(max_length=1000)
-
-
 class AcceptedOut(BaseModel):
     """How many were new."""
 
@@ -335,7 +317,7 @@ class ReportIn(_Strict):
     """What an environment says about itself."""
 
     message: _Line | None = None
-    data: _Data = Field(default_factory=dict)
+    data: Data = Field(default_factory=dict)
 
 
 class KeyHeader(Asked):

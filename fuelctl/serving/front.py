@@ -23,7 +23,7 @@ from fuelctl.store.notices import Channel, Listener, tell
 from fuelctl.webhooks import receivers
 from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows import audit
-from fuelctl.workflows.access import authorize
+from fuelctl.workflows.access import admit, authorize
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.run import Plant
 
@@ -66,6 +66,7 @@ class Front:
             settings=self.settings,
             move_deadline=partial(move_deadline, self.plant),
             authorize=partial(authorize, self.plant),
+            admit=partial(admit, self.plant),
             embedded=False,
             stop=self._stop,
             stopping=self._closing.is_set,

@@ -25,6 +25,11 @@ def intend(session: Session, environment_id: str, attempt: int, now: float) -> N
         _put(session, environment_id, (kind, name), attempt, state="intended", now=now, only_new=True)
 
 
+def intend_one(session: Session, environment_id: str, key: tuple[str, str], attempt: int, now: float) -> None:
+    """Write down one more (kind, name), before it is there."""
+    _put(session, environment_id, key, attempt, state="intended", now=now, only_new=True)
+
+
 def record(session: Session, environment_id: str, attempt: int, found: Iterable[dict[str, str]], now: float) -> None:
     """What a run says that it has made: `{kind, name}` each."""
     for resource in found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Access: have a machine's provider let an address in. No workflow: whoever asks for it waits for the answer."""
+"""Access: have an address, or a key, let in. No workflow: whoever asks for it waits for the answer."""
 
 from __future__ import annotations
 
@@ -33,3 +33,31 @@ def authorize(plant: Plant, row: EnvironmentRow, address: str) -> LetIn:
         )
     rules = [{"kind": str(each["kind"]), "name": str(each["name"])} for each in told[-1]["resources"]]
     return LetIn([str(each) for each in told[-1]["networks"]], rules)
+
+
+def admit(plant: Plant, row: EnvironmentRow, public_key: str) -> None:
+    """Return once this key opens the environment, and its machine on the way; MachineError when it was not reached."""
+    elsewhere = plant.out_of_reach(row)
+    if elsewhere is not None:
+        message = f"the key was not let in to {row.name}: {elsewhere['message']}"
+        raise MachineError(message, hint=elsewhere["hint"], code=elsewhere["code"])
+    result = run_playbook(
+        plant.playbooks["admit"],
+        variables={**common(row), "remote_public_key": public_key},
+        secrets={},
+        record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
+        lock=paths.environment_lock(row.id),
+        on_events=lambda _events: None,
+        should_stop=plant.parking.is_set,
+        verb="admit",
+    )
+    if result.status == "stopped":
+        raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")
+    failure = result.failure or {}
+    if result.status != "ok" or "admitted" not in result.of("dev_container_key"):
+        raise MachineError(
+            f"the key was not let in to {row.name}: {failure.get('message') or 'its machine is not there'}",
+            hint=failure.get("hint") or f"see fuelctl status {row.name}",
+            where=failure.get("where"),
+            code=failure.get("code") or "failed",
+        )

@@ -34,6 +34,7 @@ _PLAYBOOKS = {
     "observe": "fuel_code.remote.remote_observe",
     "extend": "fuel_code.remote.remote_extend",
     "access": "fuel_code.remote.remote_access",
+    "admit": "fuel_code.remote.remote_admit",
     "audit": "fuel_code.remote.remote_audit",
     "rescue": "fuel_code.remote.remote_rescue",
 }

@@ -27,6 +27,7 @@ from fuelctl.environments.registry import begin_termination
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import Safe
 
 HOST_KEY = "ssh-ed25519 " + "A" * 68
@@ -56,6 +57,9 @@ class Stage:
         self.plays: dict[str, Play] = {"provision": ready, "terminate": gone}
         self.faults: list[Exception] = []
         self.looks = 0
+        #: Whether machines let keys in, and which they did: (environment, key).
+        self.admits = True
+        self.admitted: list[tuple[str, str]] = []
         #: Provider -> what it shows; a failure is raised. What was asked for is in `places`.
         self.shown: dict[str, list[dict[str, Any]] | MachineError] = {"local": []}
         self.places: list[Place] = []
@@ -80,6 +84,12 @@ class Stage:
     def look(self) -> None:
         """A person wants to know how an environment is."""
         self.looks += 1
+
+    def admit(self, row: EnvironmentRow, public_key: str) -> None:
+        """A key is to open an environment."""
+        if not self.admits:
+            raise MachineError("the engine does not answer", hint="start it", code="docker_unavailable")
+        self.admitted.append((row.id, public_key))
 
     def audit(self, place: Place) -> Seen:
         """A provider is asked for all that carries our label."""
@@ -113,6 +123,7 @@ def stage(*, tcp: bool = False, **settings: Any) -> Iterator[Stage]:
             settings=Settings(**settings),
             embedded=not tcp,
             look=made.look,
+            admit=made.admit,
             audit=made.audit,
             auditable=lambda known: sorted(known | made.shown.keys()),
         )

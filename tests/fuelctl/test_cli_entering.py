@@ -103,14 +103,39 @@ class TestEntering:
         assert "Traceback" not in err.decode()
         return environment_id
 
-    def test_a_key_that_somebody_else_has(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
+    def test_a_second_laptop_has_a_key_of_its_own_let_in(
+        self, fuelctl: Any, stage: Stage, repo: Path, shell: Path
+    ) -> None:
+        environment = fuelctl("up", str(repo), "--yes", "--json").json
+        file = paths.ssh_key_file(environment["id"])
+        with ssh_config.locked():
+            ssh_config.remove([environment["id"]])
+        # A list lets nobody in.
+        assert fuelctl("ls").code == 0
+        assert stage.admitted == []
+        assert not any(ssh_config.traces(environment["id"]).values())
+        done = self.real("exec", "my-shop", "true")
+        assert (done.code, done.out) == (0, "")
+        assert "letting in one of this machine" in done.err
+        [(admitted, public)] = stage.admitted
+        assert admitted == environment["id"]
+        own = subprocess.run(["ssh-keygen", "-y", "-f", str(file)], capture_output=True, text=True, check=True).stdout
+        assert own.split()[:2] == public.split()
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert self.real("exec", "my-shop", "true").err == ""
+        assert len(stage.admitted) == 1
+        assert sorted(entry.name for entry in file.parent.iterdir()) == [file.name]
+
+    def test_a_machine_that_lets_no_key_in(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         environment = fuelctl("up", str(repo), "--yes", "--json").json
         with ssh_config.locked():
             ssh_config.remove([environment["id"]])
+        stage.admits = False
         done = fuelctl("ssh", "my-shop")
         assert done.code == 1
-        assert "already been handed out" in done.err
+        assert "the engine does not answer" in done.err
         assert not any(ssh_config.traces(environment["id"]).values())
+        assert list(paths.ssh_key_file(environment["id"]).parent.iterdir()) == []
 
 
 def _wait_for_operation(fuelctl: Any) -> str:

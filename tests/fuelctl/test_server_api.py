@@ -240,6 +240,7 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
         "GET /api/devices",
         "POST /api/devices",
         "POST /api/events",
+        "POST /api/remote/{ref}/authorize-key",
         "GET /api/webhooks",
         "POST /api/webhooks/test",
         "GET /api/audit-log",

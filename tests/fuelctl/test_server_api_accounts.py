@@ -35,6 +35,7 @@ BODIES: dict[str, Any] = {
     "remote.terminate": {"discard": False},
     "remote.extend": {"ttl_seconds": 7200},
     "remote.authorize_ip": {"address": "192.0.2.1"},
+    "keys.authorize": {"public_key": "x"},
     "keys.take": None,
     "keys.received": None,
     "source.upload": None,

@@ -64,6 +64,9 @@ if [ -n "${{SSH_CONNECTION:-}}" ] && [ "${{SHLVL:-1}}" -le 1 ]; then
 fi
 """
 
+#: Below it are keys that were let in when the environment was there already; they stay when it is prepared again.
+LATER_MARK = "# fuel-code: let in later"
+
 #: `sh -s`-free: constant text as the argument, data as a tar on stdin. $1 check|write, $2 user, $3 home, $4 workspace,
 #: $5 keep|replace (the secrets that are there). Prints `uid NUMBER`, `changed NAME` and `host_key TYPE KEY`.
 _PREPARE = r"""
@@ -96,6 +99,9 @@ if [ "$secrets" = keep ] && [ -r "$home/.ssh/environment" ]; then
   sed -n '/^# fuel-code: secrets$/,$p' "$home/.ssh/environment" >>"$in/environment"
 fi
 put sshd_config "$dir/sshd_config" 644 root root
+if [ -r "$dir/authorized_keys" ]; then
+  sed -n '/^# fuel-code: let in later$/,$p' "$dir/authorized_keys" >>"$in/authorized_keys"
+fi
 put authorized_keys "$dir/authorized_keys" 644 root root
 put enter.sh "$dir/enter.sh" 644 root root
 put environment "$home/.ssh/environment" 600 "$user" "$group"
