@@ -41,15 +41,12 @@ def admit(plant: Plant, row: EnvironmentRow, public_key: str) -> None:
     if elsewhere is not None:
         message = f"the key was not let in to {row.name}: {elsewhere['message']}"
         raise MachineError(message, hint=elsewhere["hint"], code=elsewhere["code"])
-    result = run_playbook(
-        plant.playbooks["admit"],
-        variables={**common(row), "remote_public_key": public_key},
-        secrets={},
+    result = play(
+        plant,
+        "admit",
+        {**common(row), "remote_public_key": public_key},
+        of=[row.id],
         record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
-        lock=paths.environment_lock(row.id),
-        on_events=lambda _events: None,
-        should_stop=plant.parking.is_set,
-        verb="admit",
     )
     if result.status == "stopped":
         raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")

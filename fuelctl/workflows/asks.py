@@ -17,7 +17,7 @@ from fuelctl.environments.core import MachineError
 from fuelctl.store import environments
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows import audit
-from fuelctl.workflows.access import authorize
+from fuelctl.workflows.access import admit, authorize
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.run import Plant
 
@@ -62,11 +62,15 @@ def _authorize(plant: Plant, environment_id: str, address: str) -> dict[str, Any
     return asdict(let_in)
 
 
+def _admit(plant: Plant, environment_id: str, public_key: str) -> None:
+    admit(plant, _row(plant, environment_id), public_key)
+
+
 def _audit(plant: Plant, place: dict[str, Any]) -> dict[str, Any]:
     return asdict(audit.look(plant, Place(**place)))
 
 
-_VERBS: dict[str, Answer] = {"extend": _extend, "authorize": _authorize, "audit": _audit}
+_VERBS: dict[str, Answer] = {"extend": _extend, "authorize": _authorize, "admit": _admit, "audit": _audit}
 
 
 def _row(plant: Plant, environment_id: str) -> EnvironmentRow:

@@ -24,7 +24,7 @@ from fuelctl.workflows.work import APPLICATION_VERSION, OVER, VERSION, Work, que
 
 _logger = logging.getLogger(__name__)
 #: For how long somebody waits for a worker's answer; a provider that is asked in all its regions takes longest.
-PATIENCE = {"extend": 90.0, "authorize": 90.0, "audit": 300.0, "observe": 600.0}
+PATIENCE = {"extend": 90.0, "authorize": 90.0, "admit": 90.0, "audit": 300.0, "observe": 600.0}
 _ASK_EVERY = 0.1
 _UNDER_WAY = ("ENQUEUED", "PENDING", "DELAYED")
 
@@ -86,6 +86,10 @@ class Enqueuer(Work):
     def authorize(self, row: EnvironmentRow, address: str) -> LetIn:
         """See workflows.access."""
         return LetIn(**self._ask("authorize", row.id, environment_id=row.id, address=address))
+
+    def admit(self, row: EnvironmentRow, public_key: str) -> None:
+        """See workflows.access."""
+        self._ask("admit", row.id, environment_id=row.id, public_key=public_key)
 
     def audit(self, place: Place) -> Seen:
         """See workflows.audit."""
