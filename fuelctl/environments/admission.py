@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fuelctl._shared._public_key import check_public_key
 from fuelctl.environments.access import one_at_a_time
-from fuelctl.environments.core import Core
+from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.registry import ConflictError
 from fuelctl.environments.states import ENTERABLE
 from fuelctl.store import events, resources
@@ -17,6 +17,13 @@ from fuelctl.store.models import EnvironmentRow, ResourceRow
 Admit = Callable[[EnvironmentRow, str], None]
 KIND = "authorized_key"
 _MOST = 20
+
+
+def nobody_admits(row: EnvironmentRow, _public_key: str) -> None:
+    """Of a server that plays no playbook and has nobody who does."""
+    raise MachineError(
+        f"nobody is there to let a key in to {row.name}", hint="start one: fuelctl worker run", code="no_worker"
+    )
 
 
 def admit_key(core: Core, row: EnvironmentRow, text: str, admit: Admit) -> EnvironmentRow:

@@ -11,7 +11,7 @@ from flask import current_app, g
 
 from fuelctl.config import Settings
 from fuelctl.environments.access import Authorize, LetIn
-from fuelctl.environments.admission import Admit
+from fuelctl.environments.admission import Admit, nobody_admits
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.environments.heartbeats import Heartbeats
@@ -47,7 +47,7 @@ class Parts:
     settings: Settings
     move_deadline: MoveDeadline = lambda _row, _expires_at: None
     authorize: Authorize = lambda _row, _address: LetIn([], [])
-    admit: Admit = lambda _row, _public_key: None
+    admit: Admit = nobody_admits
     embedded: bool = True
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False

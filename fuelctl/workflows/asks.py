@@ -77,5 +77,7 @@ def _row(plant: Plant, environment_id: str) -> EnvironmentRow:
     with plant.core.database.read() as session:
         row = environments.get(session, environment_id)
     if row is None:
-        raise MachineError("there is no such environment", where=environment_id, code="not_found")
+        raise MachineError(
+            "there is no such environment", hint="see fuelctl ls --all", where=environment_id, code="not_found"
+        )
     return row
