@@ -94,7 +94,7 @@ class CreateIn(_Strict):
     rescue: bool = Field(
         default=True, description="Whether its work is saved before it ends by itself; so says its blueprint too."
     )
-    from_rescue: _Ref | None = Field(default=None, description="Put this rescue back into it; it needs no source then.")
+    from_rescue: Ref | None = Field(default=None, description="Put this rescue back into it; it needs no source then.")
     secrets: dict[_SecretName, _SecretValue] = Field(default_factory=dict, repr=False, max_length=256)
     agent_home: _Line | None = None
     keep_on_error: bool = False
