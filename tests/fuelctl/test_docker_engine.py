@@ -12,6 +12,7 @@ import pytest
 from fuelctl import _docker_engine, serve
 from fuelctl.__main__ import run
 from fuelctl._docker_engine import engine_of
+from fuelctl.serving.web import WebServer
 from tests.fuelctl import stage as stage_module
 from tests.fuelctl.stage import repository
 
@@ -81,7 +82,7 @@ def test_a_server_keeps_to_the_engine_that_it_began_with(monkeypatch: pytest.Mon
         seen.append(engine_of(os.environ))
         assert docker("context", "show") == ("away" if seen[0] else "default"), "what it starts is asked elsewhere"
 
-    monkeypatch.setattr(serve.WebServer, "run", serves)
+    monkeypatch.setattr(WebServer, "run", serves)
     monkeypatch.setattr("logging.basicConfig", lambda **_: None)
     mask = os.umask(0o022)
     try:

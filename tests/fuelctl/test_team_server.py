@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ from fuelctl.store.database import Database
 from tests.fuelctl.team_server import Follower, TeamServer, refused
 
 Pair = tuple[TeamServer, TeamServer]
+
+
+def is_another(server: TeamServer, part: str, pid: int) -> bool:
+    """Whether that part of it runs again, as another process."""
+    return server.parts().get(part, pid) != pid
 
 
 @contextmanager
@@ -74,7 +80,7 @@ def test_any_process_may_be_killed_and_a_stop_leaves_none(postgres: str, tmp_pat
             os.kill(before, signal.SIGKILL)
             # Whoever connects meanwhile waits, and is answered.
             assert server.ask("GET", f"/api/remote/{made}")[0] == 200 or name == "web"
-            server.wait(lambda before=before, name=name: server.parts().get(name, before) != before)
+            server.wait(partial(is_another, server, name, before))
             server.wait(lambda: server.ask("GET", f"/api/remote/{made}")[0] == 200)
         follower = Follower(server.port, server.token, f"environment={made}&after=0")
         assert follower.status == 101
@@ -122,11 +128,14 @@ def test_one_reaper_of_two_servers_works_and_the_other_takes_over(team: Pair, sh
     def holder() -> dict[str, object]:
         return lease.holder(shared, "reaper")
 
+    def is_held_by_another(pid: int) -> bool:
+        return holder()["pid"] != pid
+
     first.wait(holder)
     for _turn in range(2):
         keeper = int(str(holder()["pid"]))
         os.kill(keeper, signal.SIGKILL)
-        assert first.wait(lambda keeper=keeper: holder()["pid"] != keeper, 10) < 5, "not within a period"
+        assert first.wait(partial(is_held_by_another, keeper), 10) < 5, "not within a period"
     # Its connection is cut: it ends at once, and another goes on.
     held = holder()
     with shared.engine.begin() as connection:

@@ -21,6 +21,8 @@ from fuelctl._shared._progress import Progress
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGE = "debian:bookworm"
 OWNER = "integration"
+#: Seconds: less than a test has.
+_PATIENCE = 540
 
 
 def authorities() -> list[str]:
@@ -104,9 +106,7 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def ansible(
-    *arguments: str, collections: Path, home: Path, timeout: float = 300, **extra: str
-) -> subprocess.CompletedProcess[str]:
+def ansible(*arguments: str, collections: Path, home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """One of Ansible's programs with this checkout as the collection, and nothing of the caller's configuration."""
     link = collections / "ansible_collections" / "fuel_code" / "remote"
     if not link.exists():
@@ -124,5 +124,5 @@ def ansible(
         **extra,
     }
     return subprocess.run(
-        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=timeout, check=False
+        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=_PATIENCE, check=False
     )

@@ -73,7 +73,7 @@ class PlaneMachine:
         given.write_text(json.dumps({**defaults, **variables}))
         command = ["ansible-playbook", "-i", str(inventory), PLAYBOOK, "-e", f"@{given}", *words]
         folder = self.folder
-        done = ansible(*command, collections=folder / "c", home=folder, timeout=540, ANSIBLE_PIPELINING="1")
+        done = ansible(*command, collections=folder / "c", home=folder, ANSIBLE_PIPELINING="1")
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         self.said = done.stdout
         recap = next(line for line in reversed(done.stdout.splitlines()) if line.startswith(self.name))

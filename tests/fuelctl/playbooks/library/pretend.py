@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import time
+from typing import Any
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -65,7 +66,7 @@ def main() -> None:
             with Path(given["progress_path"]).open("a") as opened:
                 opened.write(json.dumps(line) + "\n")
 
-    def remove(one: str) -> dict[str, object]:
+    def remove(one: str) -> dict[str, Any]:
         """Its receipt; one that is told to stay does."""
         mine = world / f"fuel-code-{one.lower()}-{given['attempt']}"
         its = world / f"{one}.json"
