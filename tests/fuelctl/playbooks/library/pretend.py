@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import time
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
