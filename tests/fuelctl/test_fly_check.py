@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -108,7 +109,15 @@ def test_sarif_says_the_same(tmp_path: Path) -> None:
     assert told == found(tmp_path)
     names = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert all(names[result["ruleIndex"]] == result["ruleId"] for result in run["results"])
-    assert {result["level"] for result in run["results"]} <= {"error", "warning", "note"}
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.stem)
+def test_sarif_fits_its_schema(archive: Path, tmp_path: Path) -> None:
+    unpack(archive, tmp_path)
+    schema = json.loads((Path(__file__).parent / "sarif-2.1.0.json").read_text())
+    program = _hadolint.program()
+    linters = [partial(_hadolint.lint, program)] if program else []
+    assert list(jsonschema.Draft4Validator(schema).iter_errors(sarif(check(str(tmp_path), linters), "0.1.0"))) == []
 
 
 def test_hadolint_adds_what_it_knows_and_repeats_nothing(tmp_path: Path) -> None:
