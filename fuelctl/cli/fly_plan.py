@@ -56,6 +56,8 @@ def plan_deploy(
     for number, each in enumerate(plans):
         if number:
             say()
+        if path != Path():
+            say(f"# Commands are for this folder: {clean(shlex.quote(str(path)))}")
         for line in lines(each.as_dict()):
             say(line)
 

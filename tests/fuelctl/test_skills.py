@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import yaml
 from fuelctl._shared._coding_agent._skills import archive_of, change, digest, read_skills, wanted
 from fuelctl._shared._coding_agent._skills import present as what_is_there
 from fuelctl._shared._coding_agent.data_skills import SKILLS
+from fuelctl._shared._fly_app.checking import check
 from fuelctl._shared._fly_app.resources import schema
 from fuelctl._shared._fly_plan._commands import problems as fly_problems
 from fuelctl._shared._fly_plan.data_commands import COMMANDS
@@ -29,6 +31,8 @@ FOLDER = ROOT / "skills"
 PAGES = sorted(FOLDER.glob("*/*.md"))
 #: Bytes.
 LIMITS = {"SKILL.md": 25_000, "REFERENCE.md": 50_000}
+#: Rules about the rest of a project, of which a page shows a part: groups, Dockerfile, the port that it names.
+NOT_SHOWN = {"unknown-process", "dockerfile-missing", "port-mismatch"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Words with underscores that are no keys of fly.toml.
 OTHER_WORDS = {"proxy_proto", "pg_tls", "pg_dump", "pg_restore", "npm_token", "auto_extend_size"}
@@ -143,9 +147,25 @@ def test_every_piece_of_toml_is_one_that_flyctl_takes(page: Path) -> None:
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("flyio/examples/*/fly.toml")), ids=name)
-def test_examples_fit_the_schema(file: Path) -> None:
+def test_the_check_finds_nothing_in_examples(file: Path) -> None:
     jsonschema.validate(tomllib.loads(file.read_text()), schema())
     assert (file.parent / "Dockerfile").is_file()
+    assert check(str(file.parent)).findings == []
+
+
+@pytest.mark.parametrize("page", sorted((FOLDER / "flyio").glob("*.md")), ids=name)
+def test_the_check_finds_nothing_in_the_pages(page: Path, tmp_path: Path) -> None:
+    """Nothing in a whole file; in a part of one, nothing but what it does not show."""
+    example = FOLDER / "flyio/examples/go"
+    for number, piece in enumerate(fences(page.read_text(), "toml")):
+        folder = tmp_path / str(number)
+        shutil.copytree(example, folder)
+        whole = piece.startswith("app = ")
+        (folder / "fly.toml").write_text(piece if whole else f'app = "shop"\nprimary_region = "fra"\n{piece}')
+        found = check(str(folder)).findings
+        if whole:
+            assert found == []
+        assert {item.rule for item in found if item.severity == "error"} <= NOT_SHOWN, found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -11,6 +11,6 @@ Pure but for reading the project's files: nothing is run, nothing is asked for, 
 from __future__ import annotations
 
 from ._plan import ENVIRONMENTS, Plan, plan
-from .data_plan import STRATEGIES
+from .data_strategies import STRATEGIES
 
 __all__ = ["ENVIRONMENTS", "STRATEGIES", "Plan", "plan"]

@@ -15,13 +15,16 @@ from typing import Any, Dict, FrozenSet, List, Tuple
 from .._blueprint.parsers import toml_table
 from .._blueprint.tree import Tree
 from .._errors import FuelError, UsageError
-from ._names import Name, is_secret, names
+from .._fly_app.secret_words import found as exposed
+from ._names import Name, names
 from .data_plan import ENVIRONMENT_FILES, MIGRATIONS
 
 #: What flyctl takes for an app's name; anything else of a fly.toml is not put into a command.
 _APP = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _REGION = re.compile(r"[a-z]{3}")
 _VOLUME = re.compile(r"[a-z0-9_]{1,30}")
+#: Variables that usually name SQLite's file.
+_SQLITE = frozenset({"DATABASE_PATH", "SQLITE_PATH", "DB_PATH"})
 _PATH = re.compile(r"/[A-Za-z0-9._~/?=&%+-]*")
 
 
@@ -98,9 +101,9 @@ def facts(tree: Tree, config: Dict[str, Any], path: str, environment: str) -> Fa
     own_file = path != "fly.toml" or environment == "production"
     app = _word(config, "app", _APP, path) or "APP"
     found = names(tree, config, path)
-    env = [str(name) for name in _table(config.get("env"))]
+    env = {str(name): str(value) for name, value in _table(config.get("env")).items()}
     checks = [each for service in services for each in _checks(service)]
-    secrets = {name.name for name in found if name.secret}
+    secrets = {name.name for name in found if name.secret and name.name not in env}
     flags = {environment, "web" if services else "private"}
     flags |= {"volumes"} if mounts else set()
     flags |= {"checks"} if checks or _table(config.get("checks")) else set()
@@ -108,7 +111,8 @@ def facts(tree: Tree, config: Dict[str, Any], path: str, environment: str) -> Fa
     flags |= {"release_command"} if deploy.get("release_command") else set()
     flags |= {"image"} if _table(config.get("build")).get("image") else {"build"}
     flags |= {"secrets"} if secrets else set()
-    flags |= {"postgres"} if secrets & {"DATABASE_URL", "POSTGRES_URL"} and not _sqlite(deploy, mounts) else set()
+    flags |= {"sqlite"} if mounts and _sqlite(config, env) else set()
+    flags |= {"postgres"} if secrets & {"DATABASE_URL", "POSTGRES_URL"} and "sqlite" not in flags else set()
     flags |= {"redis"} if secrets & {"REDIS_URL", "VALKEY_URL"} else set()
     flags |= {"storage"} if any(name.name == "BUCKET_NAME" for name in found) else set()
     migration = "" if "release_command" in flags else _migration(tree)
@@ -123,7 +127,7 @@ def facts(tree: Tree, config: Dict[str, Any], path: str, environment: str) -> Fa
         strategy=str(deploy.get("strategy") or ""),
         health_path=next((str(each["path"]) for each in checks if _PATH.fullmatch(str(each.get("path", "")))), "/"),
         names=tuple(name for name in found if name.name not in env),
-        exposed=tuple(name for name in env if is_secret(name)),
+        exposed=tuple(name for name, value in env.items() if exposed(name, value)),
         migration=migration,
         notes=()
         if own_file
@@ -175,8 +179,9 @@ def _word(config: Dict[str, Any], key: str, pattern: "re.Pattern[str]", path: st
     return str(value)
 
 
-def _sqlite(deploy: Dict[str, Any], mounts: Tuple[Mount, ...]) -> bool:
-    return bool(mounts) and "sqlite" in str(deploy).lower()
+def _sqlite(config: Dict[str, Any], env: Dict[str, str]) -> bool:
+    """Whether the volume holds a database that one Machine writes."""
+    return bool(_SQLITE.intersection(env)) or "sqlite" in str(config).lower()
 
 
 def _migration(tree: Tree) -> str:

@@ -15,6 +15,8 @@ from .data_secrets import ABOUT, EXAMPLES, HIDDEN, PROVIDED, PUBLIC, REFERENCES,
 
 #: Bounds of the search: more files of one project teach nothing new.
 _MOST_FILES, _DEPTH, _MOST_SOURCES = 3000, 8, 3
+#: How `fly init` lists in fly.toml what has to be set.
+_LISTED = re.compile(r"^#[ ]{2,4}([A-Z][A-Z0-9_]+)(?: \(.*\))?$")
 _LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*=")
 
 
@@ -49,6 +51,10 @@ def names(tree: Tree, config: Dict[str, Any], config_path: str) -> List[Name]:
     ]
     for name in secret_files:
         seen.setdefault(name, []).append(config_path)
+    for number, line in enumerate((tree.text(config_path) or "").split("\n"), 1):
+        listed = _LISTED.match(line)
+        if listed:
+            seen.setdefault(listed.group(1), []).append(f"{config_path}:{number}")
     for path in _files(tree):
         for name, line in _in_file(tree, path):
             sources = seen.setdefault(name, [])

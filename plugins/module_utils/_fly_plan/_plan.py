@@ -13,8 +13,9 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .._errors import UsageError
 from ._facts import Facts, environments, read
-from .data_plan import ENVIRONMENT_FILES, NOTES, PHASES, PREFERENCES, STEPS, STRATEGIES, Step
+from .data_plan import ENVIRONMENT_FILES, NOTES, PHASES, STEPS, Step
 from .data_secrets import STORAGE_NAMES
+from .data_strategies import PREFERENCES, STRATEGIES
 
 ENVIRONMENTS: Tuple[str, ...] = tuple(ENVIRONMENT_FILES)
 #: Names of an image's label as registries take it.

@@ -3,7 +3,7 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
-"""The rules of a deployment's plan: strategies, environments, steps. Only data; `_plan.py` puts them together.
+"""The rules of a deployment's plan: environments, steps, notes. Only data; `_plan.py` puts them together.
 
 A condition (`when`) is words that all must hold; `!word` must not. Words are `Facts.flags` and `strategy:<name>`.
 In texts and commands `{app}` and the like are filled in; words in capitals are for whoever runs the plan.
@@ -14,6 +14,8 @@ https://fly.io/docs/blueprints/seamless-deployments/ and https://fly.io/docs/blu
 from __future__ import annotations
 
 from typing import Dict, NamedTuple, Tuple
+
+from .data_strategies import NO_VOLUMES
 
 #: Files that are an environment's configuration, the first that is there. The order is that of deploying.
 ENVIRONMENT_FILES: Dict[str, Tuple[str, ...]] = {
@@ -33,63 +35,6 @@ MIGRATIONS: Tuple[Tuple[str, str], ...] = (
     ("knexfile.js", "npx knex migrate:latest"),
 )
 
-
-class Needs(NamedTuple):
-    """What a strategy cannot do without, and why."""
-
-    when: str
-    reason: str
-
-
-class Strategy(NamedTuple):
-    """A strategy of `fly deploy --strategy`: what it does, what it needs, its own flags, what it costs."""
-
-    what: str
-    trade_off: str
-    needs: Tuple[Needs, ...] = ()
-    flags: Tuple[str, ...] = ()
-
-
-_NO_VOLUMES = (
-    "a volume is attached to one Machine only: the new Machine that this strategy starts beside the old one would have"
-    " no data, so flyctl refuses it for Machines with volumes"
-)
-
-STRATEGIES: Dict[str, Strategy] = {
-    "bluegreen": Strategy(
-        "A new Machine starts beside every old one; traffic moves when all of them pass their checks; then the old go.",
-        "No request meets half a release, and a failed one changes nothing. Twice the Machines run meanwhile.",
-        (
-            Needs("!volumes", _NO_VOLUMES),
-            Needs("checks", "it moves traffic when health checks pass, and there is none in the configuration"),
-        ),
-    ),
-    "canary": Strategy(
-        "One new Machine starts and must be healthy; then the others are replaced as in a rolling deployment.",
-        "A release that cannot start hurts nobody. Afterwards old and new serve side by side for a while.",
-        (Needs("!volumes", _NO_VOLUMES),),
-    ),
-    "rolling": Strategy(
-        "Machines are replaced in turn, the next when the last one is healthy.",
-        "Needs no more Machines and works with volumes. A single Machine is away while it is replaced; several serve"
-        " old"
-        " and new side by side.",
-        flags=("--max-unavailable", "1"),
-    ),
-    "immediate": Strategy(
-        "All Machines are replaced at once; health checks are not waited for.",
-        "The fastest, and the way back in an emergency. A bad release is everywhere at once.",
-    ),
-}
-
-#: Which strategy an environment gets where nobody says: the first whose condition holds and that is possible.
-PREFERENCES: Tuple[Tuple[str, str, str], ...] = (
-    ("dev", "immediate", "in dev nobody is served, so speed counts"),
-    ("volumes", "rolling", "the app has volumes, so bluegreen and canary are not possible"),
-    ("machine_checks", "canary", "machine_checks try the first new Machine before any other is touched"),
-    ("checks", "bluegreen", "there are health checks, so a release is taken whole or not at all"),
-    ("", "rolling", "it needs nothing, and is flyctl's own default"),
-)
 
 PHASES: Dict[str, str] = {
     "once": "Once, before the first deployment",
@@ -133,8 +78,16 @@ STEPS: Tuple[Step, ...] = (
         "Make volume {source} ({size} GB, mounted at {destination}).",
         ("fly", "volumes", "create", "{source}", "--region", "{region}", "--size", "{size}", *_APP, "--yes"),
         each="mounts",
-        when="!production",
+        when="!production !sqlite",
         why="a Machine needs a volume of its own, in its region",
+    ),
+    Step(
+        "once",
+        "Make volume {source} ({size} GB, mounted at {destination}).",
+        ("fly", "volumes", "create", "{source}", "--region", "{region}", "--size", "{size}", *_APP, "--yes"),
+        each="mounts",
+        when="sqlite",
+        why="one only: SQLite has one writer, so there is one Machine; copy its file away all the time (Litestream)",
     ),
     Step(
         "once",
@@ -154,7 +107,7 @@ STEPS: Tuple[Step, ...] = (
             "--yes",
         ),
         each="mounts",
-        when="production",
+        when="production !sqlite",
         why="a volume lies on one host: with one only, that host's failure is an outage. They are not replicated;"
         " the app"
         " has to do that",
@@ -208,7 +161,7 @@ STEPS: Tuple[Step, ...] = (
         " next deployment instead of restarting everything now",
         expect="every name in: fly secrets list",
     ),
-    Step("before", "Check the files.", ("fuelctl", "fly", "check"), expect="no finding of severity error"),
+    Step("before", "Check the files.", ("fuelctl", "fly", "check", "{config}"), expect="exit code 0: no error"),
     Step(
         "before",
         "Have flyctl check them too.",
@@ -290,7 +243,7 @@ STEPS: Tuple[Step, ...] = (
         "verify",
         "How many Machines there are.",
         ("fly", "scale", "show", *_APP),
-        when="production",
+        when="production !sqlite",
         expect="two at least, for a host may fail; else: fly scale count 2",
     ),
     Step("verify", "Which image runs.", ("fly", "releases", "--image", *_APP), expect="the newest is complete"),
@@ -389,7 +342,7 @@ STEPS: Tuple[Step, ...] = (
 
 #: Things to say: condition -> text.
 NOTES: Tuple[Tuple[str, str], ...] = (
-    ("volumes", "Volumes: bluegreen and canary are not possible, because " + _NO_VOLUMES + "."),
+    ("volumes", "Volumes: bluegreen and canary are not possible, because " + NO_VOLUMES + "."),
     (
         "volumes release_command",
         "The release command runs in a Machine without volumes: a database file on a volume is migrated when the app"
@@ -402,6 +355,7 @@ NOTES: Tuple[Tuple[str, str], ...] = (
     ),
     ("web !checks", "There is no health check: flyctl cannot tell a release that serves from one that only runs."),
     ("production web !checks", "Add [[http_service.checks]] with a path and a grace_period before production."),
+    ("sqlite", "SQLite on a volume: one Machine, and a short outage at each deployment while it is replaced."),
     ("image", "[build] names an image: nothing is built, and the way back is that line's value of before."),
     ("private", "No service is open to the internet: it is verified by its checks and logs."),
     (

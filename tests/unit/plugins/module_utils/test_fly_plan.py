@@ -17,7 +17,7 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan.data_pl
 
 FLAGS = (
     "volumes", "checks", "machine_checks", "release_command", "image", "secrets", "postgres", "redis", "storage", "web",
-    "migration",
+    "migration", "sqlite",
 )  # fmt: skip
 
 
@@ -151,6 +151,33 @@ def test_secrets_are_found_by_name_and_no_value_is_ever_told(tmp_path):
 )  # fmt: skip
 def test_what_a_name_says(name, expected):
     assert is_secret(name) is expected
+
+
+def test_an_address_without_a_password_in_env_is_no_secret(tmp_path):
+    folder = project(
+        tmp_path, 'app = "shop"\n[env]\nDATABASE_URL = "sqlite:////data/app.db"\n', __env__example="DATABASE_URL=\n"
+    )
+    (made,) = plan(folder)
+    assert made.as_dict()["exposed"] == []
+    assert made.as_dict()["secrets"] == []
+    assert not any("mpg" in command for command in commands(made))
+
+
+def test_sqlite_has_one_volume_and_one_machine(tmp_path):
+    toml = 'app = "shop"\n[env]\nDATABASE_PATH = "/data/app.db"\n[mounts]\nsource = "data"\ndestination = "/data"\n'
+    (made,) = plan(project(tmp_path, toml))
+    volumes = [command for command in commands(made, "once") if "volumes create" in command]
+    assert len(volumes) == 1
+    assert "--count" not in volumes[0]
+    assert not any("scale" in command for command in commands(made))
+
+
+def test_what_init_lists_in_the_file_is_known(tmp_path):
+    toml = 'app = "shop"\n# Secrets that it needs:\n#   DATABASE_URL (package.json:1)\n#   RAILS_MASTER_KEY\n# A NOTE\n'
+    (made,) = plan(project(tmp_path, toml))
+    assert [each["name"] for each in made.as_dict()["secrets"]] == ["DATABASE_URL", "RAILS_MASTER_KEY"]
+    assert made.as_dict()["secrets"][0]["sources"] == ["fly.toml:3"]
+    assert any("fly mpg attach" in command for command in commands(made))
 
 
 def test_environments_by_their_files(tmp_path):
