@@ -56,10 +56,10 @@ def names(tree: Tree, config: Dict[str, Any], config_path: str) -> List[Name]:
         if listed:
             seen.setdefault(listed.group(1), []).append(f"{config_path}:{number}")
     for path in _files(tree):
-        for name, line in _in_file(tree, path):
+        for name, number in _in_file(tree, path):
             sources = seen.setdefault(name, [])
             if len(sources) < _MOST_SOURCES and not any(source.startswith(f"{path}:") for source in sources):
-                sources.append(f"{path}:{line}")
+                sources.append(f"{path}:{number}")
     return [
         Name(name, is_secret(name) or name in secret_files, tuple(sources))
         for name, sources in sorted(seen.items())

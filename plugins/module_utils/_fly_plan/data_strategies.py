@@ -5,7 +5,8 @@
 
 """Strategies of a deployment, and which one an environment gets where nobody says. Only data.
 
-Conditions are as in `data_plan`. Source: https://fly.io/docs/reference/configuration/#picking-a-deployment-strategy (2026-11-21).
+Conditions are as in `data_plan`. Source (2026-11-21):
+https://fly.io/docs/reference/configuration/#picking-a-deployment-strategy
 """
 
 from __future__ import annotations
