@@ -86,8 +86,13 @@ def _wanted(file: Any, *, yes: bool, force: bool, dry_run: bool) -> bool:
     if not can_ask():
         note(f"Not written: {clean(file.path)}. Give --yes to write it, --force to replace what was edited.")
         return False
-    question = {"new": "Write", "changed": "Update", "edited": "Replace, edited by hand,"}[file.state]
-    return typer.confirm(f"{question} {clean(file.path)}?", default=file.state != "edited", err=True)
+    name = clean(file.path)
+    question = {
+        "new": f"Write {name}?",
+        "changed": f"Update {name}?",
+        "edited": f"{name} was edited by hand, or is not fuelctl's. Replace it?",
+    }[file.state]
+    return typer.confirm(question, default=file.state != "edited", err=True)
 
 
 def _show_plan(planned: Any) -> None:
