@@ -14,6 +14,8 @@ from fuelctl.environments.states import ENTERABLE, Operation, Status
 SOURCE_DEADLINE = 3600.0
 #: A provisioning that takes longer than this is stuck and is undone.
 PROVISION_DEADLINE = 2 * 3600.0
+#: An ending that takes longer than this is stuck and is begun anew; what it had removed stays removed.
+TERMINATE_DEADLINE = 1800.0
 #: How long a decision waits after the machine slept, so that activity and extensions can come in first.
 SETTLE = 60.0
 #: Work under way is looked at again after this long.
@@ -44,6 +46,8 @@ class Action(StrEnum):
     RESUME = "resume"
     #: Try the ending again.
     RETRY = "retry"
+    #: Take the ending over from a workflow that does not come to its end.
+    RESTART = "restart"
     #: Give up: provisioning failed or its source never came.
     ABANDON = "abandon"
     END = "end"
@@ -74,6 +78,8 @@ class Observations:
     kept_for: float | None = None
     #: How long before its TTL its end begins, so that its work can be rescued.
     lead: float = 0.0
+    #: Since the operation under way was begun.
+    operation_age: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ def later(seen: Observations, seconds: float) -> Observations:
         retry_due_in=seen.retry_due_in - seconds,
         observed_ago=None if seen.observed_ago is None else seen.observed_ago + seconds,
         kept_for=None if seen.kept_for is None else seen.kept_for + seconds,
+        operation_age=seen.operation_age + seconds,
     )
 
 
@@ -168,6 +175,8 @@ def _decide_under_way(seen: Observations) -> Decision:
         return Decision(Action.RESUME, "was not running", _soon(seen, RECHECK), seen)
     if seen.operation == Operation.PROVISION and seen.age >= PROVISION_DEADLINE:
         return Decision(Action.ABANDON, "provisioning is stuck", RECHECK, seen)
+    if seen.operation == Operation.TERMINATE and seen.operation_age >= TERMINATE_DEADLINE:
+        return Decision(Action.RESTART, "ending is stuck", RECHECK, seen)
     return Decision(Action.KEEP, "under way", _soon(seen, RECHECK), seen)
 
 

@@ -16,8 +16,22 @@ from fuelctl.store.ulids import ulid_of
 
 #: Seconds between notice and interruption, where the notice's own time is none.
 USUAL = 120.0
+#: Seconds before its time at which it is the watchdog that has ended a machine.
+_WATCHDOGS = 5.0
 #: What ends an environment when its machine is taken back.
 BY = "spot"
+
+
+#: What ended a machine without us: itself (somebody switched it off in there), its cloud, somebody in the console.
+BY_ITSELF = ("machine", BY, "console")
+
+
+def ended_by(reason: object, seconds_left: float) -> str:
+    """What is said to have ended an environment that was found gone. `seconds_left`: of its lease."""
+    if reason in BY_ITSELF[1:]:
+        return str(reason)
+    # Its own watchdog is meant to: a machine's clock may be a moment before ours.
+    return "ttl" if seconds_left <= _WATCHDOGS else BY_ITSELF[0]
 
 
 def noticed(core: Core, environment_id: str, notice: Mapping[str, Any]) -> str | None:

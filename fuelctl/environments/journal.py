@@ -14,6 +14,7 @@ from fuelctl.environments import cost, devices, idle_work, idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import LOUD_AFTER, retry_delay
+from fuelctl.environments.interruption import BY_ITSELF
 from fuelctl.environments.lease import Lease
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status, may_become
@@ -233,7 +234,7 @@ class Journal:
 
 def _machines_end(row: EnvironmentRow, now: float) -> float:
     """When its machines stopped being billed: one that ended by itself while nobody looked did so at its time."""
-    return min(now, row.expires_at) if row.ended_by == "machine" else now
+    return min(now, row.expires_at) if row.ended_by in (*BY_ITSELF, "ttl") else now
 
 
 _OF_AN_ENDING = ("survey", "destroy")

@@ -11,10 +11,12 @@ from fuelctl.environments import idleness
 from fuelctl.environments.clock import Now, rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import RESCUE_LEAD, RESCUE_SHARE, SLOWEST_RETRY, Action, Decision, Observations
+from fuelctl.environments.lease import Lease
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status
 from fuelctl.store import events
 from fuelctl.store.models import EnvironmentRow
+from fuelctl.store.ulids import time_of
 
 #: What ends an environment, or gives it up.
 _ENDINGS = (Action.END, Action.ABANDON)
@@ -43,7 +45,16 @@ def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bo
         fresh_for=idleness.fresh_for(period),
         kept_for=idleness.since(activity.kept["at"], now) if activity.kept else None,
         lead=min(RESCUE_LEAD, lease.ttl_seconds * RESCUE_SHARE) if row.rescue else 0.0,
+        operation_age=_operation_age(row, lease, now),
     )
+
+
+def _operation_age(row: EnvironmentRow, lease: Lease, now: Now) -> float:
+    """Seconds since the operation's id was made, by what has really passed: a wall clock set forward adds nothing."""
+    if not row.operation_id:
+        return 0.0
+    jumped = max(0.0, (now.wall - row.created_at) - lease.age(now))
+    return max(0.0, now.wall - time_of(row.operation_id) - jumped)
 
 
 def record(row: EnvironmentRow, decision: Decision, now: Now) -> dict[str, Any]:

@@ -23,5 +23,13 @@ def ulid_of(at: float, *parts: object) -> str:
     return _text((milliseconds << 80) | int.from_bytes(digest[:10], "big"))
 
 
+def time_of(ulid: str) -> float:
+    """The time (epoch seconds) at which a ULID was made."""
+    number = 0
+    for letter in ulid[:10]:
+        number = number * 32 + _CROCKFORD.index(letter)
+    return number / 1000
+
+
 def _text(number: int) -> str:
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))

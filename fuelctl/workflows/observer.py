@@ -22,7 +22,7 @@ from fuelctl.environments import idle_work, idleness, interruption, warnings
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
-from fuelctl.environments.registry import begin_termination
+from fuelctl.environments.registry import begin_termination, lease_of
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.store import environments, events
 from fuelctl.store.events import NewEvent
@@ -134,8 +134,9 @@ class Observer:
     def _note(self, row: EnvironmentRow, seen: dict[str, Any], warned: dict[str, float]) -> None:
         if not seen["present"]:
             # The provider says that it is gone; the ending asks once more and writes the receipt.
-            _logger.warning("%s (%s) is gone from its machine", row.id, row.name)
-            _row, operation_id = begin_termination(self._core, row.id, discard=True, by="machine")
+            by = interruption.ended_by(seen.get("reason"), lease_of(row).seconds_left(self._core.clock()))
+            _logger.warning("%s (%s) is gone from its machine, by %s", row.id, row.name, by)
+            _row, operation_id = begin_termination(self._core, row.id, discard=True, by=by)
             if operation_id is not None:
                 self._engine.start(Operation.TERMINATE, row.id, operation_id)
             return

@@ -18,7 +18,7 @@ from fuelctl.environments.clock import Now, rfc3339, wall_jump
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import LOUD_AFTER, Action, Decision, decide
 from fuelctl.environments.observations import observe, record, tell
-from fuelctl.environments.registry import begin_termination
+from fuelctl.environments.registry import begin_termination, renew_operation
 from fuelctl.environments.states import Operation
 from fuelctl.store import environments, events
 from fuelctl.store.models import EnvironmentRow
@@ -185,6 +185,12 @@ class Reaper:
             self._engine.resume(row)
         elif decision.action == Action.OBSERVE:
             self._look()
+        elif decision.action == Action.RESTART and row.operation_id is not None:
+            _logger.warning("%s (%s): %s", row.id, row.name, decision.reason)
+            operation_id = renew_operation(self._core, row.id, row.operation_id)
+            if operation_id is not None:
+                # Whoever runs it under the old id can write no more, and lets its playbook go.
+                self._engine.start(Operation.TERMINATE, row.id, operation_id)
         elif decision.action in (Action.END, Action.ABANDON, Action.RETRY):
             return int(self._end(row, decision))
         return 0

@@ -67,6 +67,7 @@ observed:
   description:
     - Environments of O(environment_ids) all of whose instances AWS shows as ended, one at least. In the shape of what
       M(fuel_code.remote.dev_container_info) tells of those that are there.
+    - C(reason) is what ended them, by AWS's word C(spot) or C(console), or C(machine) for one that switched itself off.
   returned: success
   type: list
   elements: dict
@@ -77,6 +78,7 @@ observed:
       events: []
       cursor: ''
       problem: null
+      reason: spot
 environments:
   description: Everything that carries the tag, by environment, with C(environment_id), C(owner) and C(resources).
   returned: success
@@ -97,7 +99,7 @@ from typing import Any, Dict, List
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.fuel_code.remote.plugins.module_utils import _identity
-from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _describe, _module
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _describe, _module, _view
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import Instance
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 
@@ -140,9 +142,9 @@ def look(module: AnsibleAWSModule) -> Dict[str, Any]:
     gone: Dict[str, Any] = {"present": False, "running": False, "events": [], "cursor": "", "problem": None}
     observed = []
     for name in wanted:
-        states = [each.state for each in machines if each.environment_id == name]
-        if states and all(state == "terminated" for state in states):
-            observed.append({"environment_id": name, **gone})
+        its = [each for each in machines if each.environment_id == name]
+        if its and all(each.state == "terminated" for each in its):
+            observed.append({"environment_id": name, **gone, "reason": _view.ended_by(its)})
     return {
         "changed": False,
         "machines": [shown(each, module.params["connect_to"]) for each in machines],

@@ -43,6 +43,9 @@ SEEN = Observations(
 IDLE: dict[str, Any] = {"idle_limit": 60.0, "quiet": 60.0, "observed_ago": 1.0}
 
 
+ENDING: dict[str, Any] = {"status": "terminating", "operation": "terminate", "operation_running": True}
+
+
 @pytest.mark.parametrize(
     ("changes", "action"),
     [
@@ -66,6 +69,13 @@ IDLE: dict[str, Any] = {"idle_limit": 60.0, "quiet": 60.0, "observed_ago": 1.0}
             Action.KEEP,
         ),
         ({"status": "ready", "operation": "terminate"}, Action.RESUME),
+        ({**ENDING, "operation_age": 1799.0}, Action.KEEP),
+        ({**ENDING, "operation_age": 1800.0}, Action.RESTART),
+        ({**ENDING, "operation_age": 9e9, "operation_running": False}, Action.RESUME),
+        (
+            {"status": "provisioning", "operation": "provision", "operation_running": True, "operation_age": 9e3},
+            Action.KEEP,
+        ),
         ({"status": "error", "held": True}, Action.KEEP),
         ({"status": "error", "held": True, "seconds_left": -1.0}, Action.END),
         ({"status": "active", "seconds_left": -1.0}, Action.END),
@@ -109,6 +119,7 @@ observations = st.builds(
     observed_ago=st.none() | st.floats(min_value=0, max_value=1e6),
     fresh_for=st.floats(min_value=30, max_value=1e4),
     kept_for=st.none() | st.floats(min_value=0, max_value=1e5),
+    operation_age=st.floats(min_value=0, max_value=1e5),
 )
 #: Those that only silence can end.
 at_rest = observations.filter(lambda seen: seen.status in ENTERABLE and seen.operation is None).map(
@@ -229,6 +240,47 @@ def test_nothing_is_looked_at_later_than_its_deadline(seen: Observations) -> Non
 def test_later_never_means_less_ended(seen: Observations, more: float) -> None:
     if decide(seen).action == Action.END:
         assert decide(replace(seen, seconds_left=seen.seconds_left - more, slept=False)).action == Action.END
+
+
+@given(observations)
+def test_what_is_under_way_is_taken_up_or_undone_in_the_end(seen: Observations) -> None:
+    """Whatever else is known: an operation is looked at within the minute, and none may run for ever."""
+    under_way = replace(seen, operation=seen.operation or "terminate", status="provisioning")
+    decision = decide(under_way)
+    assert decision.check_in <= 60.0
+    old = replace(under_way, operation_running=True, age=1e5, operation_age=1e5)
+    assert decide(old).action in (Action.ABANDON, Action.RESTART, Action.END)
+    # Begun anew it is young, and goes on.
+    young = replace(old, operation="terminate", operation_age=0.0)
+    assert decide(young).action == Action.KEEP
+
+
+@given(observations, st.floats(min_value=0, max_value=0.999))
+def test_check_at_is_never_later_than_the_true_deadline_of_anything(seen: Observations, share: float) -> None:
+    """Between two looks nothing comes due: of lease, silence, source, provisioning, ending or its next try."""
+    decision = decide(seen)
+    if decision.action == Action.KEEP and decision.check_in > 1:
+        then = later(seen, decision.check_in * share)
+        # What silence ends has to be seen as silent; without a look nothing more is known.
+        assert decide(then).action in (Action.KEEP, Action.OBSERVE)
+        if decide(then).action == Action.OBSERVE:
+            assert seen.idle_limit is not None
+
+
+#: A year of clock settings: both ends of summer time, an hour's jump, NTP's steps, a clock set to 1970 or far ahead.
+jumps = st.sampled_from([0.0, 3600.0, -3600.0, 0.4, -0.4, 86400.0, -86400.0, 3e7, -1.7e9])
+
+
+@given(st.lists(st.tuples(st.floats(1, 7200), jumps), max_size=40), st.integers(60, 200_000))
+def test_no_setting_of_the_clock_ends_it_early_or_keeps_it_alive(steps: list[Any], ttl: int) -> None:
+    begun = now = Now(1.8e9, "boot", 1e3)
+    lease = new_lease(ttl, None, begun)
+    for passed, jump in steps:
+        now = Now(now.wall + passed + jump, now.boot_id, now.boottime + passed)
+        lived = now.boottime - begun.boottime
+        decision = decide(replace(SEEN, seconds_left=lease.seconds_left(now), age=lease.age(now)))
+        assert (decision.action == Action.END) is (lived >= ttl)
+        assert decision.check_in <= max(1.0, ttl - lived) or decision.action == Action.END
 
 
 @given(st.integers(0, 100))

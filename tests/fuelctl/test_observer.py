@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
 
 from fuelctl.config import Settings
+from fuelctl.environments import idleness
 from fuelctl.environments.core import Core
+from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.workflows import observer as module
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.run import Plant
 from tests.fuelctl.api import make
-from tests.fuelctl.test_reaper import ready
+from tests.fuelctl.control import HandClock
+from tests.fuelctl.test_heartbeats import sample
+from tests.fuelctl.test_reaper import Recorder, ready, row_of
 from tests.fuelctl.test_supervise import wait_until
 
 
@@ -95,3 +99,48 @@ def test_only_a_persons_question_about_something_that_lives_counts(core: Core) -
 
 def get(http: FlaskClient, path: str) -> int:
     return http.get(path).status_code
+
+
+GONE = {"present": False, "running": False, "events": [], "cursor": "", "problem": None}
+
+
+@pytest.mark.parametrize(
+    ("reason", "passed", "by"),
+    [
+        (None, 10.0, "machine"),
+        ("machine", 10.0, "machine"),
+        ("spot", 10.0, "spot"),
+        ("console", 10.0, "console"),
+        ("'; DROP", 10.0, "machine"),
+        ("machine", 3598.0, "ttl"),
+        (None, 7200.0, "ttl"),
+    ],
+)
+def test_what_ended_by_itself_is_ended_with_that_reason(
+    core: Core, clock: HandClock, reason: str | None, passed: float, by: str
+) -> None:
+    engine = Recorder()
+    made = ready(core, ttl_seconds=3600)
+    clock.pass_(passed)
+    observer = Observer(Plant(core), cast("Any", engine), 60)
+    observer._note(row_of(core, made), {**GONE, "reason": reason}, {})
+    observer._note(row_of(core, made), {**GONE, "reason": reason}, {})
+    assert set(engine.started) == {("terminate", made)}
+    assert row_of(core, made).ended_by == by
+
+
+def test_a_look_that_was_overtaken_by_a_heartbeat_is_no_restart(core: Core, clock: HandClock) -> None:
+    made = ready(core, idle_seconds=1800)
+    observer = Observer(Plant(core), cast("Any", Recorder()), 60)
+    beats = Heartbeats(60, pause=0)
+    beats.take(core, made, sample(clock))
+    clock.pass_(60)
+    looked = sample(clock)
+    clock.pass_(3)
+    beats.take(core, made, sample(clock))
+    seen = {**GONE, "present": True, "running": True, "activity": looked}
+    observer._note(row_of(core, made), seen, {})
+    known = idleness.read(row_of(core, made).activity)
+    assert known.quiet == 63, "older counters than the ones before are no new life of the container"
+    assert "start" not in known.last
+    assert known.asked is not None

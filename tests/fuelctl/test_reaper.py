@@ -3,17 +3,26 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
 
+from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.store import environments
+from fuelctl.store.environments import FencedOffError
 from fuelctl.store.models import EnvironmentRow, SettingRow
+from fuelctl.store.secrets import Safe
 from fuelctl.workflows.reaper import Reaper
+from tests.fuelctl import databases
 from tests.fuelctl.control import HandClock, wanted
+from tests.fuelctl.test_supervise import wait_until
 
 
 class Recorder:
@@ -186,6 +195,164 @@ def test_an_incomplete_ending_is_tried_again_ever_more_slowly(
     assert waits == [15, 30, 60, 120]
 
 
+@pytest.fixture(params=databases.KINDS)
+def either(request: pytest.FixtureRequest, clock: HandClock) -> Iterator[Core]:
+    """The core on each database."""
+    for made in databases.of_kind(request):
+        yield Core(made, Safe(paths.secret_key_file()), clock=clock)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 30 * 86400.0])
+def test_row_for_row_a_clock_that_jumps_ends_nothing_early(
+    either: Core, clock: HandClock, engine: Recorder, jump: float
+) -> None:
+    """An hour, as summer time that somebody set by hand: everything that lives, lives on, and ends at its time."""
+    core, reaper = either, Reaper(either, cast("Any", engine), 60)
+    enterable = [ready(core, ttl_seconds=7200, name=f"e{number}", idle_seconds=3600) for number in range(3)]
+    making = registry.create(core, wanted(ttl_seconds=7200, name="making"))
+    operation_id = registry.begin_provisioning(core, making.id)
+    ending = ready(core, ttl_seconds=7200, name="ending")
+    _row, end_id = registry.begin_termination(core, ending, discard=True, by="user")
+    assert operation_id is not None
+    assert end_id is not None
+    engine.busy = [operation_id, end_id]
+    for minute in range(20):
+        clock.pass_(60)
+        if minute == 5:
+            clock.wall += jump
+        if minute == 15:
+            clock.wall -= jump
+        reaper.cycle()
+    assert (engine.started, engine.resumed) == ([], [])
+    clock.pass_(7200 - 1200 + 1)
+    clock.wall += jump
+    reaper.cycle()
+    clock.pass_(60)
+    reaper.cycle()
+    assert {one for _operation, one in engine.started} == {*enterable, making.id, ending}
+
+
+def test_an_ending_that_is_stuck_is_begun_anew_and_only_that(either: Core, clock: HandClock, engine: Recorder) -> None:
+    core, reaper = either, Reaper(either, cast("Any", engine), 60)
+    stuck, other = ready(core, name="stuck"), ready(core, name="other")
+    _row, first = registry.begin_termination(core, stuck, discard=True, by="user")
+    assert first is not None
+    old = Journal.open(core, stuck, first)
+    old.destroying()
+    for _minute in range(29):
+        engine.busy = [first]
+        clock.pass_(60)
+        reaper.cycle()
+    assert engine.started == []
+    clock.pass_(61)
+    reaper.cycle()
+    assert engine.started == [("terminate", stuck)]
+    row = row_of(core, stuck)
+    assert row.operation_id not in (None, first)
+    assert (row.ended_by, row.operation_options) == ("user", {"discard": True})
+    assert not old.still_mine()
+    with pytest.raises(FencedOffError):
+        Journal.open(core, stuck, first)
+    # The one that took over has its own half hour.
+    engine.started.clear()
+    engine.busy = [str(row.operation_id)]
+    for _minute in range(29):
+        clock.pass_(60)
+        reaper.cycle()
+    assert engine.started == []
+    assert row_of(core, other).operation is None
+
+
+def test_a_provisioning_that_is_stuck_is_undone(either: Core, clock: HandClock, engine: Recorder) -> None:
+    core, reaper = either, Reaper(either, cast("Any", engine), 60)
+    made = registry.create(core, wanted(ttl_seconds=86400))
+    operation_id = registry.begin_provisioning(core, made.id)
+    assert operation_id is not None
+    engine.busy = [operation_id]
+    reaper.cycle()
+    clock.pass_(7199)
+    reaper.cycle()
+    assert engine.started == []
+    clock.pass_(61)
+    reaper.cycle()
+    assert engine.started == [("terminate", made.id)]
+    row = row_of(core, made.id)
+    assert row.error is not None
+    assert (row.ends_as, row.error["message"]) == ("error", "provisioning is stuck")
+
+
+class Deaf:
+    """A companion whose announcements fail while `deaf`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, object]] = []
+        self.at_work = False
+        self.deaf = False
+
+    def start(self) -> None:
+        self.at_work = True
+
+    def stop(self) -> None:
+        self.at_work = False
+
+    def announce(self, type_: str, data: Mapping[str, object]) -> int:
+        if self.deaf:
+            raise RuntimeError("the database is away")
+        self.told.append((type_, data["cycles"]))
+        return 1
+
+
+def test_cycles_that_fail_are_told_loudly_and_each_says_what_it_did(
+    core: Core, clock: HandClock, engine: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    companion = Deaf()
+    reaper = Reaper(core, cast("Any", engine), 0.02, companion=companion)
+    works = reaper.cycle
+    failing = True
+
+    def cycle() -> Any:
+        if failing:
+            raise RuntimeError("the database is away")
+        return works()
+
+    monkeypatch.setattr(reaper, "cycle", cycle)
+    companion.deaf = True
+    with caplog.at_level(logging.DEBUG):
+        reaper.start()
+        assert companion.at_work
+        wait_until(lambda: "nobody could be told" in caplog.text, 10)
+        companion.deaf = False
+        wait_until(lambda: bool(companion.told), 10)
+        failing = False
+        ready(core, ttl_seconds=40)
+        clock.pass_(41)
+        wait_until(lambda: "checked 1, ended 1, failed 0" in caplog.text, 10)
+        reaper.stop()
+    assert not companion.at_work
+    type_, cycles = companion.told[0]
+    assert (type_, int(str(cycles)) % 5) == ("reaper.failing", 0)
+
+
+def test_stopping_waits_for_the_round_under_way(core: Core, clock: HandClock) -> None:
+    engine = Recorder()
+    made = [ready(core, ttl_seconds=100, name=f"e{number}") for number in range(5)]
+    begun = threading.Event()
+    start = engine.start
+
+    def slowly(operation: str, environment_id: str, operation_id: str) -> None:
+        begun.set()
+        time.sleep(0.1)
+        start(operation, environment_id, operation_id)
+
+    engine.start = slowly  # type: ignore[method-assign]
+    reaper = Reaper(core, cast("Any", engine), 3600)
+    clock.pass_(101)
+    reaper.start()
+    assert begun.wait(10)
+    reaper.stop()
+    assert {one for _operation, one in engine.started} == set(made), "none is left half begun"
+
+
 def test_its_last_round_can_be_seen(core: Core, clock: HandClock, reaper: Reaper) -> None:
     reaper.cycle()
     with core.database.read() as session:
@@ -193,8 +360,6 @@ def test_its_last_round_can_be_seen(core: Core, clock: HandClock, reaper: Reaper
 
 
 def test_it_goes_round_by_itself(core: Core, engine: Recorder) -> None:
-    import time
-
     made = ready(core, ttl_seconds=100)
     reaper = Reaper(core, cast("Any", engine), 0.2)
     reaper.start()

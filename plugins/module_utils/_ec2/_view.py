@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 
 from .. import _identity
 
@@ -53,6 +53,14 @@ class Instance:
             if self.token == _identity.idempotency_token(environment_id, attempt, "instance"):
                 return attempt
         return None
+
+
+def ended_by(instances: Iterable[Instance]) -> str:
+    """What ended machines that were not asked to end: `spot`, `console`, or `machine` for themselves."""
+    reasons = [each.reason for each in instances]
+    if any(reason.startswith("Server.SpotInstance") for reason in reasons):
+        return "spot"
+    return "console" if "Client.UserInitiatedShutdown" in reasons else "machine"
 
 
 def read(described: Mapping[str, Any]) -> Instance:
