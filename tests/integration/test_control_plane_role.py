@@ -17,7 +17,7 @@ from .plane_machine import PlaneMachine
 
 pytestmark = pytest.mark.docker
 SERVER = "fuelctl-server.service"
-SERVICES = [SERVER]
+SERVICES = [SERVER, "fuelctl-worker@1.service"]
 Person = Callable[[str], Fuelctl]
 
 
