@@ -21,7 +21,7 @@ from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.server.address import check_proxies
-from fuelctl.serving.begin import check_address, check_files, only_one, open_the_door, say
+from fuelctl.serving.begin import check_address, check_files, only_one, open_the_door, prepare_team, say
 from fuelctl.serving.plane import ControlPlane, core_of
 from fuelctl.serving.web import EmbeddedServer, WebServer
 
@@ -53,6 +53,8 @@ def run(
         check_files(settings)
         core = core_of(settings)
         core.database.migrate()
+        if not core.database.is_sqlite:
+            prepare_team(core)
         check_proxies(settings.trusted_proxies)
         if bind:
             open_the_door(core)

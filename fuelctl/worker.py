@@ -83,9 +83,9 @@ class Worker:
                     raise
                 time.sleep(_TICK)
         try:
+            core = Core(database, Safe(self._settings.key_file()))
             with database.migration_lock():
                 prepare(self._url)
-            core = Core(database, Safe(self._settings.key_file()))
             agree_on_key(database, core.safe)
             return self._launched(core)
         except SQLAlchemyError as error:

@@ -18,6 +18,8 @@ from fuelctl.accounts.users import FIRST, let_somebody_in
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
 from fuelctl.store.database import check_file
+from fuelctl.store.secrets import agree_on_key
+from fuelctl.workflows.enqueue import prepare
 
 _ASK_EVERY = 0.1
 _LAST_PORT = 65535
@@ -171,3 +173,10 @@ def open_the_door(core: Core) -> None:
     if let_somebody_in(core, file):
         sys.stderr.write(f"A token for user {FIRST} is in {file}; use it: fuelctl login URL --token-file {file}\n")
         sys.stderr.flush()
+
+
+def prepare_team(core: Core) -> None:
+    """Have all that servers and workers share on Postgres; FuelError when this one has another key than they."""
+    with core.database.migration_lock():
+        prepare(core.database.url)
+    agree_on_key(core.database, core.safe)

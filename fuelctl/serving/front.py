@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 import time
-from functools import partial
 
 from fuelctl import _docker_engine
 from fuelctl.config import Settings
@@ -23,9 +22,7 @@ from fuelctl.store.notices import Channel, Listener, tell
 from fuelctl.webhooks import receivers
 from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows import audit
-from fuelctl.workflows.access import admit, authorize
-from fuelctl.workflows.extend import move_deadline
-from fuelctl.workflows.run import Plant
+from fuelctl.workflows.enqueue import Enqueuer
 
 _REAP_SECONDS = 30.0
 _LOOK_AT_LEAST = 0.2
@@ -40,13 +37,7 @@ class Front:
     def __init__(self, settings: Settings, *, channel: socket.socket, crew: int) -> None:
         self.settings = settings
         self.core = core_of(settings)
-        self.plant = Plant(
-            self.core,
-            settings.callback_url,
-            settings.max_source_bytes,
-            _docker_engine.engine_of(os.environ),
-            rescue_grace=settings.rescue_grace_seconds,
-        )
+        self.work = Enqueuer(self.core, settings.database)
         #: It says what there is and sends a test; what happens is told by the reaper's process.
         self.courier = Courier(self.core, receivers.load(settings))
         self._channel = channel
@@ -62,17 +53,19 @@ class Front:
         """What the API works with."""
         return Parts(
             core=self.core,
-            start=self._start,
+            start=self.work.start,
             settings=self.settings,
-            move_deadline=partial(move_deadline, self.plant),
-            authorize=partial(authorize, self.plant),
-            admit=partial(admit, self.plant),
+            move_deadline=self.work.move_deadline,
+            authorize=self.work.authorize,
+            admit=self.work.admit,
             embedded=False,
             stop=self._stop,
             stopping=self._closing.is_set,
-            engine=self.plant.engine,
+            engine=_docker_engine.engine_of(os.environ),
+            operations=self.work.running,
+            look=self._look,
             reap=lambda: reap(self.core),
-            audit=partial(audit.look, self.plant),
+            audit=self.work.audit,
             auditable=audit.providers,
             heartbeats=Heartbeats(self.settings.observe_seconds),
             webhooks=self.courier.state,
@@ -86,10 +79,10 @@ class Front:
         self._listener.stop()
         self.core.bell.ring()
 
-    def _start(self, _operation: str, _environment_id: str, _operation_id: str) -> None:
-        """It is in the database that it shall run; whoever runs it looks there."""
-        with self.core.database.write() as session:
-            tell(session, Channel.REAPER)
+    def _look(self) -> None:
+        """Have the machines asked soon, by the process that says when."""
+        with self.core.database.write(durable=False) as session:
+            tell(session, Channel.OBSERVER)
 
     def _stop(self, _wait_seconds: float) -> list[str]:
         os.kill(self._crew, signal.SIGTERM)

@@ -19,9 +19,9 @@ from fuelctl.store.lease import Lease
 from fuelctl.store.notices import Channel, Listener
 from fuelctl.webhooks import receivers
 from fuelctl.webhooks.courier import Courier
-from fuelctl.workflows.engine import Engine
+from fuelctl.workflows.distant import DistantObserver
+from fuelctl.workflows.enqueue import Enqueuer
 from fuelctl.workflows.housekeeping import Housekeeper
-from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
 
@@ -59,28 +59,26 @@ class Keeper:
 
     def _work(self) -> int:
         settings, core = self._settings, self._core
-        plant = Plant(
-            core,
-            settings.callback_url,
-            settings.max_source_bytes,
-            _docker_engine.engine_of(os.environ),
-            rescue_grace=settings.rescue_grace_seconds,
-        )
-        engine = Engine(plant, settings.database)
-        observer = Observer(plant, engine, settings.observe_seconds)
+        plant = Plant(core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ))
+        work = Enqueuer(core, settings.database)
+        observer = DistantObserver(plant, work, settings.observe_seconds)
         reaper = Reaper(
             core,
-            engine,
+            work,
             settings.reaper_seconds,
-            Housekeeper(core, engine, settings.keep_days, settings.keep_tokens_days).daily,
+            Housekeeper(core, work, settings.keep_days, settings.keep_tokens_days).daily,
             look=observer.soon,
             period=settings.observe_seconds,
             companion=Courier(core, receivers.load(settings)),
             may=self._lease.held,
         )
         observer.then = reaper.soon
-        listener = Listener(core.database.url, {Channel.REAPER: reaper.soon, Channel.EVENTS: core.bell.ring})
-        engine.launch()
+        heard = {
+            Channel.REAPER: reaper.soon,
+            Channel.OBSERVER: observer.soon,
+            Channel.EVENTS: core.bell.ring,
+        }
+        listener = Listener(core.database.url, heard)
         reaper.start()
         observer.start()
         listener.start()

@@ -51,6 +51,8 @@ class Channel(StrEnum):
     EVENTS = "fuel_events"
     #: Somebody wants the reaper to go round now.
     REAPER = "fuel_reaper"
+    #: Somebody wants the machines to be asked soon.
+    OBSERVER = "fuel_observer"
 
 
 def tell(transaction: Session, channel: Channel) -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 from typing import Any
 
-from fuelctl import paths
+from fuelctl import _crashpoints, paths
 from fuelctl._shared._receipt import receipt as receipt_of
 from fuelctl.runner import RunResult
 from fuelctl.store.events import NewEvent
@@ -45,6 +45,9 @@ def _end_all(members: dict[str, Run]) -> dict[str, dict[str, Any]]:
             run.journal.log([NewEvent(item["type"], item["data"], item["at"]) for item in items])
             if any(item["type"] == "remote.stage" and item["data"]["stage"] == "destroy" for item in items):
                 run.journal.destroying()
+        for item in items:
+            if item["type"] == "remote.stage":
+                _crashpoints.reach(f"stage.{item['data']['stage']}.{item['data']['state']}")
 
     with first.turn(row) as mine:
         if not mine:

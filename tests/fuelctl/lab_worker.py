@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m tests.fuelctl.lab_worker`: a real worker process, whose playbooks make files.
 
-`FUELCTL_LAB_REGIONS`: its provider ends several at once, and has an API with limits.
+`FUELCTL_LAB_REGIONS`: its provider ends several at once, and has an API with limits. `FUELCTL_LAB_VERSION=2`: one of a
+newer fuelctl, in which provisioning has a step more.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
+from dbos import DBOS
+
 from fuelctl import worker
-from fuelctl.workflows import provider_traits, run
+from fuelctl.workflows import engine, provider_traits, run
 from fuelctl.workflows.provider_traits import Traits
+from fuelctl.workflows.provision import provision
 from tests.fuelctl.control import PLAYBOOKS
 
 
@@ -20,9 +25,25 @@ def in_regions(_provider: str) -> Traits:
     return Traits(ends_several=True, has_regions=True)
 
 
+def provision_2(plant: run.Plant, environment_id: str, operation_id: str) -> str:
+    """The newer body; the older one stays for what was begun with it."""
+    DBOS.run_step({"name": "greet"}, lambda: logging.getLogger("lab").info("greeted %s", environment_id))
+    return provision(plant, environment_id, operation_id)
+
+
+class NewerEngine(engine.Engine):
+    """The engine of a newer fuelctl."""
+
+    def __init__(self, plant: run.Plant, url: str, *, executor: str) -> None:
+        super().__init__(plant, url, executor=executor, bodies={**engine.BODIES, "provision.2": provision_2}, version=2)
+
+
 if __name__ == "__main__":
     for verb in ("up", "down", "observe", "extend"):
         run._PLAYBOOKS[verb] = str(PLAYBOOKS / f"{verb}.yml")
     if os.environ.get("FUELCTL_LAB_REGIONS"):
         setattr(provider_traits, "of", in_regions)  # noqa: B010 - mypy knows that it is a function
+    if os.environ.get("FUELCTL_LAB_VERSION"):
+        setattr(worker, "Engine", NewerEngine)  # noqa: B010 - mypy knows that it is a class
+        setattr(worker, "VERSION", 2)  # noqa: B010 - mypy knows that it is a constant
     sys.exit(worker.run())
