@@ -154,7 +154,7 @@ def yamllint(log: Log) -> None:
 
 def shellcheck(log: Log) -> None:
     # A template is no shell yet.
-    names = [name for name in tracked_files() if not name.endswith(".j2")]
+    names = [name for name in tracked_files() if name.suffix != ".j2"]
     scripts = [name for name in names if (CHECKOUT / name).is_file() and _is_shell(CHECKOUT / name)]
     log.run(BIN / "shellcheck", *scripts)
 
