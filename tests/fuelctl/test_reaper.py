@@ -333,22 +333,26 @@ def test_cycles_that_fail_are_told_loudly_and_each_says_what_it_did(
     assert (type_, int(str(cycles)) % 5) == ("reaper.failing", 0)
 
 
-def test_stopping_waits_for_the_round_under_way(core: Core, clock: HandClock) -> None:
-    engine = Recorder()
-    made = [ready(core, ttl_seconds=100, name=f"e{number}") for number in range(5)]
-    begun = threading.Event()
-    start = engine.start
+class Slow(Recorder):
+    """Takes its time for each."""
 
-    def slowly(operation: str, environment_id: str, operation_id: str) -> None:
-        begun.set()
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    def start(self, operation: str, environment_id: str, _operation_id: str) -> None:
+        self.begun.set()
         time.sleep(0.1)
-        start(operation, environment_id, operation_id)
+        super().start(operation, environment_id, _operation_id)
 
-    engine.start = slowly  # type: ignore[method-assign]
+
+def test_stopping_waits_for_the_round_under_way(core: Core, clock: HandClock) -> None:
+    engine = Slow()
+    made = [ready(core, ttl_seconds=100, name=f"e{number}") for number in range(5)]
     reaper = Reaper(core, cast("Any", engine), 3600)
     clock.pass_(101)
     reaper.start()
-    assert begun.wait(10)
+    assert engine.begun.wait(10)
     reaper.stop()
     assert {one for _operation, one in engine.started} == set(made), "none is left half begun"
 
