@@ -71,7 +71,7 @@ def test_a_spot_machine_through_all_of_it_until_aws_takes_it_back(
     machines.wait_for(lambda: not machines.alive(), seconds=120)
     ended = owner.wait_for("spot", "terminated", seconds=120)
     print(f"\nknown after {time.monotonic() - begun:.0f} s")
-    assert ended["ended_by"] == "machine"
+    assert ended["ended_by"] == "spot"
     [line] = [each for each in ended["receipt"]["resources"] if each["kind"] == "instance"]
     assert "Spot instance termination" in line["detail"]
 
