@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,8 @@ from fuelctl._shared._rescue._task import ARGUMENTS, rescue
 from fuelctl._shared._rescue._verify import verify
 from fuelctl._shared._workspace._container import Container
 from fuelctl._shared._workspace._present import Wanted, Workspace
-from tests.integration.containers import USER, Box, box, play
+from tests.integration.containers import CHECKOUT, USER, Box, box, play
+from tests.lab.ec2 import image
 
 pytestmark = pytest.mark.docker
 PATH = "/workspaces/app"
@@ -262,6 +268,94 @@ class TestHostile:
             (saved / "rescue.json").write_text(json.dumps(manifest))
             with pytest.raises(FuelError, match="is no part of a rescue"):
                 verify(str(saved), Deadline(60))
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def another_machine(folder: Path) -> Iterator[dict[str, Any]]:
+    """A machine with an SSH server, on which this machine's engine is the engine; how Ansible enters it, as root."""
+    name = f"fuel-test-{secrets.token_hex(5)}"
+    for key in ("host", "login"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+    login = (folder / "login.pub").read_text().strip()
+    script = (
+        "umask 077; mkdir -p /run/sshd /root/.ssh; cat > /etc/ssh/ssh_host_ed25519_key;"
+        f" echo '{login}' > /root/.ssh/authorized_keys; exec /usr/sbin/sshd -D -o PermitRootLogin=yes"
+    )
+    run = ["docker", "run", "--rm", "--interactive", "--name", name, "--publish", "127.0.0.1::22"]
+    run += ["--volume", "/var/run/docker.sock:/var/run/docker.sock", image.ensure("machine-docker"), "sh", "-c", script]
+    with (folder / "host").open("rb") as host_key:
+        machine = subprocess.Popen(run, stdin=host_key)
+    try:
+        port, end = "", time.monotonic() + 60
+        while not port or not answers(int(port)):
+            assert time.monotonic() < end
+            time.sleep(0.3)
+            told = subprocess.run(["docker", "port", name, "22"], capture_output=True, text=True, check=False).stdout
+            port = told.splitlines()[0].rpartition(":")[2] if told else ""
+        public = " ".join((folder / "host.pub").read_text().split()[:2])
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}\n")
+        yield {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": int(port),
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(folder / "login"),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={folder}/known_hosts -o StrictHostKeyChecking=yes",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "machine": name,
+        }
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=False, capture_output=True)
+        machine.wait(20)
+
+
+def test_from_another_machine_it_arrives_or_leaves_nothing(worked: tuple[Box, Box], tmp_path: Path) -> None:
+    one, _other = worked
+    one.sh(f"head -c 3000000 /dev/urandom > {PATH}/new")
+    saved = tmp_path / "rescues" / "here"
+    given = {"container": one.name, "user": USER, "path": PATH, "dest": str(saved)}
+    tasks = [
+        {"fuel_code.remote.rescue": {**given, "progress_path": str(tmp_path / "progress")}},
+        {"fuel_code.remote.rescue": {**given, "total_bytes": 100000}, "ignore_errors": True},
+    ]
+    with another_machine(tmp_path) as host:
+        play_elsewhere(tasks, host, tmp_path)
+        left = ["docker", "exec", host["machine"], "find", "/root/.ansible", "/tmp", "-type", "f"]
+        assert subprocess.run(left, capture_output=True, text=True, check=False).stdout == ""
+    assert '"rescue"' in (tmp_path / "progress").read_text()
+    assert [entry.name for entry in saved.parent.iterdir()] == ["here"]
+    verify(str(saved), Deadline(60))
+    git(tmp_path, "clone", "-q", "--mirror", str(saved / "repo.bundle"), "mirror")
+    size = git(tmp_path / "mirror", "cat-file", "-s", "refs/fuel/rescue/0/work:new")
+    assert size == "3000000"
+
+
+def play_elsewhere(tasks: list[dict[str, Any]], host: dict[str, Any], folder: Path) -> None:
+    """Run tasks on a machine that is reached over SSH."""
+    tree = folder / "collections" / "ansible_collections" / "fuel_code"
+    tree.mkdir(parents=True)
+    (tree / "remote").symlink_to(CHECKOUT)
+    (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"there": host}}}))
+    (folder / "hosts.json").rename(folder / "hosts.yml")
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            "-i",
+            str(folder / "hosts.yml"),
+            str(folder / "play.json"),
+        ],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "ANSIBLE_PIPELINING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "larger than" in done.stdout
 
 
 def test_as_a_task(worked: tuple[Box, Box], tmp_path: Path) -> None:
