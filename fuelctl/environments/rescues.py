@@ -87,7 +87,10 @@ def content(core: Core, row: RescueRow) -> BinaryIO:
     try:
         return core.files.open(key(row.id))
     except FileNotFoundError as error:
-        raise NotFoundError("the content of this rescue is gone", where=row.id, code="rescue_lost") from error
+        hint = "fuelctl rescue ls shows the others; forget this one: fuelctl rescue rm"
+        raise NotFoundError(
+            "the content of this rescue is gone", hint=hint, where=row.id, code="rescue_lost"
+        ) from error
 
 
 def remove(core: Core, rescue_id: str) -> None:
