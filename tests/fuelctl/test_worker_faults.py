@@ -77,7 +77,14 @@ def test_one_of_two_and_then_all_are_killed(team: Team) -> None:
     assert [one.pid for one in team.living()] == [third.process.pid]
 
 
-@pytest.mark.parametrize("point", ["provision.fenced", "provision.up.before", "stage.container.start"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("provision.fenced", marks=pytest.mark.soak),
+        pytest.param("provision.up.before", marks=pytest.mark.soak),
+        "stage.container.start",
+    ],
+)
 def test_killed_between_key_and_machine_the_next_has_the_same_key(team: Team, point: str) -> None:
     first = team.worker(FUELCTL_CRASH_AT=point)
     made = team.up(blueprint=pretend(sleep=0.5))
