@@ -88,47 +88,28 @@ def _standard(repository: Repository) -> bool:
 def _install(repository: Repository) -> Dict[str, Any]:
     manager = repository.manager or "pip"
     root = repository.root
-    if manager == "uv" and root.has("pyproject.toml"):
-        locked = root.has("uv.lock")
-        return {
-            "manifests": [(f"pyproject.toml{' uv.lock' if locked else ''}", "./")],
-            "install": [
-                f"{_PIP} uv=={TOOLS['uv']}",
-                f"UV_PROJECT_ENVIRONMENT=/venv uv sync {'--locked ' if locked else ''}--no-dev --no-install-project"
-                " --inexact --no-cache",
+    locks = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
+    if manager in locks and (manager != "uv" or root.has("pyproject.toml")):
+        locked = root.has(locks[manager])
+        files = ["Pipfile" if manager == "pipenv" else "pyproject.toml", *([locks[manager]] if locked else [])]
+        # Beside the program's environment, so that the manager is no part of the image.
+        tool = f"python -m venv /tools && /tools/bin/pip install --no-cache-dir {manager}=={TOOLS[manager]}"
+        steps = {
+            "uv": [
+                f"UV_PROJECT_ENVIRONMENT=/venv /tools/bin/uv sync {'--locked ' if locked else ''}--no-dev"
+                " --no-install-project --no-cache"
             ],
-            "late": "",
-        }
-    if manager == "poetry":
-        lock = " poetry.lock" if root.has("poetry.lock") else ""
-        return {
-            "manifests": [(f"pyproject.toml{lock}", "./")],
-            "install": [
-                f"python -m venv /poetry && /poetry/bin/pip install --no-cache-dir poetry=={TOOLS['poetry']}",
-                "VIRTUAL_ENV=/venv /poetry/bin/poetry install --only main --no-root --no-interaction --no-cache",
-            ],
-            "late": "",
-        }
-    if manager == "pdm":
-        return {
-            "manifests": [(f"pyproject.toml{' pdm.lock' if root.has('pdm.lock') else ''}", "./")],
-            "install": [
-                f"{_PIP} pdm=={TOOLS['pdm']}",
-                "pdm export --prod --without-hashes --output /tmp/requirements.txt",
+            "poetry": ["VIRTUAL_ENV=/venv /tools/bin/poetry install --only main --no-root --no-interaction --no-cache"],
+            "pdm": [
+                "/tools/bin/pdm export --prod --without-hashes --output /tmp/requirements.txt",
                 f"{_PIP} --requirement /tmp/requirements.txt",
             ],
-            "late": "",
-        }
-    if manager == "pipenv":
-        return {
-            "manifests": [(f"Pipfile{' Pipfile.lock' if root.has('Pipfile.lock') else ''}", "./")],
-            "install": [
-                f"{_PIP} pipenv=={TOOLS['pipenv']}",
-                "pipenv requirements > /tmp/requirements.txt",
+            "pipenv": [
+                "/tools/bin/pipenv requirements > /tmp/requirements.txt",
                 f"{_PIP} --requirement /tmp/requirements.txt",
             ],
-            "late": "",
-        }
+        }[manager]
+        return {"manifests": [(" ".join(files), "./")], "install": [tool, *steps], "late": ""}
     if manager in ("conda", "pixi"):
         raise UsageError(
             f"no template installs with {manager} yet",
