@@ -23,7 +23,8 @@ _UNPRIVILEGED = re.compile(
 #: Programs that give up root before they start another one.
 _DROPS = re.compile(r"\b(?:setpriv|gosu|su-exec|runuser|s6-setuidgid|chpst|setuidgid|sudo -u|su -)\b")
 _SECRET_FILES = re.compile(
-    r"^(?:\.env(?:\.(?!example$|sample$|template$|dist$|defaults$)[\w.-]+)?|.*\.pem|id_(?:rsa|ed25519|ecdsa)|master\.key|\.npmrc\.secret|\.netrc|service-account.*\.json|credentials\.json)$"
+    r"^(?:\.env(?:\.(?!example$|sample$|template$|dist$|defaults$)[\w.-]+)?|.*\.pem|id_(?:rsa|ed25519|ecdsa)|master\.key|"
+    r"\.npmrc\.secret|\.netrc|service-account.*\.json|credentials\.json)$"
 )
 
 
