@@ -318,7 +318,7 @@ def test_from_another_machine_it_arrives_or_leaves_nothing(worked: tuple[Box, Bo
     one.sh(f"head -c 3000000 /dev/urandom > {PATH}/new")
     saved = tmp_path / "rescues" / "here"
     given = {"container": one.name, "user": USER, "path": PATH, "dest": str(saved)}
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"fuel_code.remote.rescue": {**given, "progress_path": str(tmp_path / "progress")}},
         {"fuel_code.remote.rescue": {**given, "total_bytes": 100000}, "ignore_errors": True},
     ]
