@@ -34,6 +34,8 @@ from fuelctl.server.jsons import Provider
 from fuelctl.server.parts import EXTENSION, Parts
 from fuelctl.server.types import ProblemOut
 
+_PROBLEM = "application/problem+json"
+_BEARER = {"type": "http", "scheme": "bearer", "description": "A person's token, or an environment's own."}
 _MODULES = (
     remote, rescues, source, events, callbacks, told, keys, workspaces, devices, audit, reaper, users, tokens, whoami,
     audit_log, webhooks, control,
@@ -45,6 +47,7 @@ def create_app(given: Parts) -> OpenAPI:
     app = OpenAPI(
         __name__,
         info=Info(title="fuelctl", version=__version__, description="Disposable environments, over HTTP."),
+        security_schemes={"token": _BEARER},
         validation_error_callback=problems.on_validation_error,
         validation_error_model=ProblemOut,
         doc_ui=False,
@@ -64,7 +67,22 @@ def create_app(given: Parts) -> OpenAPI:
             own = {method: getattr(app.paths[path], method) for method in app.paths[path].model_fields_set}
             app.paths[path] = item.model_copy(update={**others, **own})
     stream.init_app(app, given)
+    _name_problems(app)
     return app
+
+
+def _name_problems(app: OpenAPI) -> None:
+    """In the document, what is no success is a problem by its media type as well: the library knows JSON only."""
+    for item in app.paths.values():
+        for method in item.model_fields_set:
+            answers = getattr(getattr(item, method), "responses", None) or {}
+            if "4XX" in answers:
+                # The library would add one of its own.
+                answers["422"] = answers["4XX"]
+            for status, answer in answers.items():
+                content = getattr(answer, "content", None) or {}
+                if status[:1] in "45" and "application/json" in content:
+                    content[_PROBLEM] = content.pop("application/json")
 
 
 def document(app: OpenAPI) -> dict[str, Any]:
