@@ -1,31 +1,116 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""server.log of a server that runs for months: rotated by its worker, followed by its parent process.
+"""The log of a server: lines for people or JSON for machines, and the file of one that runs for months.
 
-Both are begun with their standard error on that file, so that whatever is said before logging is set up is in it too. A
-server whose standard error is anything else (a terminal, a supervisor's pipe) is left alone.
+Who logs just uses `logging`, with `extra={"environment": id}` where it is about one. What a line is said in the course
+of (a request, an environment's work) is known here, from `saying`. server.log is rotated by the worker and followed by
+its parent process. A server whose standard error is anything else (a terminal, a supervisor's pipe) rotates nothing.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
+from typing import Any
 
 from fuelctl import paths
 
+FORMATS = ("json", "text")
 _OLDER_ONES = 3
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 #: gunicorn's own logger passes nothing on to the root.
 _LOGGERS = ("", "gunicorn.error")
+#: What every record has; anything else was given with `extra`.
+_ORDINARY = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+#: No line of ours has a token in it. A library's may, of a header that it did not understand.
+_SECRET = re.compile(r"(?i)\b(bearer\s+|fuel_)[A-Za-z0-9._~+/=-]{8,}")
+
+_facts: ContextVar[dict[str, Any] | None] = ContextVar("fuelctl_log_facts", default=None)
+_formatter: logging.Formatter | None = None
 
 
-class _Rotating(RotatingFileHandler):
-    """Takes the standard streams along: tracebacks of dying threads belong into the new file, not into an old one."""
+@contextmanager
+def saying(**facts: Any) -> Iterator[None]:
+    """Whatever is logged inside has these: `request`, `environment`, `instance` ..."""
+    token = _facts.set({**(_facts.get() or {}), **facts})
+    try:
+        yield
+    finally:
+        _facts.reset(token)
 
-    def doRollover(self) -> None:  # noqa: N802 - the name is the library's
-        super().doRollover()
-        _point_streams_at(self)
+
+def push(**facts: Any) -> object:
+    """As `saying`, for a beginning and an end in two places: what is returned is for `pop`."""
+    return _facts.set({**(_facts.get() or {}), **facts})
+
+
+def pop(token: Any) -> None:
+    """What was said since `push` is over."""
+    _facts.reset(token)
+
+
+class Json(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, process, and whatever is known of what it is about."""
+
+    def __init__(self, **always: Any) -> None:
+        super().__init__()
+        self._always = always
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _SECRET.sub(r"\1…", record.getMessage()),
+            "process": record.process,
+            **self._always,
+            **(_facts.get() or {}),
+        }
+        line |= {name: value for name, value in record.__dict__.items() if name not in _ORDINARY}
+        if record.exc_info:
+            line["exception"] = _SECRET.sub(r"\1…", self.formatException(record.exc_info))
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class Text(logging.Formatter):
+    """A line for people, with the facts at its end."""
+
+    def __init__(self) -> None:
+        super().__init__(_TEXT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        known = {**(_facts.get() or {})}
+        known |= {name: value for name, value in record.__dict__.items() if name not in _ORDINARY}
+        known.pop("instance", None)
+        told = " ".join(f"{name}={value}" for name, value in known.items() if value not in (None, ""))
+        line = super().format(record)
+        return _SECRET.sub(r"\1…", f"{line} [{told}]" if told else line)
+
+
+def begin(kind: str, **always: Any) -> None:
+    """Log to standard error as `kind` ("json" or "text"); `always` is in every JSON line of this process."""
+    global _formatter  # noqa: PLW0603 - of this process there is one log
+    _formatter = Json(**always) if kind == "json" else Text()
+    logging.getLogger().setLevel(logging.INFO)
+    for noisy in ("apscheduler", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _use(logging.StreamHandler())
+
+
+def take_over() -> None:
+    """gunicorn's own lines as ours: it makes a handler for them when it begins."""
+    own = logging.getLogger().handlers
+    for name in _LOGGERS[1:]:
+        logging.getLogger(name).handlers[:] = own
 
 
 def follow() -> bool:
@@ -48,8 +133,16 @@ def rotate(size: int) -> None:
     _use(handler)
 
 
+class _Rotating(RotatingFileHandler):
+    """Takes the standard streams along: tracebacks of dying threads belong into the new file, not into an old one."""
+
+    def doRollover(self) -> None:  # noqa: N802 - the name is the library's
+        super().doRollover()
+        _point_streams_at(self)
+
+
 def _use(handler: logging.Handler) -> None:
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(_formatter or Text())
     for name in _LOGGERS:
         logging.getLogger(name).handlers[:] = [handler]
 

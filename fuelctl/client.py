@@ -220,6 +220,10 @@ class Client:
         """Whether the server can work (its database answers); not repeated."""
         return self.call("GET", "/readyz", timeout=5.0)
 
+    def server(self) -> Json:
+        """`{version, database, live, operations, workers, reaper}`: what there is to know of the server."""
+        return self.call("GET", "/api/server", timeout=10.0)
+
     def stop_server(self, *, wait_seconds: float) -> Json:
         """Ask the server to end when what it is doing is done, or parked after `wait_seconds`."""
         return self.call("POST", "/api/server/stop", body={"wait_seconds": wait_seconds})

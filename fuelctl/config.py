@@ -17,7 +17,8 @@ from fuelctl._shared._errors import UsageError
 _TABLE = "control_plane"
 #: A list of tables: no variable of the environment can hold it.
 _TABLES = "webhooks"
-_KINDS = {int: "a whole number", float: "a number"}
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Settings:
     processes: that serve HTTP, on Postgres. max_followers: of the event log by WebSocket at a time.
     concurrency: playbooks that a worker plays at a time. drain_seconds: for which it waits for them when told to end.
     starts_per_minute: runs that all workers together begin in one region of a cloud.
+    metrics_open: whether anybody may read /metrics; otherwise who has a token. log_format: `json` or `text`; empty for
+    `json` where the server is reached over TCP.
     """
 
     database: str = ""
@@ -84,6 +87,8 @@ class Settings:
     concurrency: int = 8
     drain_seconds: float = 60.0
     starts_per_minute: float = 60.0
+    metrics_open: bool = False
+    log_format: str = ""
 
     def key_file(self) -> Path:
         """The key's file (0600)."""
@@ -131,8 +136,8 @@ def load(file: Path | None = None) -> Settings:
 
 def _typed(name: str, value: Any, kind: type) -> Any:
     try:
-        converted = kind(value)
-    except (TypeError, ValueError) as error:
+        converted = _WORDS[str(value).lower()] if kind is bool else kind(value)
+    except (TypeError, ValueError, KeyError) as error:
         raise UsageError(
             f"{_TABLE}.{name} must be {_KINDS.get(kind, 'text')}",
             hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",
@@ -144,6 +149,8 @@ def _typed(name: str, value: Any, kind: type) -> Any:
             hint=f"correct it in {paths.config_file()}, or in FUELCTL_{name.upper()}",
             code="bad_settings",
         )
+    if name == "log_format" and converted not in ("", "json", "text"):
+        raise UsageError(f"{_TABLE}.{name} must be json or text", hint="or leave it out", code="bad_settings")
     return converted
 
 

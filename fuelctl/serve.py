@@ -7,7 +7,6 @@ a token. On SQLite one process does everything; on Postgres there are several, e
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from dataclasses import replace
@@ -16,7 +15,7 @@ from functools import partial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from fuelctl import _docker_engine, config, paths
+from fuelctl import _docker_engine, _server_log, config, paths
 from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
@@ -38,10 +37,8 @@ def run(
     :param processes: that serve HTTP, in place of setting `processes`; more than one only on Postgres.
     :param patience: seconds to wait for a server that is just ending.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = _settings(database, processes)
+    _server_log.begin(settings.log_format or ("json" if bind else "text"))
     paths.private_folder(paths.state_folder())
     _unix_socket.require_private(str(paths.private_folder(paths.server_socket().parent)))
     paths.require_space()

@@ -17,7 +17,6 @@ from fuelctl.cli._environment import (
     address,
     idle,
     idle_end,
-    moment,
     now,
     status_words,
     ttl_left,
@@ -25,6 +24,7 @@ from fuelctl.cli._environment import (
 )
 from fuelctl.cli._output import clean, duration, emit, note, paint, say, table
 from fuelctl.cli._prices import spent
+from fuelctl.cli._reaper import warn_of_reaper
 
 app = typer.Typer()
 
@@ -32,8 +32,6 @@ _HEADERS = (
     "ID", "NAME", "WORKSPACE", "STATUS", "PROVIDER", "TYPE", "ADDRESS", "REGION", "UPTIME", "TTL LEFT", "IDLE", "COST",
 )  # fmt: skip
 _STATUSES = (*LIVE, "terminating", *ENDED)
-#: The reaper works every minute; twice missed is worth a word.
-_STALE_SECONDS = 180
 #: An end that is so near is worth a word.
 _SOON_SECONDS = 600
 _COLOURS = {"ready": "green", "active": "green", "idle": "cyan", "provisioning": "yellow", "terminating": "yellow"}
@@ -82,7 +80,7 @@ def ls(
             say(line)
         for item in found:
             warn_of_end(item, at)
-    warn_of_reaper(reply.get("reaper") or {}, now())
+    warn_of_reaper(reply.get("reaper"))
 
 
 def row(item: dict[str, Any], at: datetime) -> list[str]:
@@ -120,11 +118,3 @@ def warn_of_end(item: dict[str, Any], at: datetime) -> None:
         note(f"{name} ends in {duration(silent)}: nothing happens in it. Keep it: fuelctl extend {name} --ttl 2h")
     elif left is not None and left < _SOON_SECONDS:
         note(f"{name} ends in {duration(left)}: its time to live is over. Keep it: fuelctl extend {name} --ttl 2h")
-
-
-def warn_of_reaper(reaper: dict[str, Any], at: datetime) -> None:
-    """Say when nothing has looked after leases for a while."""
-    last = moment(reaper.get("last_cycle_at"))
-    if last is not None and (at - last).total_seconds() > _STALE_SECONDS:
-        ago = duration((at - last).total_seconds())
-        note(f"The reaper last ran {ago} ago: leases are not being watched. See `fuelctl server status`.")

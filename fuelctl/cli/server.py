@@ -14,6 +14,7 @@ from fuelctl.cli import _settings
 from fuelctl.cli._context import AsJson, connect, ensure
 from fuelctl.cli._environment import moment, now
 from fuelctl.cli._output import clean, duration, emit, note, say
+from fuelctl.cli._reaper import warn_of_reaper
 from fuelctl.client import ServerUnreachableError
 
 app = typer.Typer(help="Start, stop and inspect the control plane.", no_args_is_help=True)
@@ -89,7 +90,7 @@ def status(as_json: AsJson = False) -> None:
     if client.embedded:
         facts["log"] = str(paths.server_log())
     try:
-        health, listed = client.health(), client.environments()
+        health, known = client.health(), client.server()
     except ServerUnreachableError:
         if not client.embedded:
             raise
@@ -99,15 +100,20 @@ def status(as_json: AsJson = False) -> None:
         "running": True,
         "version": health.get("version"),
         "pid": health.get("pid"),
-        "operations": health.get("operations"),
-        "reaper": listed.get("reaper"),
-        "environments": len(listed["environments"]),
+        "operations": known["operations"],
+        "workers": known["workers"],
+        "database": known["database"],
+        "reaper": known["reaper"],
+        "environments": known["live"],
     }
     if as_json:
         emit(facts)
         return
     for line in _status_lines(facts):
         say(line)
+    warn_of_reaper(facts["reaper"])
+    if facts["workers"] == 0:
+        note("No worker is there: what is asked for waits. Start one on any machine of the team: fuelctl worker run")
 
 
 def _status_lines(facts: dict[str, Any]) -> list[str]:
@@ -119,6 +125,8 @@ def _status_lines(facts: dict[str, Any]) -> list[str]:
         ("Server", f"runs at {clean(facts['endpoint'])}"),
         ("Version", version + other),
         ("PID", str(facts["pid"] or "")),
+        ("Database", clean(facts["database"])),
+        ("Workers", "" if facts["workers"] is None else str(facts["workers"])),
         ("Reaper", cycle),
         ("Live", _counted(facts["environments"])),
         ("Log", clean(facts.get("log") or "")),

@@ -28,6 +28,7 @@ from fuelctl.cli._environment import (
 )
 from fuelctl.cli._output import clean, clean_lines, duration, emit, mark, paint, say
 from fuelctl.cli._prices import spent_at_rate
+from fuelctl.cli._reaper import warn_of_reaper
 
 app = typer.Typer()
 
@@ -37,12 +38,14 @@ def status(env: Ref, as_json: AsJson = False) -> None:
     """Show everything about one environment."""
     client = connect()
     environment = find(client, env, observe=True)
-    _access.repair(client, [item for item in client.environments()["environments"] if item["status"] not in ENDED])
+    listed = client.environments()
+    _access.repair(client, [item for item in listed["environments"] if item["status"] not in ENDED])
     if as_json:
         emit(environment)
         return
     for line in lines(environment, now()):
         say(line)
+    warn_of_reaper(listed.get("reaper"))
 
 
 def lines(environment: dict[str, Any], at: datetime) -> list[str]:

@@ -16,10 +16,12 @@ from fuelctl.server import (
     devices,
     events,
     keys,
+    metrics,
     problems,
     reaper,
     remote,
     rescues,
+    requests,
     source,
     stream,
     tokens,
@@ -57,6 +59,7 @@ def create_app(given: Parts) -> OpenAPI:
     app.config["MAX_CONTENT_LENGTH"] = given.settings.max_body_bytes
     app.extensions[EXTENSION] = given
     problems.init_app(app)
+    requests.init_app(app)
     app.before_request(guard)
     for module in _MODULES:
         # Two files may share a path, each with methods of its own; the library would keep the last one's only.
@@ -67,6 +70,7 @@ def create_app(given: Parts) -> OpenAPI:
             own = {method: getattr(app.paths[path], method) for method in app.paths[path].model_fields_set}
             app.paths[path] = item.model_copy(update={**others, **own})
     stream.init_app(app, given)
+    metrics.init_app(app, given)
     _name_problems(app)
     return app
 

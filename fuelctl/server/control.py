@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import Any, cast
 
 from flask import Response, current_app, jsonify
 from flask_openapi3 import APIBlueprint
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from fuelctl import __version__
+from fuelctl.environments import reaping
+from fuelctl.server import health
 from fuelctl.server.parts import parts
-from fuelctl.server.types import HealthOut, ProblemOut, ReadyOut, StopIn, StopOut
-from fuelctl.store.models import SettingRow
+from fuelctl.server.types import HealthOut, ProblemOut, ReadyOut, ServerOut, StopIn, StopOut
+from fuelctl.store import figures
+
+_BEGAN = time.monotonic()
 
 api = APIBlueprint("control", __name__, abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
 
@@ -36,16 +40,38 @@ def healthz() -> Response:
 
 @api.get("/readyz", responses={200: ReadyOut, 503: ReadyOut}, summary="Can it work")
 def readyz() -> tuple[Response, int]:
-    """Asks the database, and says when the reaper last went round."""
-    reaper: dict[str, Any] = {"last_cycle_at": None}
-    try:
-        with parts().core.database.read() as session:
-            session.execute(text("SELECT 1"))
-            row = session.get(SettingRow, "reaper")
-            reaper = row.value if row else reaper
-    except SQLAlchemyError:
-        return jsonify(status="unavailable", database=False, reaper=reaper), 503
-    return jsonify(status="ok", database=True, reaper=reaper), 200
+    """Whether the database answers and is of this version, the disk has room, workers are there, the reaper goes round.
+
+    A server that has just begun is given a few periods for its first round.
+    """
+    state = health.look(parts(), time.monotonic() - _BEGAN)
+    good = state.good and not parts().stopping()
+    answer = jsonify(
+        status="ok" if good else "unavailable",
+        database=state.database,
+        migrated=state.migrated,
+        disk=state.disk,
+        workers=state.workers,
+        reaper=state.reaper,
+    )
+    return answer, 200 if good else 503
+
+
+@api.get("/api/server", responses={200: ServerOut}, summary="What there is to know of the server")
+def server() -> Response:
+    """For people; monitoring reads /readyz and /metrics."""
+    given = parts()
+    with given.core.database.read() as session:
+        found = figures.read(session)
+    now = given.core.clock().wall
+    return jsonify(
+        version=__version__,
+        database="sqlite" if given.core.database.is_sqlite else "postgresql",
+        live=sum(found.statuses.values()),
+        operations=sum(found.operations.values()),
+        workers=found.workers,
+        reaper=reaping.shown(reaping.last(given.core), now, given.settings.reaper_seconds),
+    )
 
 
 @api.get("/api/openapi.json", summary="This contract", doc_ui=False)

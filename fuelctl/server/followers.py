@@ -23,6 +23,7 @@ from wsproto.frame_protocol import FrameProtocol
 from fuelctl.accounts import tokens
 from fuelctl.environments.core import Core
 from fuelctl.environments.views import event_view
+from fuelctl.server import metrics
 from fuelctl.server.follower import Follower
 from fuelctl.server.hand_over import Ticket
 from fuelctl.store import log_pages
@@ -97,11 +98,13 @@ class Hub:
     def came(self) -> None:
         """One more follower, on the loop."""
         self.count += 1
+        metrics.followers(self.count)
         self._somebody.set()
 
     def went(self) -> None:
         """One less."""
         self.count -= 1
+        metrics.followers(self.count)
 
     def stop(self) -> None:
         """Tell all followers that this process ends. Returns at once, and may be called from a signal's handler."""

@@ -28,6 +28,9 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 def guard() -> None:
     """Let a request through whose route has a rule that allows it; Problem 401, 403 or 429 for any other."""
     rule = RULES.get(request.endpoint or "")
+    given = parts()
+    if rule is Open.MONITORING and not given.settings.metrics_open:
+        rule = Action.READ
     if isinstance(rule, Open):
         return
     identity = identify_person()

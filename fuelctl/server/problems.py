@@ -126,6 +126,9 @@ def _on_recursion(_error: RecursionError) -> Response:
 
 
 def _on_exception(error: Exception) -> Response:
+    if type(error).__module__.startswith("gunicorn."):
+        # What reads the connection found that this is no body at all.
+        return problem(HTTPStatus.BAD_REQUEST, "the body is not what its head says", hint=_CONTRACT, code="bad_body")
     # A database that cannot grow says "full", "I/O error" or "unable to open", by the file that it was about.
     full = paths.disk_full() if isinstance(error, (DBAPIError, OSError)) else None
     if full is not None:

@@ -16,7 +16,7 @@ from fuelctl._reserved import check_keys
 from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import check_ceiling
-from fuelctl.environments import registry
+from fuelctl.environments import reaping, registry
 from fuelctl.environments.access import let_in
 from fuelctl.environments.policy import Granted, Policy, grant, words
 from fuelctl.environments.registry import NewEnvironment
@@ -92,7 +92,11 @@ def listing(query: ListQuery) -> Response:
     now = core.clock().wall
     _look(query.observe, shown)
     following = cursor(shown[-1].created_at, shown[-1].id) if more else None
-    return jsonify(environments=[environment_view(row, now) for row in shown], reaper=reaper, cursor=following)
+    return jsonify(
+        environments=[environment_view(row, now) for row in shown],
+        reaper=reaping.shown(reaper, now, parts().settings.reaper_seconds),
+        cursor=following,
+    )
 
 
 def _filter(session: Session, query: ListQuery) -> Wanted:

@@ -13,6 +13,8 @@ class Open(StrEnum):
 
     #: Health, and the contract: they say nothing about anybody.
     ANYBODY = "anybody"
+    #: Monitoring: anybody with setting `metrics_open`, else who may read.
+    MONITORING = "monitoring"
     #: It brings its environment's own token, which the view checks.
     CALLBACK = "callback"
     #: A person's token, or an environment's own: the view finds out which, and what it is good for.
@@ -28,6 +30,8 @@ RULES: dict[str, Action | Open] = {
     "callbacks.ready": Open.CALLBACK,
     "callbacks.error": Open.CALLBACK,
     "told.tell": Open.EITHER,
+    "metrics.scrape": Open.MONITORING,
+    "control.server": Action.READ,
     "remote.listing": Action.READ,
     "remote.show": Action.READ,
     "events.follow": Action.READ,

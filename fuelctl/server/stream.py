@@ -14,6 +14,7 @@ from fuelctl.server.hand_over import Detached, Follow, Ticket, handshake, take_o
 from fuelctl.server.parts import Parts
 from fuelctl.server.problems import Problem, on_validation_error
 from fuelctl.server.remote import find
+from fuelctl.server.requests import request_id
 from fuelctl.server.types import ProblemOut, StreamQuery
 
 _RESPONSES: ResponseDict = {"4XX": ProblemOut, "5XX": ProblemOut}
@@ -47,7 +48,7 @@ def _follow(follow: Follow) -> Response:
         after=query.after,
         token_id=caller().token_id,
         actor=caller().name,
-        request_id="",
+        request_id=request_id(),
     )
     connection, kind = take_out(request.environ)
     try:

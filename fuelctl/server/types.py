@@ -117,9 +117,12 @@ class EnvironmentOut(RootModel[Detail]):
 
 
 class ReaperOut(BaseModel):
-    """When the reaper last went round, and what it did."""
+    """What the reaper last did. `late`: it should have gone round long ago, and nothing is ended in time."""
 
     last_cycle_at: str | None
+    age_seconds: float | None = None
+    period_seconds: float | None = None
+    late: bool | None = None
     checked: int | None = None
     ended: int | None = None
     failed: int | None = None
@@ -366,10 +369,24 @@ class HealthOut(BaseModel):
 
 
 class ReadyOut(BaseModel):
-    """The server can work."""
+    """The server can work, or what of it cannot."""
 
     status: str
     database: bool
+    migrated: bool
+    disk: bool
+    workers: bool
+    reaper: ReaperOut
+
+
+class ServerOut(BaseModel):
+    """What there is to know of a server."""
+
+    version: str
+    database: str
+    live: int
+    operations: int
+    workers: int | None
     reaper: ReaperOut
 
 

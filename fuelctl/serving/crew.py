@@ -22,12 +22,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fuelctl import paths
 from fuelctl.config import Settings
+from fuelctl.server import metrics
 from fuelctl.serving.begin import listen
 
 _logger = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class Crew:
         self._settings = settings
         self._stopping = False
         self._parts: list[_Part] = []
+        self._figures = ""
 
     def run(self) -> None:
         """Until SIGTERM, and until all of them have ended."""
@@ -77,7 +81,12 @@ class Crew:
             ),
         ]
         try:
-            with _Wakeup() as wakeup:
+            # Where its processes count together; what an earlier server counted is over.
+            with (
+                tempfile.TemporaryDirectory(prefix="figures-", dir=paths.state_folder()) as figures,
+                _Wakeup() as wakeup,
+            ):
+                self._figures = os.environ[metrics.SHARED] = figures
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, self._on_stop)
                 while not self._stopping:
@@ -103,6 +112,7 @@ class Crew:
                 well = now - part.began > _WELL
                 part.failures = 0 if well else part.failures + 1
                 delay = min(_SLOWEST, _AGAIN * 2**part.failures)
+                metrics.forget(part.process.pid)
                 part.process, part.not_before = None, now + delay
                 _logger.warning("%s ended with %d; it begins again in %.1f s", part.name, code, delay)
             if part.process is None and now >= part.not_before:
@@ -123,6 +133,7 @@ class Crew:
         root = str(Path(__file__).resolve().parents[2])
         inherited = os.environ.get("PYTHONPATH")
         return {
+            metrics.SHARED: self._figures,
             "FUELCTL_DATABASE": self._settings.database,
             "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
         }

@@ -14,7 +14,7 @@ import threading
 import time
 from functools import partial
 
-from fuelctl import config
+from fuelctl import _server_log, config
 from fuelctl._shared._errors import FuelError
 from fuelctl.config import Settings
 from fuelctl.serving.begin import say, why_not
@@ -27,13 +27,12 @@ _LAST_SECONDS = 10.0
 def main() -> int:
     """The process's exit code."""
     name, bind, facts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("apscheduler", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _server_log.begin("json")
     os.umask(0o077)
     threading.Thread(target=_watch, args=(facts["life"],), name="life-line", daemon=True).start()
     try:
         settings = config.load()
+        _server_log.begin(settings.log_format or "json", part=name)
         if name == "web":
             _web(bind, settings, facts)
             return 0

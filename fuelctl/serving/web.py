@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -16,10 +17,14 @@ from gunicorn.arbiter import Arbiter
 
 from fuelctl import __version__, _docker_engine, _environ, _server_log, paths
 from fuelctl.config import Settings
+from fuelctl.server import metrics
 from fuelctl.server.app import create_app
 from fuelctl.serving.begin import say, why_not
 from fuelctl.serving.plane import Plane
+from fuelctl.serving.worker import PatientWorker
 
+#: Of one process, at whatever they are: most of a crowd is slow, or does not mean well.
+_CONNECTIONS = 4000
 _logger = logging.getLogger(__name__)
 
 
@@ -50,7 +55,8 @@ class WebServer(BaseApplication):
             "bind": self._at,
             "umask": 0o177,
             "workers": self._processes,
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
+            "worker_connections": _CONNECTIONS,
             "threads": self._settings.threads,
             "timeout": 120,
             "graceful_timeout": self._grace,
@@ -63,11 +69,14 @@ class WebServer(BaseApplication):
             "worker_int": self._on_stop,
             "worker_exit": self._on_exit,
             "post_worker_init": self._on_worker,
+            "child_exit": self._on_dead,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         if self._logs_to_file:
             _server_log.rotate(self._settings.max_log_bytes)
         try:
@@ -85,6 +94,8 @@ class WebServer(BaseApplication):
         if self._at.startswith("fd://"):
             # Whoever made the socket removes it: gunicorn would, though it is about to be begun again.
             arbiter.systemd = True
+        # gunicorn has made a handler of its own.
+        _server_log.take_over()
         self._logs_to_file = _server_log.follow()
 
     def _on_worker(self, worker: Any) -> None:
@@ -96,6 +107,9 @@ class WebServer(BaseApplication):
             original(*arguments)
 
         signal.signal(signal.SIGTERM, on_exit)
+
+    def _on_dead(self, _arbiter: Any, worker: Any) -> None:
+        metrics.forget(worker.pid)
 
     def _on_stop(self, _worker: Any) -> None:
         if self._plane is not None:

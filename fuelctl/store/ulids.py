@@ -24,9 +24,9 @@ def ulid_of(at: float, *parts: object) -> str:
 
 
 def time_of(ulid: str) -> float:
-    """The time (epoch seconds) at which a ULID was made."""
+    """The moment at which it was made, epoch seconds."""
     number = 0
-    for letter in ulid[:10]:
+    for letter in ulid[:10].upper():
         number = number * 32 + _CROCKFORD.index(letter)
     return number / 1000
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every request has an id, a line in the log, and a place in the figures, whatever becomes of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+
+from flask import Flask, Response, g, request
+
+from fuelctl import _server_log
+from fuelctl.server import metrics
+from fuelctl.server.parts import parts
+from fuelctl.store.ulids import new_ulid
+
+_logger = logging.getLogger("fuelctl.access")
+HEADER = "X-Request-ID"
+#: Somebody else's id, as a proxy makes them; anything else could be an attempt to write into our log.
+_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+#: Of a request for what there is not: its path is the sender's own invention.
+NO_ROUTE = "-"
+
+
+def init_app(app: Flask) -> None:
+    """Register what goes before and after each request; before anything else does."""
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.teardown_request(_over)
+
+
+def request_id() -> str:
+    """The id of this request."""
+    return str(g.get("request_id", ""))
+
+
+def _begin() -> None:
+    offered = request.headers.get(HEADER, "")
+    g.request_id = offered if _SANE.fullmatch(offered) else new_ulid(time.time())
+    g.began = time.perf_counter()
+    g.said = _server_log.push(request=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers[HEADER] = request_id()
+    route = request.url_rule.rule if request.url_rule is not None else NO_ROUTE
+    seconds = time.perf_counter() - g.get("began", time.perf_counter())
+    metrics.request(request.method, route, response.status_code, seconds)
+    given = parts()
+    if not given.embedded or response.status_code >= 500:
+        ref = str((request.view_args or {}).get("ref", ""))
+        who = g.get("caller")
+        facts = {
+            "method": request.method,
+            "route": route,
+            "status": response.status_code,
+            "seconds": round(seconds, 4),
+            "actor": who.name if who is not None else "-",
+            "address": request.remote_addr or "",
+        }
+        if _ULID.fullmatch(ref):
+            facts["environment"] = ref.upper()
+        _logger.info("%s %s %d", request.method, route, response.status_code, extra=facts)
+    return response
+
+
+def _over(_error: BaseException | None) -> None:
+    said = g.pop("said", None)
+    if said is not None:
+        _server_log.pop(said)
