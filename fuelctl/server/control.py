@@ -19,8 +19,6 @@ from fuelctl.server.parts import parts
 from fuelctl.server.types import HealthOut, ProblemOut, ReadyOut, ServerOut, StopIn, StopOut
 from fuelctl.store import figures
 
-_BEGAN = time.monotonic()
-
 api = APIBlueprint("control", __name__, abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
 
 
@@ -44,7 +42,7 @@ def readyz() -> tuple[Response, int]:
 
     A server that has just begun is given a few periods for its first round.
     """
-    state = health.look(parts(), time.monotonic() - _BEGAN)
+    state = health.look(parts(), time.monotonic() - parts().began)
     good = state.good and not parts().stopping()
     answer = jsonify(
         status="ok" if good else "unavailable",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -39,6 +40,7 @@ class Parts:
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
     `heartbeats`: what machines tell by themselves.
+    `began`: when this process did, on the monotonic clock.
     `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
     """
 
@@ -62,6 +64,7 @@ class Parts:
     try_webhooks: Callable[[str | None], list[dict[str, Any]]] = lambda _name: []
     follow: Follow | None = None
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
+    began: float = field(default_factory=time.monotonic)
     rates: Rates = field(default_factory=Rates)
     failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))
 

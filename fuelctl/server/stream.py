@@ -8,14 +8,16 @@ from flask_openapi3 import OpenAPI
 from flask_openapi3.types import ResponseDict
 from pydantic import ValidationError
 
+from fuelctl.environments.workspaces import normal
 from fuelctl.server.followers import Hub
 from fuelctl.server.guard import caller
 from fuelctl.server.hand_over import Detached, Follow, Ticket, handshake, take_out
-from fuelctl.server.parts import Parts
+from fuelctl.server.parts import Parts, parts
 from fuelctl.server.problems import Problem, on_validation_error
 from fuelctl.server.remote import find
 from fuelctl.server.requests import request_id
 from fuelctl.server.types import ProblemOut, StreamQuery
+from fuelctl.store import workspaces
 
 _RESPONSES: ResponseDict = {"4XX": ProblemOut, "5XX": ProblemOut}
 #: A channel between two processes carries so much at once.
@@ -36,6 +38,7 @@ def init_app(app: OpenAPI, given: Parts) -> None:
 
 
 def _follow(follow: Follow) -> Response:
+    given = parts()
     try:
         query = StreamQuery.model_validate(_arguments())
     except ValidationError as error:
@@ -44,7 +47,7 @@ def _follow(follow: Follow) -> Response:
         headers=handshake(request.headers),
         target=request.full_path[:_LONGEST_TARGET],
         environments=[find(ref).id for ref in query.environment],
-        workspaces=query.workspace,
+        workspaces=_workspaces(given, query.workspace),
         after=query.after,
         token_id=caller().token_id,
         actor=caller().name,
@@ -58,6 +61,20 @@ def _follow(follow: Follow) -> Response:
             503, "too many followers", hint="poll /api/remote/REF/events", code="too_many_followers"
         ) from error
     return Detached(kind)
+
+
+def _workspaces(given: Parts, words: list[str]) -> list[str]:
+    """Ids of those that are meant; Problem 404 for a word that means none, which must not come to mean everything."""
+    found: list[str] = []
+    with given.core.database.read() as session:
+        for word in words:
+            meant = workspaces.meant(session, word, normal(word))
+            if not meant:
+                raise Problem(
+                    404, f"there is no workspace {word[:64]!r}", hint="see GET /api/workspaces", code="not_found"
+                )
+            found += meant
+    return found
 
 
 def _arguments() -> dict[str, object]:

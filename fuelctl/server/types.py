@@ -265,7 +265,7 @@ class StreamQuery(Asked):
 
     environment: list[Ref] = Field(default_factory=list, max_length=100, description="As often as wanted.")
     workspace: list[_Line] = Field(
-        default_factory=list, max_length=100, description="Names of repositories, as often as wanted."
+        default_factory=list, max_length=100, description="Ids, names or addresses of workspaces, as often as wanted."
     )
     after: int | None = Field(default=None, ge=0, le=2**53, description="Without it, what comes from now on.")
 

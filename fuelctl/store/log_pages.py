@@ -14,13 +14,13 @@ from fuelctl.store.models import EnvironmentRow, EventRow
 
 @dataclass(frozen=True)
 class Logged:
-    """An event, and the workspace (the repository's name) of its environment."""
+    """An event, and the workspace of its environment; empty where that has none."""
 
     row: EventRow
     workspace: str
 
 
-_WORKSPACE = EnvironmentRow.repository["name"].as_string()
+_WORKSPACE = EnvironmentRow.workspace_id
 
 
 def last(session: Session) -> int:

@@ -198,9 +198,9 @@ class Follower:
         self.socket.close()
 
 
-def refused(server: TeamServer, token: str | None = None) -> tuple[int, bytes]:
+def refused(server: TeamServer, token: str | None = None, query: str = "") -> tuple[int, bytes]:
     """How one who wants to follow is answered: (101, ...) for one who may."""
-    follower = Follower(server.port, server.token if token is None else token)
+    follower = Follower(server.port, server.token if token is None else token, query)
     while follower.status != 101 and follower.closed is None:
         follower.read()
     follower.leave()

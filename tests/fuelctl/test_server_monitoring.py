@@ -22,7 +22,6 @@ from fuelctl.config import load
 from fuelctl.environments import reaping
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
-from fuelctl.server import control
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store import environments
@@ -48,11 +47,9 @@ def figures(content: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float
 
 
 class TestReady:
-    def test_a_dead_reaper_is_seen(
-        self, http: FlaskClient, core: Core, clock: HandClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_dead_reaper_is_seen(self, http: FlaskClient, core: Core, clock: HandClock, started: Started) -> None:
         assert http.get("/readyz").status_code == 200, "it has just begun"
-        monkeypatch.setattr(control, "_BEGAN", float("-inf"))
+        http = create_app(Parts(core, started, SMALL, began=float("-inf"))).test_client()
         assert http.get("/readyz").status_code == 503, "it should have gone round by now"
         went_round(core, checked=3)
         answer = http.get("/readyz")

@@ -101,14 +101,17 @@ def test_any_process_may_be_killed_and_a_stop_leaves_none(postgres: str, tmp_pat
 
 def test_who_follows_here_hears_of_what_is_written_there(team: Pair) -> None:
     first, second = team
-    follower = Follower(second.port, second.token, "workspace=app")
-    other = Follower(second.port, second.token, "workspace=other&environment=" + second.make(name="older"))
+    app = {"name": "app", "url": "https://example.org/acme/app.git"}
+    first.make(name="first", repository=app)
+    follower = Follower(second.port, second.token, "workspace=git@example.org:acme/app")
+    other = Follower(second.port, second.token, "environment=" + second.make(name="older"))
     assert (follower.status, other.status) == (101, 101)
+    assert refused(second, query="workspace=nobody")[0] == 404
     waits = []
     for turn in range(5):
         follower.socket.settimeout(5)
         begun = time.monotonic()
-        made = first.make(name=f"e{turn}")
+        made = first.make(name=f"e{turn}", repository=app)
         first.ask("POST", f"/api/remote/{made}/terminate", {})
         while (told := follower.next())["environment_id"] != made:
             pass
