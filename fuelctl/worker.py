@@ -22,7 +22,7 @@ from typing import NoReturn
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from fuelctl import __version__, _docker_engine, config, paths
+from fuelctl import __version__, _docker_engine, _server_log, config, paths
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
@@ -157,10 +157,8 @@ class Worker:
 
 def run(database: str | None = None, concurrency: int | None = None) -> None:
     """Work for the team whose database that is, until told to end. FuelError when it cannot begin."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("apscheduler", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     settings = config.load()
+    _server_log.begin(settings.log_format or "json", part="worker")
     settings = replace(settings, database=database or settings.database)
     settings = replace(settings, concurrency=concurrency or settings.concurrency)
     _check(settings.database)

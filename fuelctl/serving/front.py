@@ -22,6 +22,9 @@ from fuelctl.store.notices import Channel, Listener, tell
 from fuelctl.webhooks import receivers
 from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows import audit
+from fuelctl.workflows.access import admit, authorize
+from fuelctl.workflows.extend import move_deadline
+from fuelctl.workflows.run import Plant
 from fuelctl.workflows.enqueue import Enqueuer
 
 _REAP_SECONDS = 30.0
@@ -37,6 +40,13 @@ class Front:
     def __init__(self, settings: Settings, *, channel: socket.socket, crew: int) -> None:
         self.settings = settings
         self.core = core_of(settings)
+        self.plant = Plant(
+            self.core,
+            settings.callback_url,
+            settings.max_source_bytes,
+            _docker_engine.engine_of(os.environ),
+            rescue_grace=settings.rescue_grace_seconds,
+        )
         self.work = Enqueuer(self.core, settings.database)
         #: It says what there is and sends a test; what happens is told by the reaper's process.
         self.courier = Courier(self.core, receivers.load(settings))
@@ -64,6 +74,17 @@ class Front:
             engine=_docker_engine.engine_of(os.environ),
             operations=self.work.running,
             look=self._look,
+            move_deadline=partial(move_deadline, self.plant),
+            authorize=partial(authorize, self.plant),
+            admit=partial(admit, self.plant),
+            move_deadline=self.work.move_deadline,
+            authorize=self.work.authorize,
+            embedded=False,
+            stop=self._stop,
+            stopping=self._closing.is_set,
+            operations=self.work.running,
+            look=self._look,
+            engine=_docker_engine.engine_of(os.environ),
             reap=lambda: reap(self.core),
             audit=self.work.audit,
             auditable=audit.providers,

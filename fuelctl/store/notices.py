@@ -52,6 +52,7 @@ class Channel(StrEnum):
     #: Somebody wants the reaper to go round now.
     REAPER = "fuel_reaper"
     #: Somebody wants the machines to be asked soon.
+    #: Somebody wants to know how the machines are.
     OBSERVER = "fuel_observer"
 
 
