@@ -22,9 +22,6 @@ from fuelctl.store.notices import Channel, Listener, tell
 from fuelctl.webhooks import receivers
 from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows import audit
-from fuelctl.workflows.access import admit, authorize
-from fuelctl.workflows.extend import move_deadline
-from fuelctl.workflows.run import Plant
 from fuelctl.workflows.enqueue import Enqueuer
 
 _REAP_SECONDS = 30.0
@@ -40,13 +37,6 @@ class Front:
     def __init__(self, settings: Settings, *, channel: socket.socket, crew: int) -> None:
         self.settings = settings
         self.core = core_of(settings)
-        self.plant = Plant(
-            self.core,
-            settings.callback_url,
-            settings.max_source_bytes,
-            _docker_engine.engine_of(os.environ),
-            rescue_grace=settings.rescue_grace_seconds,
-        )
         self.work = Enqueuer(self.core, settings.database)
         #: It says what there is and sends a test; what happens is told by the reaper's process.
         self.courier = Courier(self.core, receivers.load(settings))
@@ -79,6 +69,7 @@ class Front:
             admit=partial(admit, self.plant),
             move_deadline=self.work.move_deadline,
             authorize=self.work.authorize,
+            admit=self.work.admit,
             embedded=False,
             stop=self._stop,
             stopping=self._closing.is_set,
