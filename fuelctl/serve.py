@@ -23,8 +23,6 @@ from fuelctl.server.address import check_proxies
 from fuelctl.serving.begin import check_address, check_files, only_one, open_the_door, prepare_team, say
 from fuelctl.serving.plane import ControlPlane, core_of
 from fuelctl.serving.web import EmbeddedServer, WebServer
-from fuelctl.store.secrets import agree_on_key
-from fuelctl.workflows.enqueue import prepare
 
 _LOCK_SECONDS = 30.0
 _GRACE_SECONDS = 5
@@ -54,10 +52,6 @@ def run(
         core.database.migrate()
         if not core.database.is_sqlite:
             prepare_team(core)
-        agree_on_key(core.database, core.safe)
-        if bind and not core.database.is_sqlite:
-            with core.database.migration_lock():
-                prepare(settings.database)
         check_proxies(settings.trusted_proxies)
         if bind:
             open_the_door(core)

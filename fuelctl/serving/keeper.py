@@ -11,9 +11,9 @@ import logging
 import os
 import threading
 
+from fuelctl import _docker_engine
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
-from fuelctl.serving.looker import Looker
 from fuelctl.serving.plane import core_of
 from fuelctl.store.lease import Lease
 from fuelctl.store.notices import Channel, Listener
@@ -23,6 +23,7 @@ from fuelctl.workflows.distant import DistantObserver
 from fuelctl.workflows.enqueue import Enqueuer
 from fuelctl.workflows.housekeeping import Housekeeper
 from fuelctl.workflows.reaper import Reaper
+from fuelctl.workflows.run import Plant
 
 _logger = logging.getLogger(__name__)
 NAME = "reaper"
@@ -61,24 +62,12 @@ class Keeper:
         plant = Plant(core, settings.callback_url, settings.max_source_bytes, _docker_engine.engine_of(os.environ))
         work = Enqueuer(core, settings.database)
         observer = DistantObserver(plant, work, settings.observe_seconds)
-        plant = Plant(
-            core,
-            settings.callback_url,
-            settings.max_source_bytes,
-            _docker_engine.engine_of(os.environ),
-            rescue_grace=settings.rescue_grace_seconds,
-        )
-        engine = Engine(plant, settings.database)
-        observer = Observer(plant, engine, settings.observe_seconds)
-        work = Enqueuer(core, settings.database)
-        looker = Looker(work.observe, settings.observe_seconds)
         reaper = Reaper(
             core,
             work,
             settings.reaper_seconds,
             Housekeeper(core, work, settings.keep_days, settings.keep_tokens_days).daily,
             look=observer.soon,
-            look=looker.soon,
             period=settings.observe_seconds,
             companion=Courier(core, receivers.load(settings)),
             may=self._lease.held,
@@ -90,17 +79,14 @@ class Keeper:
             Channel.EVENTS: core.bell.ring,
         }
         listener = Listener(core.database.url, heard)
-        looker.then = reaper.soon
-        calls = {Channel.REAPER: reaper.soon, Channel.EVENTS: core.bell.ring, Channel.OBSERVER: looker.soon}
-        listener = Listener(core.database.url, calls)
         reaper.start()
-        looker.start()
+        observer.start()
         listener.start()
         held = True
         while held and not self._stopping.wait(self._beat):
             held = self._held()
         listener.stop()
-        looker.stop()
+        plant.parking.set()
         if not held:
             _logger.warning("the reaper's lease is lost; another process goes on")
             os._exit(LOST)

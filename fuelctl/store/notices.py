@@ -52,7 +52,6 @@ class Channel(StrEnum):
     #: Somebody wants the reaper to go round now.
     REAPER = "fuel_reaper"
     #: Somebody wants the machines to be asked soon.
-    #: Somebody wants to know how the machines are.
     OBSERVER = "fuel_observer"
 
 

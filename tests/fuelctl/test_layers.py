@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "paths": set(),
     "config": set(),
     "serve_start": set(),
-    "serve": {"_server_log", "config", "server", "serving", "store", "workflows"},
+    "serve": {"_server_log", "config", "server", "serving"},
     "serving": {"_server_log", "accounts", "config", "environments", "server", "store", "webhooks", "workflows"},
     "server": {"_server_log", "accounts", "environments", "store", "config", "prices"},
     "webhooks": {"environments", "store", "config"},

@@ -138,8 +138,7 @@ def test_one_reaper_of_two_servers_works_and_the_other_takes_over(team: Pair, sh
     for _turn in range(2):
         keeper = int(str(holder()["pid"]))
         os.kill(keeper, signal.SIGKILL)
-        assert first.wait(partial(is_held_by_another, keeper), 10) < 5, "not within a period"
-        assert first.wait(lambda keeper=keeper: holder()["pid"] != keeper, 30) < 15, "not within a period"
+        assert first.wait(partial(is_held_by_another, keeper), 30) < 15, "not within a period"
     # Its connection is cut: it ends at once, and another goes on.
     held = holder()
     with shared.engine.begin() as connection:
