@@ -85,7 +85,8 @@ def _name_problems(app: OpenAPI) -> None:
                 answers["422"] = answers["4XX"]
             for status, answer in answers.items():
                 content = getattr(answer, "content", None) or {}
-                if status[:1] in "45" and "application/json" in content:
+                # One that has an answer of its own to give says what is wrong in that.
+                if status[:1] in "45" and ProblemOut.__name__ in str(content.get("application/json")):
                     content[_PROBLEM] = content.pop("application/json")
 
 

@@ -43,16 +43,15 @@ def readyz() -> tuple[Response, int]:
     A server that has just begun is given a few periods for its first round.
     """
     state = health.look(parts(), time.monotonic() - parts().began)
-    good = state.good and not parts().stopping()
     answer = jsonify(
-        status="ok" if good else "unavailable",
+        status="ok" if state.good else "unavailable",
         database=state.database,
         migrated=state.migrated,
         disk=state.disk,
         workers=state.workers,
         reaper=state.reaper,
     )
-    return answer, 200 if good else 503
+    return answer, 200 if state.good else 503
 
 
 @api.get("/api/server", responses={200: ServerOut}, summary="What there is to know of the server")
