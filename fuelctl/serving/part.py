@@ -17,7 +17,7 @@ from functools import partial
 from fuelctl import _server_log, config
 from fuelctl._shared._errors import FuelError
 from fuelctl.config import Settings
-from fuelctl.serving.begin import say, why_not
+from fuelctl.serving.begin import say, settle, why_not
 
 _logger = logging.getLogger(__name__)
 #: The crew's process has ended: what is under way has so many seconds.
@@ -77,6 +77,7 @@ def _followers(settings: Settings, facts: dict[str, int]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    settle()
     _logger.info("followers are served")
     try:
         while True:

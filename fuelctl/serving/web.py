@@ -19,7 +19,7 @@ from fuelctl import __version__, _docker_engine, _environ, _server_log, paths
 from fuelctl.config import Settings
 from fuelctl.server import metrics
 from fuelctl.server.app import create_app
-from fuelctl.serving.begin import say, why_not
+from fuelctl.serving.begin import say, settle, why_not
 from fuelctl.serving.plane import Plane
 from fuelctl.serving.worker import PatientWorker
 
@@ -100,6 +100,7 @@ class WebServer(BaseApplication):
 
     def _on_worker(self, worker: Any) -> None:
         self._booted = True
+        settle()
         original = worker.handle_exit
 
         def on_exit(*arguments: Any) -> None:
