@@ -15,41 +15,8 @@ from typing import Any
 from flask.testing import FlaskClient
 
 from fuelctl import paths
-from fuelctl.environments.core import Core
 from tests.fuelctl.api import make, problem
 from tests.fuelctl.control import HandClock
-
-
-def test_the_key_is_handed_out_exactly_once(http: FlaskClient, core: Core) -> None:
-    made = make(http)
-    path = f"/api/remote/{made['id']}/ssh-key"
-    problem(http.get(path), 409, "no_key")
-    folder = paths.private_folder(paths.key_folder(made["id"]))
-    (folder / "id_ed25519").write_text("PRIVATE")
-    (folder / "id_ed25519.pub").write_text("PUBLIC")
-    outcomes: list[int] = []
-    barrier = threading.Barrier(100)
-
-    def fetch() -> None:
-        with http.application.test_client() as another:
-            barrier.wait()
-            answer = another.get(path)
-            outcomes.append(answer.status_code)
-            if answer.status_code == 200:
-                assert answer.json == {"private_key": "PRIVATE", "public_key": "PUBLIC"}
-                assert answer.headers["Cache-Control"] == "no-store"
-
-    threads = [threading.Thread(target=fetch) for _turn in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == [200] + [410] * 99
-    assert not (folder / "id_ed25519").exists()
-    problem(http.get(path), 410, "key_gone")
-    told = http.get(f"/api/remote/{made['id']}/events").json["events"]
-    outcomes_told = [event["data"]["outcome"] for event in told if event["type"] == "remote.key"]
-    assert (outcomes_told.count("served"), outcomes_told.count("refused")) == (1, 100)
 
 
 def give_key(environment_id: str) -> Path:

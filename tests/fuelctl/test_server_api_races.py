@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Crowds that want the same at the same time, over HTTP on both databases: one gets it, the others are told."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from fuelctl import paths
+from fuelctl.config import Settings
+from fuelctl.environments.core import Core
+from fuelctl.environments.key_pair import KeyPair
+from fuelctl.store import audit_log
+from fuelctl.store.audit_log import Filter
+from fuelctl.store.database import Database
+from fuelctl.store.files import keys_key
+from fuelctl.store.secrets import Safe
+from tests.fuelctl.api import make, problem
+from tests.fuelctl.control import HandClock
+from tests.fuelctl.databases import KINDS, of_kind
+
+_FETCHES = 100
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from of_kind(request)
+
+
+@pytest.fixture
+def core(database: Database, clock: HandClock) -> Core:
+    return Core(database, Safe(paths.secret_key_file()), clock=clock)
+
+
+def at_once(requests: int, each: Callable[[int], None]) -> None:
+    """`each(number)` for so many numbers, by as many threads as a server process has; all of those begin together."""
+    threads = min(requests, Settings().threads)
+    barrier = threading.Barrier(threads)
+
+    def run(number: int) -> None:
+        if number < threads:
+            barrier.wait()
+        each(number)
+
+    with ThreadPoolExecutor(threads) as crowd:
+        list(crowd.map(run, range(requests)))
+
+
+def fetches_logged(core: Core, environment_id: str) -> list[tuple[str, dict[str, Any] | None]]:
+    with core.database.read() as session:
+        wanted = Filter(action="environment.key", object=environment_id)
+        return [(row.outcome, row.after) for row in audit_log.page(session, wanted, limit=1000)]
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["plain", "with-idempotency-keys"])
+def test_of_a_hundred_who_want_the_key_one_gets_it_and_each_other_one_is_an_alarm(
+    http: FlaskClient, core: Core, named: bool
+) -> None:
+    made = make(http)
+    path = f"/api/remote/{made['id']}/ssh-key"
+    problem(http.get(path), 409, "no_key")
+    for name, content in (("id_ed25519", b"PRIVATE"), ("id_ed25519.pub", b"PUBLIC")):
+        core.files.put(f"{keys_key(made['id'])}/{name}", content, private=True)
+    answers: list[tuple[int, Any, str | None]] = []
+
+    def fetch(number: int) -> None:
+        headers = {"Idempotency-Key": f"a long and random key {number}"} if named else {}
+        with http.application.test_client() as another:
+            answer = another.get(path, headers=headers)
+            answers.append((answer.status_code, answer.json, answer.headers.get("Cache-Control")))
+
+    at_once(_FETCHES, fetch)
+    assert Counter(code for code, _json, _cache in answers) == {200: 1, 410: _FETCHES - 1}
+    assert {"private_key": "PRIVATE", "public_key": "PUBLIC"} in [found for _code, found, _cache in answers]
+    assert all(cache == "no-store" for code, _json, cache in answers if code == 200)
+    assert KeyPair(core.files, made["id"]).exists() is named, "kept only for whom it was given to"
+    for number in range(1000, 1010):
+        problem(http.get(path, headers={"Idempotency-Key": f"a long and random key {number}"}), 410, "key_gone")
+    refusals = _FETCHES - 1 + 10
+    logged = fetches_logged(core, made["id"])
+    assert sorted(logged, key=lambda row: row[0]) == (
+        [("done", {"outcome": "served"})] + [("refused", {"outcome": "refused", "alarm": True})] * refusals
+    )
+    told = http.get(f"/api/remote/{made['id']}/events").get_json()["events"]
+    outcomes = Counter(event["data"]["outcome"] for event in told if event["type"] == "remote.key")
+    assert outcomes == {"served": 1, "refused": refusals}
