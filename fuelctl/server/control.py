@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from flask import Response, current_app, jsonify
 from flask_openapi3 import APIBlueprint
@@ -74,7 +74,8 @@ def server() -> Response:
 @api.get("/api/openapi.json", summary="This contract", doc_ui=False)
 def document() -> Response:
     """The OpenAPI document."""
-    return jsonify(cast("Any", current_app).api_doc)
+    app: Any = current_app
+    return jsonify(app.api_doc)
 
 
 @api.post("/api/server/stop", responses={202: StopOut}, summary="Stop the server")

@@ -82,9 +82,10 @@ def _append(environment_id: str, received: int, block: bytes) -> int:
     try:
         return parts().core.files.append(source_key(environment_id), received, block)
     except WrongOffsetError as error:
-        raise _wrong_offset(error.received, received) from error
+        expected = error.received
     except FuelError as error:
         raise Problem(507, error.message, hint=str(error.hint), code=error.code) from error
+    raise _wrong_offset(expected, received)
 
 
 def _wrong_offset(received: int, given: int) -> Problem:

@@ -131,7 +131,7 @@ def page(
         for workspace in wanted.workspaces if wanted.workspaces is not None else everything:
             one = keys if status is None else keys.where(status_is == status)
             one = one if workspace is None else one.where(EnvironmentRow.workspace_id == workspace)
-            found |= {(at, one_id) for at, one_id in session.execute(one)}
+            found.update((row.created_at, row.id) for row in session.execute(one))
     shown = [one_id for _at, one_id in sorted(found, reverse=True)[:limit]]
     query = select(EnvironmentRow).where(EnvironmentRow.id.in_(bindparam("ids", expanding=True)))
     query = query.options(*(defer(column, raiseload=True) for column in _NEVER_LISTED)).order_by(*order)

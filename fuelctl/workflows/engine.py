@@ -44,7 +44,7 @@ class Engine(Work):
         database_url: str,
         *,
         executor: str | None = None,
-        bodies: Mapping[str, Body] = BODIES,
+        bodies: Mapping[str, Body] | None = None,
         version: int = VERSION,
     ) -> None:
         self.plant = plant
@@ -69,7 +69,7 @@ class Engine(Work):
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)
-        self._workflows = {name: self._registered(str(name), body) for name, body in bodies.items()}
+        self._workflows = {name: self._registered(str(name), body) for name, body in (bodies or BODIES).items()}
         self._registered_asks()
 
     def launch(self) -> None:

@@ -211,11 +211,12 @@ class Cable:
         while True:
             try:
                 client, _address = self._server.accept()
-                self._open.wait()
+            except OSError:
+                return
+            self._open.wait()
+            try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
-                if self._server.fileno() < 0:
-                    return
                 client.close()
                 continue
             self._pairs.append((client, server))

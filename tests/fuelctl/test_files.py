@@ -81,7 +81,7 @@ def test_of_two_that_append_at_once_one_goes_on(files: Files) -> None:
                 refused.append(error.received)
                 at = error.received
 
-    threads = [threading.Thread(target=upload) for _ in range(4)]
+    threads = [threading.Thread(target=upload) for _each in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

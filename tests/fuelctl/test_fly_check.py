@@ -130,7 +130,7 @@ def test_hadolint_adds_what_it_knows_and_repeats_nothing(tmp_path: Path) -> None
     assert ("DL3006", 1) not in told
     report = check(str(tmp_path), [partial(_hadolint.lint, program)])
     assert {rule["id"] for rule in sarif(report, "0")["runs"][0]["tool"]["driver"]["rules"]} == {
-        name for name, _ in told
+        name for name, _line in told
     }
 
 

@@ -40,8 +40,10 @@ def database_of(postgres: str, name: str) -> Iterator[Database]:
         connection.execute(text(f"CREATE DATABASE {name}"))
     cluster.close()
     database = Database(make_url(postgres).set(database=name).render_as_string(hide_password=False))
-    yield database
-    database.close()
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_a_source_reaches_whoever_works_with_it(team: Team) -> None:
 
 
 def test_two_workers_share_the_work_and_never_one_environment(team: Team) -> None:
-    both = [team.worker(FUELCTL_CONCURRENCY="2") for _ in range(2)]
+    both = [team.worker(FUELCTL_CONCURRENCY="2") for _each in range(2)]
     for worker in both:
         team.ready(worker)
     made = [team.up(name=f"n{number}", blueprint=pretend(sleep=0.5)) for number in range(8)]

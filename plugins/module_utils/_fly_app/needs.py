@@ -47,7 +47,7 @@ def _shown(repository: Repository, entry: Dict[str, Any]) -> str:
         return source
     images = entry.get("images", ())
     for index, service in enumerate(repository.detection.blueprint.get("services") or ()):
-        last = str(service.get("image", "")).split("@")[0].rpartition("/")[2].partition(":")[0]
+        last = str(service.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0]
         if last in images:
             return repository.source(
                 f"services[{index}].image", repository.source(f"services[{index}]", repository.source("services"))

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from .._blueprint.tree import IGNORED, Tree
@@ -69,9 +70,10 @@ def names(tree: Tree, config: Dict[str, Any], config_path: str) -> List[Name]:
 
 def _files(tree: Tree) -> Iterator[str]:
     """Example files and sources, folders before what is in them."""
-    folders = [""]
+    folders = deque([""])
     count = 0
-    for folder in folders:
+    while folders:
+        folder = folders.popleft()
         for name, is_folder in sorted(tree.names(folder).items()):
             path = f"{folder}/{name}" if folder else name
             if is_folder:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List
 
@@ -62,14 +63,16 @@ def read(folder: str) -> Facts:
 
 
 def _files(tree: Tree) -> Iterator[str]:
-    folders = [""]
-    for folder in folders:
+    folders, known = deque([""]), 1
+    while folders:
+        folder = folders.popleft()
         for name, is_folder in sorted(tree.names(folder).items()):
             path = f"{folder}/{name}" if folder else name
             if is_folder:
                 looked = name not in IGNORED and not name.startswith(".") and path.count("/") < _DEPTH
-                if looked and len(folders) < _MOST_FOLDERS:
+                if looked and known < _MOST_FOLDERS:
                     folders.append(path)
+                    known += 1
             elif name in MANIFESTS or name in SIGNS or name in SIGNS_INSIDE:
                 yield path
 

@@ -67,7 +67,7 @@ def _processes(app: App) -> Iterator[Finding]:
         names = strings(service.get("processes"))
         served.update(names)
         if not names:
-            fix = f"add processes = [{next(iter(groups))!r}]".replace("'", '"')
+            fix = f"add processes = [{list(groups)[0]!r}]".replace("'", '"')
             yield finding(
                 "service-without-process",
                 app.file,
