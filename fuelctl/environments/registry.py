@@ -76,26 +76,27 @@ def create(
     With an idempotency `key` a repeat returns what the first request made. `offer`: what its machine would cost;
     BudgetError when its owner would come over `month_limit` (USD) by it, or over `most_live` environments.
     """
+    mine: idempotency.Claim | None = None
     if key is not None:
         content = json.dumps(asdict(wanted), sort_keys=True, separators=(",", ":")).encode("utf-8")
         fingerprint = core.safe.fingerprint(content)
         with core.write() as session:
             now, let_go = core.clock().wall, key in core.dropped
-            earlier = idempotency.claim(session, key, fingerprint, core.instance, now, let_go=let_go).environment_id
+            mine = idempotency.claim(session, key, fingerprint, core.instance, now, let_go=let_go)
         core.dropped.discard(key)
-        if earlier is not None:
+        if mine.environment_id is not None:
             with core.database.read() as session:
-                return _existing(session, earlier)
+                return _existing(session, mine.environment_id)
     try:
-        return _insert(core, wanted, key, offer=offer, month_limit=month_limit, most_live=most_live)
+        return _insert(core, wanted, mine, offer=offer, month_limit=month_limit, most_live=most_live)
     except BaseException:
-        if key is not None:
+        if mine is not None:
             # What went wrong is what is told, also when the same fault keeps the key from being let go of.
             try:
                 with core.write() as session:
-                    idempotency.release(session, key)
+                    idempotency.release(session, mine)
             except SQLAlchemyError:
-                core.dropped.add(key)
+                core.dropped.add(mine.key)
         raise
 
 
@@ -316,7 +317,13 @@ def lease_values(lease: Lease) -> dict[str, Any]:
 
 
 def _insert(
-    core: Core, wanted: NewEnvironment, key: str | None, *, offer: Offer, month_limit: float, most_live: float
+    core: Core,
+    wanted: NewEnvironment,
+    claim: idempotency.Claim | None,
+    *,
+    offer: Offer,
+    month_limit: float,
+    most_live: float,
 ) -> EnvironmentRow:
     now = core.clock()
     token = random_secrets.token_urlsafe(32)
@@ -360,8 +367,8 @@ def _insert(
             core.safe.put(session, row.id, {**wanted.secrets, CALLBACK_TOKEN: token})
             events.append(session, row.id, [core.event("remote.update", {"status": row.status})])
             core.audit(session, "environment.create", row.id, after=_facts(row))
-            if key is not None:
-                idempotency.complete(session, key, row.id)
+            if claim is not None:
+                idempotency.complete(session, claim, row.id)
             return row
     except IntegrityError as error:
         raise _taken(wanted.name or "that name") from error

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -16,13 +16,21 @@ from fuelctl.store.models import IdempotencyRow
 LIFETIME = 24 * 3600.0
 #: Making a row takes moments. A claim that is older and names none was not let go of: the disk was full.
 _IN_FLIGHT = 120.0
+#: The same of another process's claim, which may have died. On SQLite there is one process: it has.
+_IN_FLIGHT_ELSEWHERE = 2.0
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`environment_id` is what an earlier request with this key made; None when the work is the caller's to do."""
+    """`environment_id` is what an earlier request with this key made; None when the work is the caller's to do.
 
+    `instance` and `since` say which claim it is: when another one took it over, this one completes and frees nothing.
+    """
+
+    key: str
     environment_id: str | None
+    instance: str
+    since: float
 
 
 class InFlightError(FuelError):
@@ -43,8 +51,9 @@ def claim(session: Session, key: str, fingerprint: str, instance: str, now: floa
         .on_conflict_do_nothing()
         .returning(IdempotencyRow.key)
     ).scalar_one_or_none()
+    mine = Claim(key, None, instance, now)
     if taken is not None:
-        return Claim(None)
+        return mine
     row = session.get_one(IdempotencyRow, key)
     if row.fingerprint != fingerprint:
         raise UsageError(
@@ -53,23 +62,43 @@ def claim(session: Session, key: str, fingerprint: str, instance: str, now: floa
             code="idempotency_mismatch",
         )
     if row.environment_id is not None:
-        return Claim(row.environment_id)
-    if row.instance == instance and not let_go and now - row.created_at < _IN_FLIGHT:
-        raise InFlightError(
-            "the same request is being worked on", hint="repeat it in a moment", code="idempotency_in_flight"
-        )
+        return replace(mine, environment_id=row.environment_id)
+    if not let_go and now - row.created_at < _patience(session, row.instance == instance):
+        raise _in_flight()
     row.instance, row.created_at = instance, now
-    return Claim(None)
+    return mine
 
 
-def complete(session: Session, key: str, environment_id: str) -> None:
-    """Remember what was made, in the transaction that makes it."""
-    session.execute(update(IdempotencyRow).where(IdempotencyRow.key == key).values(environment_id=environment_id))
+def _patience(session: Session, is_own: bool) -> float:
+    """Seconds for which a claim is believed to be worked on."""
+    if is_own:
+        return _IN_FLIGHT
+    return _IN_FLIGHT_ELSEWHERE if session.get_bind().dialect.name == "postgresql" else 0.0
 
 
-def release(session: Session, key: str) -> None:
+def _in_flight() -> InFlightError:
+    return InFlightError(
+        "the same request is being worked on", hint="repeat it in a moment", code="idempotency_in_flight"
+    )
+
+
+def complete(session: Session, claim: Claim, environment_id: str) -> None:
+    """Remember what was made, in the transaction that makes it; InFlightError when another request has taken over."""
+    ours = update(IdempotencyRow).where(*_is(claim)).values(environment_id=environment_id)
+    if session.execute(ours.returning(IdempotencyRow.key)).scalar_one_or_none() is None:
+        raise _in_flight()
+
+
+def release(session: Session, claim: Claim) -> None:
     """Nothing was made: the key is free again."""
-    session.execute(delete(IdempotencyRow).where(IdempotencyRow.key == key, IdempotencyRow.environment_id.is_(None)))
+    session.execute(delete(IdempotencyRow).where(*_is(claim)))
+
+
+def _is(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """Whether a row is this claim still."""
+    row = IdempotencyRow
+    same = (row.key == claim.key, row.instance == claim.instance, row.created_at == claim.since)
+    return (*same, row.environment_id.is_(None))
 
 
 def forget(session: Session, now: float) -> None:

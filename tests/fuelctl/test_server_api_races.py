@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,18 +15,25 @@ from flask.testing import FlaskClient
 
 from fuelctl import paths
 from fuelctl.config import Settings
+from fuelctl.environments import registry
 from fuelctl.environments.core import Core
 from fuelctl.environments.key_pair import KeyPair
-from fuelctl.store import audit_log
+from fuelctl.server.app import create_app
+from fuelctl.server.parts import Parts
+from fuelctl.store import audit_log, environments
 from fuelctl.store.audit_log import Filter
 from fuelctl.store.database import Database
+from fuelctl.store.environments import Wanted
 from fuelctl.store.files import keys_key
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import Safe
-from tests.fuelctl.api import make, problem
+from fuelctl.store.ulids import new_ulid
+from tests.fuelctl.api import BODY, SMALL, Started, make, problem
 from tests.fuelctl.control import HandClock
 from tests.fuelctl.databases import KINDS, of_kind
 
 _FETCHES = 100
+_CREATES = 1000
 
 
 @pytest.fixture(params=KINDS)
@@ -90,3 +98,49 @@ def test_of_a_hundred_who_want_the_key_one_gets_it_and_each_other_one_is_an_alar
     told = http.get(f"/api/remote/{made['id']}/events").get_json()["events"]
     outcomes = Counter(event["data"]["outcome"] for event in told if event["type"] == "remote.key")
     assert outcomes == {"served": 1, "refused": refusals}
+
+
+def test_of_a_thousand_requests_with_one_idempotency_key_one_makes_an_environment(
+    core: Core, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On Postgres several processes serve HTTP: another one's claim is another's, and no less in flight.
+    cores = [core] if core.database.is_sqlite else [core, replace(core, instance=new_ulid())]
+    apps = [create_app(Parts(each, started, SMALL)) for each in cores]
+    answered: list[tuple[int, str, dict[str, Any]]] = []
+    begun: list[int] = []
+    half = threading.Event()
+    insert = registry._insert
+
+    def slowly(*arguments: Any, **named: Any) -> EnvironmentRow:
+        begun.append(1)
+        assert half.wait(120)
+        return insert(*arguments, **named)
+
+    def create(number: int) -> None:
+        # Which one is first is open; only those who come after it may want something else.
+        is_other = number % 10 == 9 and number >= Settings().threads
+        body = BODY | ({"ttl_seconds": 7200} if is_other else {})
+        with apps[number % len(apps)].test_client() as http:
+            answer = http.post("/api/remote", json=body, headers={"Idempotency-Key": "one and the same key"})
+        answered.append((answer.status_code, "other" if is_other else "same", answer.get_json()))
+        if len(answered) >= _CREATES // 2:
+            half.set()
+
+    monkeypatch.setattr(registry, "_insert", slowly)
+    at_once(_CREATES, create)
+    counts = Counter((code, body) for code, body, _told in answered)
+    assert counts.pop((422, "other")) == len([n for n in range(Settings().threads, _CREATES) if n % 10 == 9])
+    assert counts[409, "same"] > _CREATES // 3, "those who came while it was being made"
+    assert counts[202, "same"] > 0, "the one that made it, and those who came later"
+    assert set(counts) == {(409, "same"), (202, "same")}
+    assert {told.get("code") for code, _body, told in answered if code == 409} == {"idempotency_in_flight"}
+    made = {told["id"] for code, _body, told in answered if code == 202}
+    assert len(made) == len(begun) == 1
+    with apps[-1].test_client() as http:
+        again = http.post("/api/remote", json=BODY, headers={"Idempotency-Key": "one and the same key"})
+    assert (again.status_code, again.get_json()["id"]) == (202, *made)
+    assert {operation for operation, _id, _operation_id in started} == {"provision"}
+    assert len({operation_id for _operation, _id, operation_id in started}) == 1
+    with core.database.read() as session:
+        assert [row.id for row in environments.page(session, Wanted(include_ended=True))] == [*made]
+        assert len(audit_log.page(session, Filter(action="environment.create"), limit=10)) == 1
