@@ -41,6 +41,8 @@ class Life:
         self._last = 0.0
         self._gone = threading.Event()
         self._ended = threading.Event()
+        self._draining = threading.Event()
+        self._looker: threading.Thread | None = None
         self._mine: Connection | None = None
         self._number = 0
         self.lifelines = Lifelines(workers.PULSE)
@@ -59,10 +61,14 @@ class Life:
 
     def look_after_others(self, take_up: TakeUp) -> None:
         """From now on, once a second; work can be taken up."""
-        threading.Thread(target=self._look, args=(take_up,), name="worker-look", daemon=True).start()
+        self._looker = threading.Thread(target=self._look, args=(take_up,), name="worker-look", daemon=True)
+        self._looker.start()
 
     def drain(self) -> None:
-        """Say that nothing more is taken."""
+        """Say that nothing more is taken, and look after nobody any more: the engine is about to be let go of."""
+        self._draining.set()
+        if self._looker is not None:
+            self._looker.join(_CONNECT_SECONDS)
         self._say(workers.drain)
 
     def end(self) -> None:
@@ -95,7 +101,7 @@ class Life:
 
     def _look(self, take_up: TakeUp) -> None:
         connection: Connection | None = None
-        while not self._ended.is_set():
+        while not self._draining.is_set():
             try:
                 connection = connection or self._connect()
                 for one in workers.bury_the_dead(connection, self._number):
@@ -108,7 +114,7 @@ class Life:
                     connection.invalidate()
                     connection.close()
                 connection = None
-            self._ended.wait(_BEAT_EVERY)
+            self._draining.wait(_BEAT_EVERY)
 
     def _connect(self) -> Connection:
         engine = create_engine(
