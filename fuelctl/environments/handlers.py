@@ -21,6 +21,8 @@ from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
 
 _logger = logging.getLogger(__name__)
+#: Epoch seconds of a far day that can still be written as a date.
+_LATEST = 1e11
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,14 @@ def take_in(core: Core, session: Session, teller: Teller, told: Sequence[NewEven
     KeyError of a type that nobody handles; ConflictError of one that the environment's state does not allow.
     """
     by_handler: dict[Handler, list[NewEvent]] = {}
-    for event in told:
+    for event in map(_timely, told):
         by_handler.setdefault(handler(event.type), []).append(event)
     return sum(handle(core, session, teller, items) for handle, items in by_handler.items())
+
+
+def _timely(event: NewEvent) -> NewEvent:
+    """What is no time at all (NaN, infinity, before 1970) can be neither stored nor shown to those who follow."""
+    return NewEvent(event.type, event.data, min(max(0.0, event.at), _LATEST), event.id)
 
 
 def handler(type_: str) -> Handler:

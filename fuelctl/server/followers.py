@@ -219,6 +219,11 @@ class Hub:
                 _logger.warning("the event log cannot be read: %s", str(error).splitlines()[0])
                 self.stopping.wait(_LOOK_AT_LEAST)
                 continue
+            except Exception:
+                # Everybody who follows lives by this thread: it goes on, whatever it was.
+                _logger.exception("the event log cannot be read")
+                self.stopping.wait(_LOOK_AT_LEAST)
+                continue
             if entries:
                 self._call(self._add, entries)
             else:

@@ -23,6 +23,14 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 #: How every SQLite file begins.
 _SQLITE = b"SQLite format 3\0"
 _BUSY_MILLISECONDS = 30_000
+#: A Postgres that went away without a word is noticed within seconds: nobody waits for its answer for hours.
+ALIVE: dict[str, str | int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _MIGRATION_LOCK = 0x66_75_65_6C  # any number that nobody else on a team's Postgres uses
 
 
@@ -60,7 +68,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        arguments: dict[str, Any] = {"timeout": _BUSY_MILLISECONDS / 1000} if self.is_sqlite else {}
+        arguments: dict[str, Any] = {"timeout": _BUSY_MILLISECONDS / 1000} if self.is_sqlite else dict(ALIVE)
         self.engine: Engine = create_engine(
             url, connect_args=arguments, pool_size=16, max_overflow=64, pool_pre_ping=not self.is_sqlite
         )

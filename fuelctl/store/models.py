@@ -257,7 +257,8 @@ class FilePartRow(Base):
 
     __tablename__ = "files"
 
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    #: In the order of its bytes: only so is what is below a prefix found by the index, whatever the database's locale.
+    key: Mapped[str] = mapped_column(String(255).with_variant(String(255, "C"), "postgresql"), primary_key=True)
     #: Where in the file it begins, in bytes; `size` is of what it holds before it is encrypted.
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     size: Mapped[int] = mapped_column(Integer)

@@ -19,15 +19,13 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from fuelctl.store.database import ALIVE
+
 _logger = logging.getLogger(__name__)
 _AGAIN = 1.0
 #: A session's connection that is dead is noticed within seconds, on either side of it.
 _KEEPALIVES: dict[str, str | int] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
+    **ALIVE,
     "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
     " -c tcp_user_timeout=10000",
 }
@@ -83,6 +81,10 @@ class Listener:
                 self._listen()
             except psycopg.Error as error:
                 _logger.warning("no word from the database: %s", in_a_line(error))
+                self._stopped.wait(_AGAIN)
+            except Exception:
+                # Whoever was called failed; the next word is heard all the same.
+                _logger.exception("a word from the database led to nothing")
                 self._stopped.wait(_AGAIN)
 
     def _listen(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from fuelctl import _crashpoints, paths
 from fuelctl._shared._receipt import receipt as receipt_of
 from fuelctl.runner import RunResult
+from fuelctl.store.environments import FencedOffError
 from fuelctl.store.events import NewEvent
 from fuelctl.workflows.run import Run, place_of, play, where
 
@@ -42,9 +43,14 @@ def _end_all(members: dict[str, Run]) -> dict[str, dict[str, Any]]:
 
     def told(items: list[dict[str, Any]]) -> None:
         for run in members.values():
-            run.journal.log([NewEvent(item["type"], item["data"], item["at"]) for item in items])
-            if any(item["type"] == "remote.stage" and item["data"]["stage"] == "destroy" for item in items):
-                run.journal.destroying()
+            try:
+                run.journal.log([NewEvent(item["type"], item["data"], item["at"]) for item in items])
+                if any(item["type"] == "remote.stage" and item["data"]["stage"] == "destroy" for item in items):
+                    run.journal.destroying()
+            except FencedOffError:
+                # Another run has taken over one of them: that is no reason for the others to stop.
+                if run is first:
+                    raise
         for item in items:
             if item["type"] == "remote.stage":
                 _crashpoints.reach(f"stage.{item['data']['stage']}.{item['data']['state']}")

@@ -91,10 +91,11 @@ class Engine(Work):
                 on_conflict="always_update",
             )
 
-    def take_up(self, living: Sequence[str]) -> None:
+    def take_up(self, living: Callable[[], Sequence[str]]) -> None:
         """Put back into its queue what is in the hands of no worker that lives."""
         found = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-        dead = {str(one.executor_id) for one in found if one.executor_id} - set(living)
+        # In this order: a worker is there before it has anything in its hands.
+        dead = {str(one.executor_id) for one in found if one.executor_id} - set(living())
         if dead:
             DBOS._recover_pending_workflows(sorted(dead))
 

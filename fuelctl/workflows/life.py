@@ -7,6 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,8 +25,9 @@ _NAME = "fuelctl-worker"
 _OPTIONS = "-c statement_timeout=4000 -c lock_timeout=4000"
 
 
-#: `take_up(living)`: have everything done again that is in the hands of nobody who lives.
-TakeUp = Callable[[Sequence[str]], None]
+#: `take_up(living)`: have everything done again that is in the hands of nobody whom `living()` names. It is to be asked
+#: after what is under way: whoever began in between would be taken for dead.
+TakeUp = Callable[[Callable[[], Sequence[str]]], None]
 
 
 class Life:
@@ -106,13 +109,16 @@ class Life:
                 connection = connection or self._connect()
                 for one in workers.bury_the_dead(connection, self._number):
                     _logger.warning("worker %s is dead; its work is taken up", one)
-                take_up(workers.living(connection))
+                take_up(partial(workers.living, connection))
             except SQLAlchemyError as error:
                 # The beat says whether this worker has to end; here it is only tried again.
                 _logger.warning("cannot look after the other workers: %s", _line(error))
-                if connection is not None:
-                    connection.invalidate()
-                    connection.close()
+                _let_go(connection)
+                connection = None
+            except Exception:
+                # Whatever it was: nobody else may be there to take up what the dead have left.
+                _logger.exception("cannot look after the other workers")
+                _let_go(connection)
                 connection = None
             self._draining.wait(_BEAT_EVERY)
 
@@ -127,6 +133,13 @@ class Life:
             },
         )
         return engine.connect()
+
+
+def _let_go(connection: Connection | None) -> None:
+    if connection is not None:
+        with suppress(SQLAlchemyError):
+            connection.invalidate()
+            connection.close()
 
 
 def _line(error: Exception) -> str:

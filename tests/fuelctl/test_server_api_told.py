@@ -14,6 +14,7 @@ from fuelctl import paths
 from fuelctl.accounts.roles import Scope
 from fuelctl.environments import handlers
 from fuelctl.environments.core import Core
+from fuelctl.environments.views import event_view
 from fuelctl.store import environments, events
 from fuelctl.store.database import Database
 from fuelctl.store.secrets import Safe
@@ -89,6 +90,17 @@ class TestEnvironments:
             assert row is not None
             assert row.check_at == clock.wall, "it is looked at now"
             assert row.status == "ready", "and its provider says whether it has ended"
+
+    @pytest.mark.parametrize("at", [1e300, -1e300])
+    @pytest.mark.parametrize("type_", ["remote.provision.error", "remote.terminate", "system.device.register"])
+    def test_a_time_that_is_none_keeps_nobody_from_reading_the_log(self, team: Team, type_: str, at: float) -> None:
+        made = team.make("ada")["id"]
+        mine = own(team, made)
+        ready(team.core, made)
+        assert tell(team, mine, event(type_, at=at)).json == {"accepted": 1}
+        with team.core.database.read() as session:
+            rows = events.after(session, 0)
+        assert all(0 <= row.at <= 1e11 and event_view(row).at for row in rows)
 
     def test_it_says_nothing_of_others(self, team: Team) -> None:
         one, two = team.make("ada", name="one"), team.make("ada", name="two")
