@@ -22,6 +22,7 @@ class Lifelines:
         self.seconds = seconds
         self._pipes: set[int] = set()
         self._lock = threading.Lock()
+        self._beaten = time.monotonic()
 
     @contextmanager
     def held(self, pipe: int) -> Iterator[None]:
@@ -40,8 +41,14 @@ class Lifelines:
         while self._pipes and time.monotonic() < end:
             time.sleep(_TICK)
 
+    @property
+    def silent(self) -> bool:
+        """Whether the playbooks have ended for want of a beat: how they ended says nothing of what they did."""
+        return time.monotonic() - self._beaten > self.seconds
+
     def beat(self) -> None:
         """The worker lives."""
+        self._beaten = time.monotonic()
         with self._lock:
             for pipe in self._pipes:
                 # Whoever has ended meanwhile is told of it by the other side.

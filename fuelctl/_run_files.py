@@ -28,6 +28,9 @@ _LARGEST_RECORD = 4 * 1024 * 1024
 _RUNS_KEPT = 10
 _PREFIX = "fuelctl-run-"
 _YOUNG_SECONDS = 300
+_TICK = 0.05
+#: Those of this process.
+_held: set[Path] = set()
 
 
 @contextmanager
@@ -37,12 +40,28 @@ def private_data(fallback: Path) -> Iterator[Path]:
     _sweep(parent)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    _held.add(folder)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _held.discard(folder)
         os.close(held)
+
+
+def leave_nothing(seconds: float = 0.0) -> None:
+    """For a process that ends, or begins anew, without unwinding its threads: their private folders go with it.
+
+    Runs that are about to end get so many seconds to remove theirs by themselves. Nothing may be done afterwards.
+    """
+    end = time.monotonic() + seconds
+    while _held and time.monotonic() < end:
+        time.sleep(_TICK)
+    for folder in list(_held):
+        with suppress(OSError):
+            # All of it at once: who looks into it finds what the run had, or no folder, and never a half of it.
+            shutil.rmtree(folder.rename(f"{folder}.gone"), ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:

@@ -22,7 +22,7 @@ from typing import NoReturn
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from fuelctl import __version__, _docker_engine, _server_log, config, paths
+from fuelctl import __version__, _docker_engine, _run_files, _server_log, config, paths
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
@@ -41,6 +41,7 @@ _logger = logging.getLogger(__name__)
 _ANEW = "FUELCTL_WORKER_ANEW"
 _TICK = 0.2
 _PARK_SECONDS = 10.0
+_LAST_SECONDS = 5.0
 
 
 class Worker:
@@ -69,6 +70,7 @@ class Worker:
         while not self._told:
             time.sleep(_TICK)
             if life.lost:
+                plant.parking.set()
                 _begin_anew()
         self._finish(plant, engine, life)
 
@@ -148,6 +150,8 @@ class Worker:
             _logger.warning("parking %d operations", len(engine.running()))
             plant.parking.set()
             life.lifelines.wait(_PARK_SECONDS)
+        # Before others take it up: what the last playbooks changed of keys is written back with their end.
+        _run_files.leave_nothing(_LAST_SECONDS)
         life.end()
         _logger.info("ended")
 
@@ -185,6 +189,7 @@ def _check(url: str) -> None:
 def _begin_anew() -> NoReturn:
     """The same process, with nothing in mind. Its children hear the end of their life lines."""
     _logger.warning("beginning anew")
+    _run_files.leave_nothing()
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[_ANEW] = "1"

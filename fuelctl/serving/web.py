@@ -15,7 +15,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from fuelctl import __version__, _docker_engine, _environ, _server_log, paths
+from fuelctl import __version__, _docker_engine, _environ, _run_files, _server_log, paths
 from fuelctl.config import Settings
 from fuelctl.server import metrics
 from fuelctl.server.app import create_app
@@ -25,6 +25,8 @@ from fuelctl.serving.worker import PatientWorker
 
 #: Of one process, at whatever they are: most of a crowd is slow, or does not mean well.
 _CONNECTIONS = 4000
+#: For playbooks that were told to stop, to be gone.
+_LAST_SECONDS = 2.0
 _logger = logging.getLogger(__name__)
 
 
@@ -120,6 +122,7 @@ class WebServer(BaseApplication):
         if self._plane is not None:
             self._plane.park()
             # Children end with their life line; whoever would wait for threads here would wait for parked work.
+            _run_files.leave_nothing(_LAST_SECONDS)
             sys.stderr.flush()
             os._exit(0 if self._booted else Arbiter.WORKER_BOOT_ERROR)
 

@@ -41,6 +41,9 @@ class KeyFolder:
             return
         self._kept_at = monotonic()
         found = self._look()
+        if not self.path.is_dir():
+            # This process is about to end, and nothing of it stays here; the run has removed none of it.
+            return
         for key, stamp in found.items():
             if self._stats.get(key) != stamp:
                 content = (self.path.parent / key).read_bytes()

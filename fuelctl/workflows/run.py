@@ -66,6 +66,10 @@ class Plant:
     #: Seconds after its TTL for which a rescue may keep an environment.
     rescue_grace: float = 120.0
 
+    def is_over(self) -> bool:
+        """Whether this process is about to end: what becomes of its work now is not what became of the work."""
+        return self.parking.is_set() or (self.lifelines is not None and self.lifelines.silent)
+
     def out_of_reach(self, row: EnvironmentRow) -> dict[str, Any] | None:
         """Why nothing can be said of this environment: it is on another Docker engine than ours; None when it is not.
 
@@ -139,10 +143,13 @@ class Run:
 
         def watched() -> Any:
             _crashpoints.reach(f"{point}.before")
-            result = work()
-            if self.plant.parking.is_set():
-                # Nothing may be recorded any more: this process is about to end, and the next one does it again.
-                threading.Event().wait()
+            try:
+                result = work()
+            finally:
+                if self.plant.is_over():
+                    # Nothing may be recorded any more, no error either: this process is about to end, and the next
+                    # one does it again.
+                    threading.Event().wait()
             _crashpoints.reach(f"{point}.done")
             return result
 
