@@ -31,6 +31,7 @@ from fuelctl.store.secrets import Safe, agree_on_key
 from fuelctl.store.ulids import new_ulid
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.enqueue import Enqueuer, prepare
+from fuelctl.workflows.housekeeping import Tidier
 from fuelctl.workflows.life import Life
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.run import Plant
@@ -125,6 +126,7 @@ class Worker:
         life.begin()
         engine.launch()
         life.look_after_others(engine.take_up)
+        Tidier(core, settings.keep_days).start()
         _logger.info("worker %s is ready, %d playbooks at a time", worker_id, settings.concurrency)
         return plant, engine, life
 

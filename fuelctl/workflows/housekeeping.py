@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +28,8 @@ _logger = logging.getLogger(__name__)
 _DAY = 86400.0
 _SETTING = "housekeeping"
 _LENGTH_OF_ID = 26
+#: Seconds after its start at which a worker tidies for the first time.
+_FIRST_TIDYING = 600.0
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,10 @@ class Housekeeper:
             tokens=tokens,
             keys=self._keys(now),
             events=self._events(before),
-            folders=sum(self._folder(folder, before) for folder in _folders()),
+            folders=_forget_folders(self._core, before),
             rescues=rescues.forget(self._core, before),
             workflows=self._engine.forget(before, at_work),
-            temporary=sum(_scratch.sweep(str(place), prefixes) for place, prefixes in _temporary()),
+            temporary=_sweep(),
         )
         if any(asdict(done).values()):
             _logger.info("forgotten: %s", ", ".join(f"{count} {kind}" for kind, count in asdict(done).items()))
@@ -114,19 +118,58 @@ class Housekeeper:
                 count += 1
         return count
 
-    def _folder(self, folder: Path, before: float) -> int:
-        with self._core.database.read() as session:
-            row = environments.get(session, folder.name)
-        try:
-            old = folder.stat().st_mtime < before if row is None else row.ended_at is not None and row.ended_at < before
-        except OSError:
-            return 0
-        if not old:
-            return 0
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            paths.environment_lock(folder.name).unlink()
-        return 1
+
+class Tidier:
+    """Of a worker, which has folders of its own and shares the rest: forgets on its machine what is old, once a day."""
+
+    def __init__(self, core: Core, keep_days: float) -> None:
+        self._core = core
+        self._keep_seconds = keep_days * _DAY
+
+    def round(self) -> int:
+        """Forget what is older; how many folders that were."""
+        before = max(0.0, self._core.clock().wall - self._keep_seconds)
+        return _forget_folders(self._core, before) + _sweep()
+
+    def start(self) -> None:
+        """Soon, and then every day, for as long as the process lives."""
+        threading.Thread(target=self._run, name="tidier", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = _FIRST_TIDYING
+        while True:
+            time.sleep(pause)
+            pause = _DAY
+            try:
+                count = self.round()
+                _logger.info("forgotten on this machine: %d folders", count)
+            except Exception:
+                # The database may be away; there is no hurry.
+                _logger.exception("this machine could not be tidied")
+                pause = _FIRST_TIDYING
+
+
+def _forget_folders(core: Core, before: float) -> int:
+    return sum(_forget_folder(core, folder, before) for folder in _folders())
+
+
+def _forget_folder(core: Core, folder: Path, before: float) -> int:
+    with core.database.read() as session:
+        row = environments.get(session, folder.name)
+    try:
+        old = folder.stat().st_mtime < before if row is None else row.ended_at is not None and row.ended_at < before
+    except OSError:
+        return 0
+    if not old:
+        return 0
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        paths.environment_lock(folder.name).unlink()
+    return 1
+
+
+def _sweep() -> int:
+    return sum(_scratch.sweep(str(place), prefixes) for place, prefixes in _temporary())
 
 
 def _folders() -> Iterator[Path]:

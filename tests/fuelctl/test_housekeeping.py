@@ -19,7 +19,7 @@ from fuelctl.environments.key_pair import KeyPair
 from fuelctl.store.database import Database
 from fuelctl.store.models import EnvironmentRow, IdempotencyRow, SettingRow
 from fuelctl.store.secrets import Safe
-from fuelctl.workflows.housekeeping import Housekeeper
+from fuelctl.workflows.housekeeping import Housekeeper, Tidier
 from fuelctl.workflows.reaper import Reaper
 from tests.fuelctl.control import Lab, wanted
 from tests.fuelctl.test_supervise import wait_until
@@ -104,6 +104,20 @@ def test_a_key_that_nobody_said_had_arrived_goes_and_one_that_nobody_took_stays(
     assert keeper(lab, 0).round().keys == 0
     assert keeper(lab, 0.01).round().keys == 1
     assert [KeyPair(lab.core.files, made).exists() for made in (taken, waiting)] == [False, True]
+
+
+def test_a_worker_forgets_what_is_on_its_own_machine_alone(lab: Lab) -> None:
+    ended, live = lab.up(name="ended"), lab.up(name="live")
+    assert (lab.settled(ended).status, lab.settled(live).status) == ("ready", "ready")
+    lab.down(ended)
+    assert lab.settled(ended).status == "terminated"
+    folders = [paths.runs_folder(ended), paths.runs_folder(live)]
+    left = paths.private_folder(paths.rescuing_folder(ended))
+    assert Tidier(replace(lab.core, clock=in_days(29)), 30).round() == 0
+    assert Tidier(replace(lab.core, clock=in_days(31)), 30).round() == 2
+    assert [folder.exists() for folder in folders] == [False, True]
+    assert not left.exists()
+    assert lab.told(ended), "what all share is the server's to forget"
 
 
 def test_a_folder_without_a_row_goes_when_it_is_old(lab: Lab) -> None:
