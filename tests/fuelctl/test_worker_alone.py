@@ -10,12 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dbos import DBOS
 
 from fuelctl import _run_files
 from fuelctl._lifelines import Lifelines
 from fuelctl.store import workers
 from fuelctl.workflows import key_folder
-from fuelctl.workflows.engine import DBOS, Engine
+from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.life import Life
 from fuelctl.workflows.run import Plant
 
@@ -45,7 +46,7 @@ def test_whoever_looks_after_others_does_so_again_whatever_happened(monkeypatch:
 
     life.look_after_others(take_up)
     assert again.wait(10)
-    life._ended.set()
+    life._draining.set()
 
 
 def test_a_worker_that_begins_meanwhile_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,11 +67,13 @@ def test_a_worker_that_begins_meanwhile_is_not_taken_for_dead(monkeypatch: pytes
 def test_nothing_is_recorded_by_who_was_silent_for_as_long_as_playbooks_live(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("fuelctl._lifelines.time.monotonic", lambda: now[0])
-    plant = Plant(core=SimpleNamespace(), lifelines=Lifelines(9.0))  # type: ignore[arg-type]  # it is not asked
+    core: Any = SimpleNamespace()
+    lifelines = Lifelines(9.0)
+    plant = Plant(core, lifelines=lifelines)
     assert not plant.is_over()
     now[0] += 9.5
     assert plant.is_over()
-    plant.lifelines.beat()  # type: ignore[union-attr]  # as above
+    lifelines.beat()
     assert not plant.is_over()
     plant.parking.set()
     assert plant.is_over()
