@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "runner": {"_lifelines", "_run_files", "_run_events", "_supervise"},
     "_run_files": set(),
     "_lifelines": set(),
-    "worker": {"_server_log", "workflows", "environments", "store", "config"},
+    "worker": {"_run_files", "_server_log", "workflows", "environments", "store", "config"},
     "_run_events": set(),
     "_supervise": set(),
     "_crashpoints": set(),
