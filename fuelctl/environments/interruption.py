@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from fuelctl.store import environments, events
 from fuelctl.store.events import NewEvent
 from fuelctl.store.ulids import ulid_of
 
+_logger = logging.getLogger(__name__)
 #: Seconds between notice and interruption, where the notice's own time is none.
 USUAL = 120.0
 #: Seconds before its time at which it is the watchdog that has ended a machine.
@@ -34,8 +36,11 @@ def ended_by(reason: object, seconds_left: float) -> str:
     return "ttl" if seconds_left <= _WATCHDOGS else BY_ITSELF[0]
 
 
-def noticed(core: Core, environment_id: str, notice: Mapping[str, Any]) -> str | None:
+def noticed(core: Core, environment_id: str, notice: Mapping[str, Any], *, own_word: bool = False) -> str | None:
     """Log it once and begin the ending; the operation to start, or None when there is nothing left to do.
+
+    `own_word`: nobody but the environment says so, whose token whoever works in it can read. Then it is heeded of a
+    spot machine alone: no other is taken back.
 
     `notice`: `{action, time}` as the metadata service has it; `time` is RFC 3339, and of no consequence if it is not.
     """
@@ -48,12 +53,20 @@ def noticed(core: Core, environment_id: str, notice: Mapping[str, Any]) -> str |
         row = environments.get(session, environment_id)
         if row is None or row.ended_at is not None:
             return None
+        if own_word and not _is_spot(row.provider):
+            _logger.warning("%s says that its machine is taken back, and has none on spot", row.id)
+            return None
         events.append(session, environment_id, [told])
     if row.operation == Operation.TERMINATE or row.status == Status.TERMINATING:
         # An end is under way, and what failed of it is tried again.
         return None
     _row, operation_id = begin_termination(core, environment_id, discard=True, by=BY, until=until(said, now))
     return operation_id
+
+
+def _is_spot(provider: Mapping[str, Any]) -> bool:
+    machines = (provider.get("machines") or {}).values()
+    return any(machine.get("market") == "spot" and machine.get("ended") is None for machine in machines)
 
 
 def until(said: str, now: float) -> float:

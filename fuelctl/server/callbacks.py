@@ -40,7 +40,7 @@ def heartbeat(path: RefPath, body: HeartbeatIn) -> Response:
     sample = parse_sample(body.sample.replace("|", "\n")) if body.sample else None
     given.heartbeats.take(given.core, own, sample)
     if body.notice is not None:
-        operation_id = interruption.noticed(given.core, own, body.notice.model_dump())
+        operation_id = interruption.noticed(given.core, own, body.notice.model_dump(), own_word=True)
         if operation_id is not None:
             given.start(Operation.TERMINATE, own, operation_id)
     return jsonify(accepted=1)

@@ -350,6 +350,14 @@ def replace_wanted() -> Any:
     return replace(wanted(), idle_seconds=1800)
 
 
+def has_machine(core: Core, one_id: str, market: str | None, ended: float | None) -> None:
+    """Its provider's document, with a machine bought on this market."""
+    machines = {"machines": {"i-1": {"market": market, "ended": ended}}} if market else {}
+    with core.write() as session:
+        row = session.get_one(EnvironmentRow, one_id)
+        row.provider = {**row.provider, **machines}
+
+
 def test_a_notice_begins_the_end_at_once_and_is_told_once(
     core: Core, clock: HandClock, http: tuple[FlaskClient, Started, Heartbeats]
 ) -> None:
@@ -357,6 +365,12 @@ def test_a_notice_begins_the_end_at_once_and_is_told_once(
     made = registry.create(core, replace_wanted())
     token = token_of(core, made.id)
     body = {"notice": {"action": "terminate", "time": "2027-01-15T08:02:00Z"}}
+    # It may be whoever works in there who says so: no other machine is taken back, and none that has ended.
+    for market, ended in ((None, None), ("on-demand", None), ("spot", 1.0)):
+        has_machine(core, made.id, market, ended)
+        assert client.post(f"/api/remote/{made.id}/heartbeat", json=body, headers=token).status_code == 200
+    assert (started, row_of(core, made.id).operation) == ([], None)
+    has_machine(core, made.id, "spot", None)
     for _turn in range(3):
         assert client.post(f"/api/remote/{made.id}/heartbeat", json=body, headers=token).status_code == 200
     assert [(operation, one) for operation, one, _id in started] == [("terminate", made.id)]
