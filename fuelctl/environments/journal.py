@@ -217,7 +217,8 @@ class Journal:
         }
 
     def _become(self, session: Session, row: EnvironmentRow, status: Status, **values: Any) -> None:
-        if not may_become(row.status, status):
+        # Another operation may have been asked for, and not have taken its fence yet: it must not be lost by this.
+        if row.operation_id != self.operation_id or not may_become(row.status, status):
             raise environments.FencedOffError(self.environment_id)
         environments.change(session, self.environment_id, fence=self.fence, status=status, **values)
         if values.get("ended_at") is not None:
