@@ -31,6 +31,8 @@ ALIVE: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+#: Seconds between two tries for the migration lock.
+_ASK_EVERY = 0.1
 _MIGRATION_LOCK = 0x66_75_65_6C  # any number that nobody else on a team's Postgres uses
 
 
@@ -114,8 +116,10 @@ class Database:
         """Held by the one process that changes the schema."""
         if not self.is_sqlite:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                # In no transaction: an index that is built beside other work waits for all that are open.
-                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+                # In no transaction, and not waiting in a statement either: an index that is built beside other work
+                # waits for everybody who is in one, so that it and who waits for the lock would wait for each other.
+                while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
+                    time.sleep(_ASK_EVERY)
                 try:
                     yield
                 finally:

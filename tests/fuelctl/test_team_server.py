@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -183,3 +184,20 @@ def test_processes_that_begin_at_once_migrate_once(kind: str, tmp_path: Path, re
         if kind == "postgres":
             url = stack.enter_context(database_of(request.getfixturevalue("postgres"), "migrated")).url
         assert list(pool.map(_migrate, [url] * 4)) == [""] * 4
+
+
+def test_who_waits_to_migrate_holds_up_no_index_that_is_built_beside_other_work(postgres: str) -> None:
+    """As DBOS builds its own, under our lock: such a build waits for whoever is in a statement."""
+    with database_of(postgres, "waited_for") as holds, ExitStack() as stack:
+        waits = Database(holds.url)
+        stack.callback(waits.close)
+        waiter = threading.Thread(target=waits.migrate)
+        with holds.migration_lock():
+            waiter.start()
+            time.sleep(0.5)
+            with holds.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("CREATE TABLE t (n int)"))
+                connection.execute(text("SET statement_timeout = '20s'"))
+                connection.execute(text("CREATE INDEX CONCURRENTLY t_n ON t (n)"))
+        waiter.join(60)
+        assert not waiter.is_alive()
