@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from fuelctl.store.models import DeviceRow, EnvironmentRow
 from fuelctl.store.ulids import new_ulid
 
 _LONGEST = 100
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def of_environment(core: Core, session: Session, row: EnvironmentRow, facts: dict[str, Any] | None = None) -> DeviceRow:
@@ -45,6 +47,10 @@ def of_person(core: Core, session: Session, owner: str, device_id: str, told: di
     :param told: `{name, platform, version}`, as far as it says so.
     """
     now = core.clock().wall
+    if not _ULID.fullmatch(device_id):
+        raise UsageError(
+            "this is no id of a device", hint="make one: it is a ULID", where=device_id[:64], code="invalid_id"
+        )
     known = devices.get(session, device_id)
     if known is not None and (known.kind != devices.LAPTOP or known.owner != owner):
         raise UsageError(

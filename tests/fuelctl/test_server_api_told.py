@@ -191,6 +191,8 @@ class TestPeople:
         by_event = event("system.device.register", data={"id": LAPTOP, "name": "ada's"})
         assert tell(team, "ada", by_event, by_event).status_code == 200
         assert tell(team, "vera", event("system.device.register", data={"name": "v"})).json == {"accepted": 1}
+        for none in ("x" * 1000, "\0", "not a ULID"):
+            problem(tell(team, "ada", event("system.device.register", data={"id": none})), 422, "invalid_id")
         told = {"id": LAPTOP, "name": "ada's new", "platform": "darwin"}
         made = team.ask("ada", "POST", "/api/devices", json=told)
         assert (made.status_code, made.json["name"], made.json["kind"]) == (200, "ada's new", "laptop")
