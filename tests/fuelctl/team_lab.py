@@ -228,6 +228,8 @@ class Cable:
             while content := source.recv(1 << 16):
                 self._open.wait()
                 target.sendall(content)
+            # To close it is not enough: the other thread waits in it, and the end would not be told.
+            target.shutdown(socket.SHUT_RDWR)
 
 
 def pretend(**how: Any) -> dict[str, Any]:
