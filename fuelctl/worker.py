@@ -17,7 +17,6 @@ import threading
 import time
 from dataclasses import replace
 from types import FrameType
-from typing import NoReturn
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -41,6 +40,8 @@ _logger = logging.getLogger(__name__)
 #: Set in a worker that begins anew: nobody waits for its first word any more, and it waits for the database.
 _ANEW = "FUELCTL_WORKER_ANEW"
 _TICK = 0.2
+#: How it is told to end.
+_TOLD = (signal.SIGTERM, signal.SIGINT)
 _PARK_SECONDS = 10.0
 _LAST_SECONDS = 5.0
 
@@ -57,8 +58,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to end. FuelError when it cannot begin."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _TOLD:
             signal.signal(number, self._on_signal)
+        # What came while it began anew is heard now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
         anew = os.environ.pop(_ANEW, None) is not None
         if anew:
             _see_children_end()
@@ -72,7 +75,7 @@ class Worker:
             time.sleep(_TICK)
             if life.lost:
                 plant.parking.set()
-                _begin_anew()
+                self._begin_anew()
         self._finish(plant, engine, life)
 
     def _begin(self, *, patient: bool) -> tuple[Plant, Engine, Life]:
@@ -94,7 +97,7 @@ class Worker:
         except SQLAlchemyError as error:
             if patient:
                 # It came back and went again.
-                _begin_anew()
+                self._begin_anew()
             raise database.unusable(error) from error
 
     def _launched(self, core: Core) -> tuple[Plant, Engine, Life]:
@@ -157,6 +160,21 @@ class Worker:
         life.end()
         _logger.info("ended")
 
+    def _begin_anew(self) -> None:
+        """The same process, with nothing in mind. Its children hear the end of their life lines.
+
+        Returns when it was told to end meanwhile: who begins anew has forgotten that.
+        """
+        _logger.warning("beginning anew")
+        _run_files.leave_nothing()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.environ[_ANEW] = "1"
+        # Until the new image listens; what was told before has been counted when this returns.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
+        if not self._told:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves, as we were started
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._told += 1
 
@@ -186,16 +204,6 @@ def _check(url: str) -> None:
         raise UsageError("it is no database's address", where="--database", hint=hint) from error
     if kind != "postgresql":
         raise UsageError("a worker works for a team's server, on its Postgres", where="--database", hint=hint)
-
-
-def _begin_anew() -> NoReturn:
-    """The same process, with nothing in mind. Its children hear the end of their life lines."""
-    _logger.warning("beginning anew")
-    _run_files.leave_nothing()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.environ[_ANEW] = "1"
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves, as we were started
 
 
 def _see_children_end() -> None:

@@ -113,6 +113,27 @@ def test_a_restarted_database_costs_nobody_anything(team: Team, cluster: Cluster
     assert [one.pid for one in team.living()] == [worker.process.pid]
 
 
+def test_told_to_end_while_the_database_is_away(team: Team, cluster: Cluster) -> None:
+    """Whether before it notices, as it begins anew, or when it waits: nobody has to kill it."""
+    told = [team.worker() for _each in range(4)]
+    for one in told:
+        team.ready(one)
+    cluster.stop("immediate")
+    try:
+        told[0].send(signal.SIGTERM)
+        team.until(lambda: told[1].said("connection to the database is lost"), 20)
+        told[1].send(signal.SIGTERM)
+        team.until(lambda: told[2].said("beginning anew"), 20)
+        told[2].send(signal.SIGTERM)
+        team.until(lambda: told[3].said("beginning anew"), 20)
+        time.sleep(3)
+        told[3].send(signal.SIGTERM)
+        for one in told:
+            assert one.process.wait(30) == 0
+    finally:
+        cluster.start()
+
+
 def test_whoever_is_cut_off_stops_before_others_begin(team: Team, cluster: Cluster) -> None:
     cable = Cable(cluster.port)
     other_cable = Cable(cluster.port)
