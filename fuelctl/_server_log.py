@@ -30,7 +30,7 @@ _LOGGERS = ("", "gunicorn.error")
 #: What every record has; anything else was given with `extra`.
 _ORDINARY = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 #: No line of ours has a token in it. A library's may, of a header that it did not understand.
-_SECRET = re.compile(r"(?i)\b(bearer\s+|fuel_)[A-Za-z0-9._~+/=-]{8,}")
+_SECRET = re.compile(r"(?i)\b(bearer\s+|fctl_)[A-Za-z0-9._~+/=-]{8,}")
 
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("fuelctl_log_facts", default=None)
 _formatter: logging.Formatter | None = None

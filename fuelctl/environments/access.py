@@ -60,8 +60,8 @@ def let_in(core: Core, row: EnvironmentRow, address: str, authorize: Authorize) 
             return session.get_one(EnvironmentRow, row.id)
 
 
-def _door(row: EnvironmentRow) -> set[str]:
-    """The networks that are let in; ConflictError where nobody can be."""
+def check_enterable(row: EnvironmentRow) -> None:
+    """ConflictError where nobody can be let in: it is not there yet, or not for long any more."""
     if row.status not in ENTERABLE or row.operation is not None:
         raise ConflictError(
             f"{row.name} is {row.status}" if row.status not in ENTERABLE else f"{row.name} is being ended",
@@ -69,6 +69,11 @@ def _door(row: EnvironmentRow) -> set[str]:
             code="not_enterable",
             where=row.name,
         )
+
+
+def _door(row: EnvironmentRow) -> set[str]:
+    """The networks that are let in; ConflictError where nobody can be."""
+    check_enterable(row)
     if not row.provider.get("let_in"):
         raise ConflictError(
             f"{row.name} has no rule that lets in single addresses",

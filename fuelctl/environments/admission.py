@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuelctl._shared._public_key import check_public_key
-from fuelctl.environments.access import one_at_a_time
+from fuelctl.environments.access import check_enterable, one_at_a_time
 from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.registry import ConflictError
-from fuelctl.environments.states import ENTERABLE
 from fuelctl.store import events, resources
 from fuelctl.store.models import EnvironmentRow, ResourceRow
 
@@ -32,11 +31,11 @@ def admit_key(core: Core, row: EnvironmentRow, text: str, admit: Admit) -> Envir
     UsageError for what is no good key, ConflictError where nobody can enter, or too many may.
     """
     key = check_public_key(text)
-    _check_enterable(row)
+    check_enterable(row)
     with one_at_a_time(row.id):
         with core.database.read() as session:
             current = session.get_one(EnvironmentRow, row.id)
-            _check_enterable(current)
+            check_enterable(current)
             known = {each.name: each for each in resources.of_environment(session, row.id) if each.kind == KIND}
         if _let_in(known.get(key.fingerprint)):
             return current
@@ -64,13 +63,3 @@ def admit_key(core: Core, row: EnvironmentRow, text: str, admit: Admit) -> Envir
 
 def _let_in(entry: ResourceRow | None) -> bool:
     return entry is not None and entry.state == "created"
-
-
-def _check_enterable(row: EnvironmentRow) -> None:
-    if row.status not in ENTERABLE or row.operation is not None:
-        raise ConflictError(
-            f"{row.name} is {row.status}" if row.status not in ENTERABLE else f"{row.name} is being ended",
-            hint=f"see fuelctl status {row.name}",
-            code="not_enterable",
-            where=row.name,
-        )

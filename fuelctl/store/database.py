@@ -31,6 +31,9 @@ ALIVE: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+#: Seconds after which a process that holds a transaction open and says nothing loses it, and its locks: one that was
+#: stopped between two statements would have everybody else wait for as long as it sleeps. None of ours waits in one.
+IDLE_TRANSACTION = 10.0
 #: Seconds between two tries for the migration lock.
 _ASK_EVERY = 0.1
 _MIGRATION_LOCK = 0x66_75_65_6C  # any number that nobody else on a team's Postgres uses
@@ -77,6 +80,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _on_sqlite_connect)
             event.listen(self.engine, "begin", _on_sqlite_begin)
+        else:
+            event.listen(self.engine, "connect", _on_postgres_connect)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -159,6 +164,13 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLISECONDS}"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_postgres_connect(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(IDLE_TRANSACTION * 1000)}")
+    # Or the pool would undo it when it takes the connection back.
+    connection.commit()
 
 
 def _on_sqlite_begin(connection: Connection) -> None:

@@ -52,11 +52,11 @@ def split(url: str) -> SplitResult:
     """The parts of a receiver's URL; UsageError when it is none."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it is what checks it
+        port = parts.port
     except ValueError as error:
         raise UsageError(f"{url[:200]!r} is no URL: {error}", hint="https://HOST/PATH", code="bad_url") from error
     plain = url.isascii() and url.isprintable() and " " not in url
-    if not plain or parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+    if not plain or parts.scheme not in _PORTS or not parts.hostname or port == 0 or parts.username is not None:
         raise UsageError(f"{url[:200]!r} is no address of a receiver", hint="https://HOST/PATH", code="bad_url")
     return parts
 

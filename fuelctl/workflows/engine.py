@@ -13,6 +13,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from fuelctl import _crashpoints
 from fuelctl.environments.states import Operation
+from fuelctl.store.database import IDLE_TRANSACTION
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows import asks
 from fuelctl.workflows.provision import provision
@@ -66,6 +67,7 @@ class Engine(Work):
             "executor_id": executor or _EXECUTOR,
             "log_level": "WARNING",
             "enable_otlp": False,
+            "sys_db_idle_transaction_timeout_sec": IDLE_TRANSACTION,
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)

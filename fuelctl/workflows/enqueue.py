@@ -17,6 +17,7 @@ from fuelctl.environments.access import LetIn
 from fuelctl.environments.audit import Place, Seen
 from fuelctl.environments.core import Core, MachineError
 from fuelctl.store import workers
+from fuelctl.store.database import IDLE_TRANSACTION
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
 from fuelctl.workflows import asks
@@ -48,6 +49,7 @@ class Enqueuer(Work):
             lazy=True,
             # Whoever asks is told that the database is away; what was committed is started by the reaper.
             retry_connection_errors=False,
+            sys_db_idle_transaction_timeout_sec=IDLE_TRANSACTION,
         )
         self._looking = threading.Lock()
 

@@ -2,16 +2,21 @@
 """`python -m tests.fuelctl.lab_worker`: a real worker process, whose playbooks make files.
 
 `FUELCTL_LAB_REGIONS`: its provider ends several at once, and has an API with limits. `FUELCTL_LAB_VERSION=2`: one of a
-newer fuelctl, in which provisioning has a step more.
+newer fuelctl, in which provisioning has a step more. `FUELCTL_LAB_STOPS=1`: it stops itself (SIGSTOP) in the middle of
+a transaction that takes work from the queue, when there is a file `stop` in its home.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 from dbos import DBOS
+from sqlalchemy import Engine, event
 
 from fuelctl import worker
 from fuelctl.workflows import engine, provider_traits, run
@@ -38,11 +43,25 @@ class NewerEngine(engine.Engine):
         super().__init__(plant, url, executor=executor, bodies={**engine.BODIES, "provision.2": provision_2}, version=2)
 
 
+def stops_in_a_transaction(home: Path) -> None:
+    """Locks are held for as long as it sleeps."""
+
+    def after(_connection: Any, cursor: Any, statement: str, *_more: Any) -> None:
+        takes = "FOR UPDATE" in statement and "workflow_status" in statement and cursor.rowcount > 0
+        if takes and (home / "stop").exists():
+            (home / "stop").rename(home / "stopped")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    event.listen(Engine, "after_cursor_execute", after)
+
+
 if __name__ == "__main__":
     for verb in ("up", "down", "observe", "extend"):
         run._PLAYBOOKS[verb] = str(PLAYBOOKS / f"{verb}.yml")
     if os.environ.get("FUELCTL_LAB_REGIONS"):
         setattr(provider_traits, "of", in_regions)  # noqa: B010 - mypy knows that it is a function
+    if os.environ.get("FUELCTL_LAB_STOPS"):
+        stops_in_a_transaction(Path(os.environ["FUELCTL_HOME"]))
     if os.environ.get("FUELCTL_LAB_VERSION"):
         setattr(worker, "Engine", NewerEngine)  # noqa: B010 - mypy knows that it is a class
         setattr(worker, "VERSION", 2)  # noqa: B010 - mypy knows that it is a constant

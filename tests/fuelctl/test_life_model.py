@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.core import Core
@@ -32,7 +31,6 @@ from fuelctl.store.database import Database
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow, ResourceRow
-from fuelctl.store.secrets import Safe
 from fuelctl.workflows.reaper import Reaper
 from tests.fuelctl.control import HandClock, wanted
 from tests.fuelctl.databases import KINDS, of_kind
@@ -52,11 +50,6 @@ _VERDICTS = {
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield from of_kind(request)
-
-
-@pytest.fixture
-def core(database: Database, clock: HandClock) -> Core:
-    return Core(database, Safe(paths.secret_key_file()), clock=clock)
 
 
 def _write(run: Journal, verdict: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from fuelctl import paths
 from fuelctl._shared._public_key import check_public_key
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core, MachineError
@@ -18,22 +17,15 @@ from fuelctl.environments.journal import Journal
 from fuelctl.store import resources
 from fuelctl.store.database import Database
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.store.secrets import Safe
 from tests.fuelctl.accounts import Team
 from tests.fuelctl.accounts import team as make_team
 from tests.fuelctl.api import Started, problem, ready
-from tests.fuelctl.control import HandClock
 from tests.fuelctl.databases import KINDS, of_kind
 
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield from of_kind(request)
-
-
-@pytest.fixture
-def core(database: Database, clock: HandClock) -> Core:
-    return Core(database, Safe(paths.secret_key_file()), clock=clock)
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from fuelctl import paths
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.store import environments
 from fuelctl.store.database import Database
 from fuelctl.store.events import NewEvent
-from fuelctl.store.secrets import Safe
 from tests.fuelctl.api import make, problem, ready, token_of
 from tests.fuelctl.control import HandClock
 from tests.fuelctl.databases import KINDS, of_kind
@@ -25,11 +23,6 @@ from tests.fuelctl.databases import KINDS, of_kind
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield from of_kind(request)
-
-
-@pytest.fixture
-def core(database: Database, clock: HandClock) -> Core:
-    return Core(database, Safe(paths.secret_key_file()), clock=clock)
 
 
 def end(core: Core, environment_id: str, status: str = "terminated") -> None:

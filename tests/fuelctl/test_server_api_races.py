@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from fuelctl import paths
 from fuelctl.config import Settings
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core
@@ -26,10 +25,8 @@ from fuelctl.store.database import Database
 from fuelctl.store.environments import Wanted
 from fuelctl.store.files import keys_key
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.store.secrets import Safe
 from fuelctl.store.ulids import new_ulid
 from tests.fuelctl.api import BODY, SMALL, Started, make, problem
-from tests.fuelctl.control import HandClock
 from tests.fuelctl.databases import KINDS, of_kind
 
 _FETCHES = 100
@@ -39,11 +36,6 @@ _CREATES = 1000
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield from of_kind(request)
-
-
-@pytest.fixture
-def core(database: Database, clock: HandClock) -> Core:
-    return Core(database, Safe(paths.secret_key_file()), clock=clock)
 
 
 def at_once(requests: int, each: Callable[[int], None]) -> None:

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from fuelctl import paths
 from fuelctl.accounts.roles import Scope
 from fuelctl.environments import handlers
 from fuelctl.environments.core import Core
 from fuelctl.environments.views import event_view
 from fuelctl.store import environments, events
 from fuelctl.store.database import Database
-from fuelctl.store.secrets import Safe
 from fuelctl.store.ulids import new_ulid
 from tests.fuelctl.accounts import Team
 from tests.fuelctl.api import problem, ready, token_of
@@ -30,11 +28,6 @@ LAPTOP = "01HZZZZZZZZZZZZZZZZZZZZZZX"
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield from of_kind(request)
-
-
-@pytest.fixture
-def core(database: Database, clock: HandClock) -> Core:
-    return Core(database, Safe(paths.secret_key_file()), clock=clock)
 
 
 def event(type_: str = "tool.use", **fields: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fuelctl import _server_log, paths
 from fuelctl._shared._errors import FuelError
 from fuelctl.accounts.roles import Role
+from fuelctl.accounts.tokens import PREFIX
 from fuelctl.cli import _reaper
 from fuelctl.config import load
 from fuelctl.environments import reaping
@@ -212,7 +213,7 @@ class TestLog:
             with _server_log.saying(request="S"):
                 logger.warning("x", extra={"stage": "setup"})
         try:
-            raise ValueError(f"fuel_{CANARY}")
+            raise ValueError(f"{PREFIX}k3v7q2mzxa_{CANARY}")
         except ValueError:
             logger.exception("over")
         first, second, third = lines

@@ -170,5 +170,22 @@ def test_a_worker_that_was_stopped_and_wakes_up_writes_nothing(team: Team) -> No
     assert len(team.living()) == 2
 
 
+def test_a_worker_that_was_stopped_in_mid_transaction_holds_nobody_up(team: Team) -> None:
+    """It has locked what it was about to take, and would for as long as it sleeps."""
+    sleeper = team.worker(FUELCTL_LAB_STOPS="1")
+    team.ready(sleeper)
+    (sleeper.home / "stop").touch()
+    made = team.up(blueprint=pretend(sleep=0.5))
+    team.until((sleeper.home / "stopped").exists, 30)
+    stopped = time.monotonic()
+    team.ready(team.worker())
+    taken_up(team, made, 1)
+    took("another takes it", time.monotonic() - stopped, RESUMED)
+    assert team.settled(made).status == "ready", team.said()
+    sleeper.send(signal.SIGCONT)
+    team.ready(sleeper, 2)
+    finished(team, made, 1)
+
+
 def only_itself(worker: Process) -> bool:
     return not worker.children()

@@ -52,6 +52,8 @@ def shared() -> Iterator[Box]:
 @pytest.fixture
 def container(shared: Box) -> Box:
     """The module's container as it was before there was an agent in it."""
+    # One that a test left on its terminal would go on writing into the home.
+    shared.sh(f"pkill -KILL -u {USER} -x claude; while pgrep -u {USER} -x claude; do sleep 0.1; done", user="0")
     shared.sh(
         f"rm -rf /home/{USER}/.claude* /home/{USER}/.ssh/environment /usr/local/bin/claude /usr/local/lib/fuel-code"
         f" /var/lib/fuel-code {WORKSPACE}; install -d -o {USER} {WORKSPACE}",
@@ -119,12 +121,12 @@ def test_on_a_terminal_nothing_is_asked_first(cache: Path, container: Box, optio
 
 
 def on_terminal(argv: list[str], until: str) -> str:
-    """What a program shows on a terminal of 120 x 40 until a text is there, at most 20 seconds."""
+    """What a program shows on a terminal of 120 x 40 until a text is there, at most 90 seconds."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     subprocess.run(["stty", "rows", "40", "cols", "120"], stdin=theirs, check=True)
     process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    shown, deadline = "", time.monotonic() + 20
+    shown, deadline = "", time.monotonic() + 90
     try:
         while until not in shown and time.monotonic() < deadline:
             if select.select([ours], [], [], 0.2)[0]:

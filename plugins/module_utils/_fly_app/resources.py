@@ -47,8 +47,10 @@ def yaml_data(name: str) -> Any:
     if name not in _CACHE:
         import yaml
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        _CACHE[name] = yaml.load(text(name), Loader=loader)  # noqa: S506 - both are safe loaders
+        if hasattr(yaml, "CSafeLoader"):
+            _CACHE[name] = yaml.load(text(name), Loader=yaml.CSafeLoader)
+        else:
+            _CACHE[name] = yaml.safe_load(text(name))
     return _CACHE[name]
 
 
