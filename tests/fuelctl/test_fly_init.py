@@ -168,10 +168,51 @@ def test_wrong_usage(arguments: list[str], sample: Sample) -> None:
     assert isinstance(done.exception, UsageError)
 
 
-def test_what_no_template_fits(tmp_path: Path) -> None:
-    (tmp_path / "Cargo.toml").write_text('[package]\nname = "x"\nversion = "1.0.0"\n')
-    with pytest.raises(UsageError, match="no template fits: found rust"):
+@pytest.mark.parametrize(
+    ("file", "text", "found"),
+    [
+        ("Cargo.toml", '[package]\nname = "x"\nversion = "1.0.0"\n', "rust"),
+        ("composer.json", '{"require": {"laravel/framework": "^11"}}', "php laravel"),
+        ("pom.xml", "<project><artifactId>a</artifactId></project>", "java"),
+        ("shop.csproj", '<Project Sdk="Microsoft.NET.Sdk.Web"></Project>', "dotnet aspnet"),
+        ("Gemfile", 'source "https://rubygems.org"\ngem "sinatra"\n', "ruby sinatra"),
+        ("mix.exs", "defmodule A.MixProject do\n  def project, do: [app: :a]\nend\n", "elixir"),
+        ("Package.swift", "// swift-tools-version:5.9\nimport PackageDescription\n", "swift"),
+    ],
+)
+@pytest.mark.parametrize("dockerfile", [False, True])
+def test_what_no_template_fits(file: str, text: str, found: str, dockerfile: bool, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(text)
+    if dockerfile:
+        (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(UsageError, match=rf"no template fits: found {found}\. ") as caught:
         plan(str(tmp_path), Options())
+    assert ("its Dockerfile" in caught.value.hint) == dockerfile
+    assert list(tmp_path.glob("fly*")) == []
+
+
+def test_nothing_to_deploy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no program that is known was found"):
+        plan(str(tmp_path), Options())
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked"),
+    [
+        ('[".fly.dev"]', "django.fly.dev"),
+        ('["django.fly.dev", "shop.example"]', "django.fly.dev"),
+        ('["shop.example"]', "shop.example"),
+        ('[".shop.example"]', "shop.example"),
+        ('["*"]', ""),
+        ('os.environ["HOSTS"].split(",")', "django.fly.dev"),
+    ],
+)
+def test_the_check_asks_for_a_host_that_is_answered(hosts: str, asked: str, sample: Sample) -> None:
+    folder = sample("django")
+    settings = folder / "shop" / "settings.py"
+    settings.write_text(settings.read_text() + f"ALLOWED_HOSTS = {hosts}\n")
+    made = tomllib.loads(render(plan(str(folder), OPTIONS))["fly.toml"])
+    assert made["http_service"]["checks"][0]["headers"].get("Host", "") == asked
 
 
 def test_an_application_in_a_folder_is_named(tmp_path: Path) -> None:

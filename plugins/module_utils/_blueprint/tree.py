@@ -196,6 +196,7 @@ class Tree:
         if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
             try:
                 text = raw.decode("utf-16")
+                self.trouble(relative, "it is not UTF-8: read as UTF-16", 1)
             except UnicodeDecodeError:
                 self.trouble(relative, "skipped: it is not UTF-8 text")
                 return None

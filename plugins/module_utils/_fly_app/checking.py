@@ -17,7 +17,7 @@ from .schema_walk import mismatches
 #: From (path, text) of a Dockerfile to what another linter finds in it.
 Linter = Callable[[str, str], Iterable[Finding]]
 #: Rules of hadolint that ours say as well: (hadolint's, ours).
-SAME = {"DL3002": "root-user", "DL3006": "latest-tag", "DL3007": "latest-tag"}
+SAME = {"DL3002": "root-user", "DL3066": "root-user", "DL3006": "latest-tag", "DL3007": "latest-tag"}
 
 _SUBJECTS = (services.check, deployment.check, secrets.check, ports.check, image.check)
 
@@ -47,7 +47,7 @@ def check(path: str, linters: Sequence[Linter] = ()) -> Report:
 
 def _all(project: Project) -> Iterator[Finding]:
     for trouble in project.troubles:
-        yield finding("toml-invalid", trouble.file, trouble.line, trouble.message)
+        yield finding(trouble.rule, trouble.file, trouble.line, trouble.message, trouble.fix)
     for app in project.apps:
         if app.file:
             yield from _schema(app)

@@ -17,6 +17,11 @@ from .resources import yaml_data
 #: A shell is needed for these; flyctl splits commands into words and starts the program itself.
 _SHELL = re.compile(r"&&|\|\||[|;<>`]|\$[({\w]")
 _PORT = re.compile(r"\$\{?PORT\}?(?::-\d+\})?")
+#: Runtime -> what npm's programs are called there.
+_RUNNERS = {
+    "bun": (("npx ", "bunx --bun "), ("npm run ", "bun run ")),
+    "deno": (("npx ", "deno run --allow-all npm:"), ("npm run ", "deno task ")),
+}
 #: Processes of a Procfile that answer requests.
 WEB = ("web", "app", "server")
 
@@ -42,7 +47,7 @@ def needs(repository: Repository) -> List[Need]:
 
 
 def _shown(repository: Repository, entry: Dict[str, Any]) -> str:
-    source = repository.dependency(*entry.get("dependencies", {}).get(repository.runtime, ()))
+    source = repository.dependency(*entry.get("dependencies", {}).get(repository.ecosystem, ()))
     if source:
         return source
     images = entry.get("images", ())
@@ -70,7 +75,7 @@ def migration(repository: Repository) -> Optional[Decision]:
     """The command that brings the database up to date."""
     for entry in yaml_data("needs.yml")["migrations"]:
         if (
-            entry["runtime"] != repository.runtime
+            entry["runtime"] != repository.ecosystem
             or entry.get("framework", repository.framework) != repository.framework
         ):
             continue
@@ -78,16 +83,27 @@ def migration(repository: Repository) -> Optional[Decision]:
         file = next((name for name in files if repository.has(name)), "")
         needed = entry.get("dependency")
         source = repository.dependency(needed) if needed else ""
-        if file and needed and not source and repository.runtime == "node":
+        if file and needed and not source and repository.ecosystem == "node":
             source = _developed(repository, needed)
         if file and (source or not needed):
-            return Decision("release_command", entry["command"], f"{file}:1", f"migrations by {needed or file}")
-    if repository.runtime == "node":
+            command = run_by(repository.runtime, entry["command"])
+            return Decision("release_command", command, f"{file}:1", f"migrations by {needed or file}")
+    if repository.ecosystem == "node":
         for name in yaml_data("needs.yml")["migration_scripts"]:
             command, source = repository.script(name)
             if command and not re.search(r"\b(?:dev|reset|create|make|generate)\b", command):
-                return Decision("release_command", f"npm run {name}", source, f"script {name}")
+                return Decision(
+                    "release_command", run_by(repository.runtime, f"npm run {name}"), source, f"script {name}"
+                )
     return None
+
+
+def run_by(runtime: str, command: str) -> str:
+    """A command of npm's as the runtime without npm runs it."""
+    for begin, instead in _RUNNERS.get(runtime, ()):
+        if command.startswith(begin):
+            return instead + command[len(begin) :]
+    return command
 
 
 def _developed(repository: Repository, name: str) -> str:
@@ -97,7 +113,7 @@ def _developed(repository: Repository, name: str) -> str:
 
 def developed(repository: Repository, command: str) -> bool:
     """Whether a command of npx runs what only development installs: then that has to stay in the image."""
-    tool = command.split()[1] if command.startswith("npx ") else ""
+    tool = re.sub(r"^(?:npx|bunx --bun) ", "", command).split()[0] if command.startswith(("npx ", "bunx ")) else ""
     return bool(tool) and tool not in repository.dependencies and bool(_developed(repository, tool))
 
 
@@ -130,7 +146,7 @@ def workers(repository: Repository, package: str) -> List[Decision]:
     """Programs that work in the background, of known libraries and by the names of scripts."""
     data = yaml_data("needs.yml")
     for entry in data["workers"]:
-        source = repository.dependency(entry["dependency"]) if entry["runtime"] == repository.runtime else ""
+        source = repository.dependency(entry["dependency"]) if entry["runtime"] == repository.ecosystem else ""
         if not source or ("file" in entry and not repository.has(entry["file"])):
             continue
         if entry.get("package"):
@@ -145,11 +161,12 @@ def workers(repository: Repository, package: str) -> List[Decision]:
         return [
             Decision(f"processes.{entry['name']}", command, source, f"{entry['dependency']} works in the background")
         ]
-    if repository.runtime == "node":
+    if repository.ecosystem == "node":
         for name in data["worker_scripts"]:
             command, source = repository.script(name)
             if command:
-                return [Decision("processes.worker", f"npm run {name}", source, f"script {name}")]
+                run = run_by(repository.runtime, f"npm run {name}")
+                return [Decision("processes.worker", run, source, f"script {name}")]
     return []
 
 

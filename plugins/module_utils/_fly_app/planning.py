@@ -56,13 +56,12 @@ def plan(path: str, options: Options) -> Plan:
     environments = _environments(repository, options.environments)
     framework = choose(repository)
     meta = framework.meta
-    decisions: List[Decision] = [
-        Decision("framework", framework.name, repository.source("runtimes[0].name"), meta["title"])
-    ]
+    title = meta["title"].replace("Node.js", "Bun") if repository.runtime == "bun" else meta["title"]
+    decisions: List[Decision] = [Decision("framework", framework.name, repository.source("runtimes[0].name"), title)]
     context: Dict[str, Any] = {
         "framework": {
             "name": framework.name,
-            "title": meta["title"],
+            "title": title,
             "kill_signal": meta.get("kill_signal", "SIGTERM"),
             "kill_timeout": meta.get("kill_timeout", 10),
             "concurrency": meta.get("concurrency", {}),
@@ -130,11 +129,21 @@ def choose(repository: Repository) -> Framework:
     for framework in every:
         if repository.runtime in framework.meta.get("runtimes", ()):
             return framework
-    what = " ".join(name for name in (repository.runtime, repository.framework) if name) or "no runtime that is known"
+    known = ", ".join(framework.meta["title"] for framework in every)
+    if not repository.runtime:
+        raise UsageError(
+            "no program that is known was found",
+            where=repository.detection.directory,
+            hint=f"run it in the folder that has the program; there are templates for {known}",
+            code="no_template",
+        )
+    what = " ".join(dict.fromkeys(name for name in (repository.runtime, repository.framework) if name))
+    by_hand = "with its Dockerfile" if repository.tree.is_file("Dockerfile") else "with a Dockerfile of your own"
     raise UsageError(
         f"no template fits: found {what}",
         where=repository.detection.directory,
-        hint="there are templates for " + ", ".join(framework.meta["title"] for framework in every),
+        hint=f"{by_hand}, `fly launch --no-deploy` writes fly.toml and `fuelctl fly check` reads both; "
+        f"there are templates for {known}",
         code="no_template",
     )
 

@@ -116,15 +116,18 @@ class App(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """A fly.toml that is no TOML."""
+    """A file that is not what it should be: the rule that it breaks, and where."""
 
+    rule: str
     file: str
     line: int
     message: str
+    #: What to do, where that is not what the rule says.
+    fix: str = ""
 
 
 class Project(NamedTuple):
-    """All apps of a folder, what could not be read, and the text of every file that was."""
+    """All apps of a folder, what could not be used, and the text of every file that was."""
 
     apps: List[App]
     troubles: List[Trouble]
@@ -146,6 +149,7 @@ def read(path: str) -> Project:
     elif os.path.isdir(path):
         tree = Tree(path)
         configs, images = _look(tree)
+        configs += [name for name in _folders(tree) if name not in configs]
     else:
         raise UsageError(
             "there is no such file or folder", where=path, hint="name a project, a fly.toml or a Dockerfile"
@@ -183,27 +187,47 @@ def _look(tree: Tree) -> Tuple[List[str], List[str]]:
     return configs, images if not configs else []
 
 
+def _folders(tree: Tree) -> List[str]:
+    """Folders that bear the name of a fly.toml: somebody meant a file."""
+    return sorted(name for name, folder in tree.names("").items() if folder and CONFIG.match(name))
+
+
 def _read(tree: Tree, configs: List[str], images: List[str]) -> Project:
     project = Project([], [], {})
     for file in configs:
         text = tree.text(file)
         if text is None:
-            message = next((trouble.message for trouble in tree.troubles if trouble.file == file), "it cannot be read")
-            project.troubles.append(Trouble(file, 1, message))
+            project.troubles.append(_unreadable(tree, file))
             continue
         project.texts[file] = text
+        line = _misread(tree, file)
+        if line:
+            message = "it is not UTF-8, as TOML has to be"
+            project.troubles.append(Trouble("toml-invalid", file, line, message, "save the file as UTF-8"))
         try:
             document = parse_toml(text)
         except TomlError as error:
-            project.troubles.append(Trouble(file, error.line, error.message))
+            project.troubles.append(Trouble("toml-invalid", file, error.line, error.message))
             continue
-        project.apps.append(App(file, document, _image_of(tree, file, document, project.texts), tree))
+        project.apps.append(App(file, document, _image_of(tree, file, document, project), tree))
     for file in images:
-        project.apps.append(App("", Toml({}, {}), _image(tree, file, posixpath.dirname(file), "", project.texts), tree))
+        project.apps.append(App("", Toml({}, {}), _image(tree, file, posixpath.dirname(file), "", project), tree))
     return project
 
 
-def _image_of(tree: Tree, file: str, document: Toml, texts: Dict[str, str]) -> Optional[Image]:
+def _unreadable(tree: Tree, file: str) -> Trouble:
+    found = next((trouble for trouble in tree.troubles if trouble.file == file), None)
+    what = "it is a folder" if tree.is_folder(file) else found.message if found else "it cannot be read"
+    return Trouble("unreadable", file, (found.line if found else None) or 1, what)
+
+
+def _misread(tree: Tree, file: str) -> int:
+    """The line on which a text that was read all the same is no UTF-8, 0 when all of it is."""
+    told = next((item for item in tree.troubles if item.file == file and "read as" in item.message), None)
+    return (told.line or 1) if told else 0
+
+
+def _image_of(tree: Tree, file: str, document: Toml, project: Project) -> Optional[Image]:
     """The image that an app is built from: the Dockerfile it names, or the one beside it; none for ready images."""
     build = document.data.get("build")
     build = build if isinstance(build, dict) else {}
@@ -211,23 +235,26 @@ def _image_of(tree: Tree, file: str, document: Toml, texts: Dict[str, str]) -> O
     named = build.get("dockerfile")
     if isinstance(named, str):
         place = posixpath.normpath(posixpath.join(folder, named))
-        return _image(tree, place, folder, str(build.get("ignorefile") or ""), texts)
+        return _image(tree, place, folder, str(build.get("ignorefile") or ""), project)
     if any(build.get(key) for key in ("image", "builder", "builtin", "buildpacks")):
         return None
     for name in ("Dockerfile", "dockerfile"):
         place = posixpath.join(folder, name)
         if tree.is_file(place):
-            return _image(tree, place, folder, str(build.get("ignorefile") or ""), texts)
+            return _image(tree, place, folder, str(build.get("ignorefile") or ""), project)
     return None
 
 
-def _image(tree: Tree, file: str, context: str, ignorefile: str, texts: Dict[str, str]) -> Optional[Image]:
+def _image(tree: Tree, file: str, context: str, ignorefile: str, project: Project) -> Optional[Image]:
     if file.startswith(("../", "/")) or not tree.is_file(file):
         return None
     text = tree.text(file)
     if text is None:
+        trouble = _unreadable(tree, file)
+        if trouble not in project.troubles:
+            project.troubles.append(trouble)
         return None
-    texts[file] = text
+    project.texts[file] = text
     names = [posixpath.join(context, ignorefile)] if ignorefile else []
     names += [f"{file}.dockerignore", posixpath.join(context, ".dockerignore")]
     place = next((name for name in names if tree.is_file(name)), "")

@@ -26,7 +26,11 @@ _BLANKS = re.compile(r"\n{3,}")
 def render(plan: Plan) -> Dict[str, str]:
     """Path relative to the repository -> content, without the mark by which it is known again."""
     engine = _engine()
-    common = {**plan.context, "environments": plan.environments}
+    common = {
+        **plan.context,
+        "environments": plan.environments,
+        "health": _asked(plan.context["health"], plan.context["app"]),
+    }
     files: Dict[str, str] = {}
     for environment in plan.environments:
         files[environment["file"]] = _text(engine, "_shared/fly.toml.j2", _layer(plan, environment))
@@ -54,11 +58,17 @@ def _layer(plan: Plan, environment: Dict[str, Any]) -> Dict[str, Any]:
     return {
         **plan.context,
         "environment": environment,
+        "health": _asked(plan.context["health"], app),
         "env": {name: value.replace("{app}", app) for name, value in plan.context["env"].items()},
         "machines": {"total": total},
         "config_option": f" --config {config}" if config else "",
         "source": source,
     }
+
+
+def _asked(health: Dict[str, Any], app: str) -> Dict[str, Any]:
+    """The health check as one app is asked."""
+    return {**health, "headers": {name: value.replace("{app}", app) for name, value in health["headers"].items()}}
 
 
 def toml(value: Any) -> str:

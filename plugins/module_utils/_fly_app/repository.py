@@ -22,6 +22,7 @@ from .._errors import UsageError
 #: Sources that are looked through for a pattern, and how deep they lie.
 _MOST, _DEEPEST = 150, 3
 _GEM = re.compile(r"^[ \t]*gem[\s(]+[\"']([\w.-]+)[\"']", re.MULTILINE)
+_NPM = re.compile(r"\"npm:/?((?:@[\w.-]+/)?[\w.-]+)")
 _HEX = re.compile(r"\{\s*:(\w+)\s*,")
 _MODULE = re.compile(r"^[ \t]*(?:require[ \t]+)?([\w.-]+\.[\w./-]+)[ \t]+v", re.MULTILINE)
 
@@ -60,7 +61,7 @@ class Repository:
             return None
         named = self.detection.fields["runtimes[0].name"][0]
         folder = named.source.rpartition(":")[0].rpartition("/")[0]
-        found = scanner(self.runtime)(self.tree.folder(folder))
+        found = scanner("node" if self.runtime == "bun" else self.runtime)(self.tree.folder(folder))
         if folder and found is not None and not self._nested(folder):
             raise UsageError(
                 f"the application is in {folder}/",
@@ -75,6 +76,11 @@ class Repository:
         return folder in ("src", "app", "lib") and "/" not in folder
 
     @property
+    def ecosystem(self) -> str:
+        """The runtime whose packages it uses: Bun and Deno take those of Node.js."""
+        return "node" if self.runtime in ("bun", "deno") else self.runtime
+
+    @property
     def framework(self) -> str:
         """Name of the framework, "" when none was recognised."""
         return self.finding.framework if self.finding else ""
@@ -84,6 +90,9 @@ class Repository:
         from .._blueprint.versions import image_for
 
         image = image_for(self.runtime, self.version) if self.runtime in RUNTIME_DATA else "debian:bookworm"
+        if self.runtime == "bun":
+            # Its slim images are Debian's too, and name no release.
+            image = image.partition("-")[0]
         tag = image.partition(":")[2]
         version, _dash, suite = tag.partition("-")
         return image, version, suite or "bookworm"
@@ -101,6 +110,8 @@ class Repository:
         if self._dependencies is None:
             reader = {
                 "node": self._node,
+                "bun": self._node,
+                "deno": self._deno,
                 "python": self._python,
                 "ruby": self._ruby,
                 "elixir": self._elixir,
@@ -113,6 +124,15 @@ class Repository:
         text = self.root.text("package.json") or ""
         names = table(self.package, "dependencies")
         return {name: at(self.root, "package.json", json_line(text, "dependencies", name)) for name in names}
+
+    def _deno(self) -> Dict[str, str]:
+        """Of npm's packages, those that the import map or the manifest names."""
+        found = self._node()
+        for file in ("deno.json", "deno.jsonc"):
+            text = self.root.text(file) or "" if self.root.has(file) else ""
+            for match in _NPM.finditer(text):
+                found.setdefault(match.group(1), at(self.root, file, line_at(text, match.start())))
+        return found
 
     def _python(self) -> Dict[str, str]:
         from .._blueprint.scanners.python_project import Project

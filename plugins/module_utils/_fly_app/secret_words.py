@@ -16,9 +16,19 @@ _NAME = re.compile(
 )
 #: About a secret, and none itself.
 _ABOUT = re.compile(
-    r"_(?:FILE|PATH|DIR|TTL|LENGTH|EXPIR\w*|LIFETIME|NAME|ID|DUMMY|MIN|MAX|ENABLED|REQUIRED|HEADER|ALGORITHM|TYPE|"
-    r"ISSUER|AUDIENCE|ROTATION|COST|ROUNDS|URL|URI|HOST|LIMIT)$|(?:^|_)PUBLIC_",
+    r"_(?:FILE|PATH|DIR|TTL|LENGTH|EXPIR\w*|LIFETIME|TIMEOUT|NAME|ID|DUMMY|MIN|MAX|ENABLED|REQUIRED|HEADER|ALGORITHM|"
+    r"TYPE|ISSUER|AUDIENCE|ROTATION|COST|ROUNDS|HOST|LIMIT|REGION)$",
     re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"_UR[LI]$", re.IGNORECASE)
+#: Shipped to every browser, or public by its nature.
+_PUBLIC = re.compile(r"(?:^|_)PUBLIC_|^(?:VITE|REACT_APP|GATSBY)_|PUBLISHABLE", re.IGNORECASE)
+#: What may be a secret: keys of any kind, and addresses that hold a password more often than not.
+_MAYBE = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SIGNING|ENCRYPT|COOKIE|_SALT$|_DSN$"
+    r"|_KEY$|_KEY_BASE$|CONNECTION_STRING|WEBHOOK_URL"
+    r"|(?:DATABASE|REDIS|VALKEY|MONGO\w*|POSTGRES\w*|PG|MYSQL|MARIADB|AMQP|RABBITMQ)_UR[LI]$"
+    r"|(?:CLICKHOUSE|ELASTICSEARCH|SMTP)_UR[LI]$"
 )
 _VALUES = (
     ("an AWS access key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
@@ -44,8 +54,13 @@ _PLACEHOLDER = re.compile(
 
 
 def named(name: str) -> bool:
-    """Whether a variable of this name holds a secret."""
-    return bool(_NAME.search(name)) and not _ABOUT.search(name)
+    """Whether a variable of this name holds a secret, so surely that its value in a file is a fault."""
+    return bool(_NAME.search(name)) and not (_ABOUT.search(name) or _ADDRESS.search(name) or _PUBLIC.search(name))
+
+
+def private(name: str) -> bool:
+    """Whether its value is better set as a secret: every one that is `named`, and what may hold one."""
+    return not (_PUBLIC.search(name) or _ABOUT.search(name)) and bool(_NAME.search(name) or _MAYBE.search(name))
 
 
 def looks(value: str) -> str:

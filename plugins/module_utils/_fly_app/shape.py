@@ -83,7 +83,8 @@ def _words(command: str) -> List[str]:
 
 def health(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]) -> None:
     """The route that answers health checks: one that the sources have, else what the framework surely serves."""
-    health = {"path": meta.get("health", ""), "grace": meta.get("grace", "10s"), "headers": meta.get("headers", {})}
+    headers = dict(meta.get("headers", {}))
+    health = {"path": meta.get("health", ""), "grace": meta.get("grace", "10s"), "headers": headers}
     context["health"] = health
     if context["kind"] == "worker" or meta["family"] == "static":
         return
@@ -98,6 +99,8 @@ def health(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
         page = next((name for name in repository.files("*app/api/health*/route.*")), "")
         if page:
             health["path"] = "/" + page.partition("app/")[2].rpartition("/")[0]
+    if "Host" in headers:
+        _host(repository, headers, context)
     if health["path"]:
         source = found[1] if found else f"{page}:1" if page else "default"
         context["decisions"].append(
@@ -105,6 +108,18 @@ def health(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
         )
     else:
         context["notes"].append("no route answers health checks: add GET /healthz and run this again")
+
+
+def _host(repository: Repository, headers: Dict[str, str], context: Dict[str, Any]) -> None:
+    """The host that a check asks for: one that the program answers for."""
+    allowed = repository.grep(r"^ALLOWED_HOSTS\s*=\s*\[\s*[\"']([\w.*-]+)[\"']", "*settings*.py", "*settings/*.py")
+    name = allowed[0].group(1).lstrip(".") if allowed else "fly.dev"
+    if name == "*":
+        del headers["Host"]
+    elif allowed and name in ("localhost", "127.0.0.1"):
+        context["notes"].append(f"{allowed[1]}: ALLOWED_HOSTS must name {context['app']}.fly.dev too")
+    elif name != "fly.dev" and not name.endswith(".fly.dev"):
+        headers["Host"] = name
 
 
 def settings(repository: Repository, meta: Dict[str, Any], found: List[Need], context: Dict[str, Any]) -> None:

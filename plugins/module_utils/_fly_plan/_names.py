@@ -12,7 +12,8 @@ from collections import deque
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from .._blueprint.tree import IGNORED, Tree
-from .data_secrets import ABOUT, EXAMPLES, HIDDEN, PROVIDED, PUBLIC, REFERENCES, ROTATIONS
+from .._fly_app.secret_words import private
+from .data_secrets import EXAMPLES, PROVIDED, REFERENCES, ROTATIONS
 
 #: Bounds of the search: more files of one project teach nothing new.
 _MOST_FILES, _DEPTH, _MOST_SOURCES = 3000, 8, 3
@@ -37,11 +38,6 @@ class Name(NamedTuple):
         return known
 
 
-def is_secret(name: str) -> bool:
-    """Whether a variable of this name holds something that must not be read by others."""
-    return not re.search(PUBLIC, name) and not re.search(ABOUT, name) and bool(re.search(HIDDEN, name))
-
-
 def names(tree: Tree, config: Dict[str, Any], config_path: str) -> List[Name]:
     """Every variable of the project in order of names; those that the platform sets are left out."""
     seen: Dict[str, List[str]] = {}
@@ -62,7 +58,7 @@ def names(tree: Tree, config: Dict[str, Any], config_path: str) -> List[Name]:
             if len(sources) < _MOST_SOURCES and not any(source.startswith(f"{path}:") for source in sources):
                 sources.append(f"{path}:{number}")
     return [
-        Name(name, is_secret(name) or name in secret_files, tuple(sources))
+        Name(name, private(name) or name in secret_files, tuple(sources))
         for name, sources in sorted(seen.items())
         if not re.search(PROVIDED, name)
     ]

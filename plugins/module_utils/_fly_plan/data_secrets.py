@@ -3,7 +3,7 @@
 
 # Private to this collection: no stability promise to anybody outside it.
 
-"""Names of variables: where they are looked for, which are secrets, and how each kind is rotated. Only data."""
+"""Names of variables: where they are looked for, and how each kind of secret is rotated. Only data."""
 
 from __future__ import annotations
 
@@ -44,18 +44,6 @@ PROVIDED = (
     r"^FLY_|^(?:PRIMARY_REGION|RELEASE_COMMAND|PATH|HOME|USER|PWD|SHELL|LANG|TMPDIR|TERM|CI)$"
     r"|^(?:NODE_ENV|PORT|HOST|HOSTNAME)$"
 )
-#: Names whose values are shipped to every browser, or are public by their nature.
-PUBLIC = r"^(?:NEXT_PUBLIC|NUXT_PUBLIC|EXPO_PUBLIC|PUBLIC|VITE|REACT_APP|GATSBY)_|PUBLISHABLE|PUBLIC_KEY"
-#: Names about a secret that are none.
-ABOUT = r"_(?:TTL|EXPIRY|EXPIRES|EXPIRES_IN|TIMEOUT|LENGTH|ALGORITHM|ISSUER|AUDIENCE|ENABLED|HEADER|NAME|ID|REGION)$"
-#: Names whose values others must not read.
-HIDDEN = (
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SIGNING|ENCRYPT|COOKIE|_SALT$|_DSN$"
-    r"|_KEY$|_KEY_BASE$|CONNECTION_STRING|WEBHOOK_URL"
-    r"|(?:DATABASE|REDIS|VALKEY|MONGO\w*|POSTGRES\w*|PG|MYSQL|MARIADB|AMQP|RABBITMQ)_UR[LI]$"
-    r"|(?:CLICKHOUSE|ELASTICSEARCH|SMTP)_UR[LI]$"
-)
-
 #: What `fly storage create` sets by itself.
 STORAGE_NAMES = (
     "AWS_ACCESS_KEY_ID",

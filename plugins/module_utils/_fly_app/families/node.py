@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Tuple
 
 from ..._blueprint.parsers import table, word
 from ..._errors import UsageError
-from ..needs import developed, runtime_packages
+from ..needs import developed, run_by, runtime_packages
 from ..repository import Decision, Repository
 
 #: Manager -> its lockfiles.
@@ -23,34 +23,36 @@ LOCKS = {
     "yarn": ("yarn.lock",),
     "bun": ("bun.lock", "bun.lockb"),
 }
+#: Versions where the project names none.
+YARN, COREPACK = "4.9.2", "0.34.0"
 #: Files that an install reads beside the manifest and the lockfile.
 _BESIDE = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml", "bunfig.toml")
 _FOLDERS = (".yarn", "patches", "prisma")
 _PLAIN = re.compile(r"(?:NODE_ENV=production\s+)?node\s+(?:--[\w=./-]+\s+)*[\w./-]+\s*$")
+#: A program of Bun's that no shell is needed for, and that is not restarted by itself.
+_BUN = re.compile(r"bun\s+(?:run\s+)?(?!--(?:watch|hot))[\w./-]+\.[cm]?[jt]sx?\s*$")
+_TYPED = ("index.ts", "server.ts", "app.ts", "main.ts", "src/index.ts", "src/server.ts", "src/app.ts", "src/main.ts")
 _MAIN = ("server.js", "index.js", "app.js", "main.js", "src/index.js", "src/server.js", "src/app.js", "src/main.js")
 
 
 def survey(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]) -> None:
     """Adds `node`, `start` and `packages`."""
-    manager = repository.manager or "npm"
-    if manager == "bun":
-        raise UsageError(
-            "no template installs with Bun yet", hint="keep a package-lock.json, or write the Dockerfile by hand"
-        )
+    manager = manager_of(repository)
     node = install(repository, manager)
     build, build_source = repository.script("build")
     run = "npm run" if manager == "npm" else f"{manager} run"
     generate = repository.has("prisma/schema.prisma") and not re.search(r"prisma generate", build)
-    steps = [] if not generate or not repository.script("build")[0] else ["npx prisma generate"]
+    prisma = run_by(repository.runtime, "npx prisma generate")
+    steps = [] if not generate or not repository.script("build")[0] else [prisma]
     node["build"] = " && ".join([*steps, f"{run} build"]) if build else ""
     if repository.has("prisma/schema.prisma") and not build:
-        node["install_production"] += " && npx prisma generate"
+        node["install_production"] += f" && {prisma}"
     if build:
         context["decisions"].append(Decision("Dockerfile build", node["build"], build_source, "script build"))
     context["node"] = node
     if developed(repository, context["release"] or "") or "prisma" in table(repository.package, "devDependencies"):
         node["prune"] = ""
-        node["install_production"] = node["install"].replace("npm ci", "npm ci --include=dev")
+        node["install_production"] = node["install"]
         context["notes"].append(
             "migrations run a tool of devDependencies, which therefore stay in the image: make it a dependency"
         )
@@ -68,6 +70,11 @@ def survey(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
     context["decisions"].append(Decision("Dockerfile CMD", " ".join(context["start"]), start_source))
 
 
+def manager_of(repository: Repository) -> str:
+    """What installs the packages, where nothing says so what the runtime brings."""
+    return repository.manager or ("bun" if repository.runtime == "bun" else "npm")
+
+
 def install(repository: Repository, manager: str) -> Dict[str, Any]:
     """What the templates need to install: `manifests`, `prepare`, `install`, `install_production`, `prune`."""
     lock = next((name for name in LOCKS[manager] if repository.root.has(name)), "")
@@ -80,7 +87,15 @@ def install(repository: Repository, manager: str) -> Dict[str, Any]:
         # The lockfile of a workspace is about the manifests of all its members.
         manifests = [(".", ".")]
     prepare = prune = ""
-    if manager == "npm":
+    environment: Dict[str, str] = {}
+    berry = manager == "yarn" and _berry(repository, version)
+    if manager == "bun":
+        prepare = f"npm install --global bun@{version or '1'} && npm cache clean --force"
+        every = "bun install" + (" --frozen-lockfile" if lock else "")
+        production = f"{every} --production"
+        # What Prisma generated lies in node_modules.
+        prune = "" if repository.has("prisma/schema.prisma") else f"rm -rf node_modules && {production}"
+    elif manager == "npm":
         every, production = ("npm ci --include=dev", "npm ci") if lock else ("npm install --include=dev", "npm install")
         production = f"{production} --omit=dev && npm cache clean --force"
         prune = "npm prune --omit=dev"
@@ -89,17 +104,30 @@ def install(repository: Repository, manager: str) -> Dict[str, Any]:
         frozen = " --frozen-lockfile" if lock else ""
         every, production = f"pnpm install{frozen} --prod=false", f"pnpm install{frozen} --prod"
         prune = "pnpm prune --prod --ignore-scripts"
-    elif version[:1] in ("2", "3", "4", "5") or repository.root.has(".yarnrc.yml"):
-        prepare = "corepack enable"
-        every = "yarn install" + (" --immutable" if lock else "")
-        production = "yarn workspaces focus --all --production"
+    elif berry:
+        prepare = f"corepack enable && corepack prepare yarn@{version or YARN} --activate"
+        if repository.version.partition(".")[0] >= "25":
+            # From there on Node.js comes without it.
+            prepare = f"npm install --global corepack@{COREPACK} && {prepare}"
+        every = production = "yarn install" + (" --immutable" if lock else "")
+        if version[:1] not in ("2", "3"):
+            # Before Yarn 4 it is a plugin.
+            production = prune = "yarn workspaces focus --all --production"
+        if not repository.grep(r"^nodeLinker:\s*[\"']?(?:node-modules|pnpm)", ".yarnrc.yml"):
+            # Plug'n'Play needs a loader wherever Node.js is started.
+            environment["YARN_NODE_LINKER"] = "node-modules"
     else:
         frozen = " --frozen-lockfile" if lock else ""
         every, production = f"yarn install{frozen} --production=false", f"yarn install{frozen} --production"
         prune = f"yarn install{frozen} --production --ignore-scripts --prefer-offline"
+    on_bun = repository.runtime == "bun"
     return {
+        "argument": "BUN_IMAGE" if on_bun else "NODE_IMAGE",
+        "program": "bun" if on_bun else "node",
         "manifests": manifests,
-        "prepare": prepare,
+        "environment": environment,
+        "berry": berry,
+        "prepare": "" if on_bun and manager == "bun" else prepare,
         "install": every,
         "install_production": production,
         "prune": prune,
@@ -107,26 +135,41 @@ def install(repository: Repository, manager: str) -> Dict[str, Any]:
     }
 
 
+def _berry(repository: Repository, version: str) -> bool:
+    """Whether it is a Yarn from 2 on, which is another program than Yarn 1."""
+    if version:
+        return version[:1] in ("2", "3", "4", "5")
+    return repository.root.has(".yarnrc.yml") or bool(repository.grep(r"^__metadata:", "yarn.lock"))
+
+
 def _start(repository: Repository, meta: Dict[str, Any], node: Dict[str, Any], manager: str) -> Tuple[List[str], str]:
     """(argument vector, source) of what the image starts."""
+    program: str = node["program"]
     if node["standalone"]:
-        return ["node", "server.js"], "next.config: standalone"
+        return [program, "server.js"], "next.config: standalone"
     for name in ("start:prod", "start"):
         command, source = repository.script(name)
         if command and _PLAIN.match(command):
             # Without npm between them, signals reach the program.
-            return shlex.split(command.replace("NODE_ENV=production", "").strip()), source
+            words = shlex.split(command.replace("NODE_ENV=production", "").strip())
+            return [program, *words[1:]], source
+        if command and program == "bun" and _BUN.match(command):
+            return shlex.split(command), source
     if "start" in meta:
-        return list(meta["start"]), "default"
+        return [program if word == "node" else word for word in meta["start"]], "default"
     command, source = repository.script("start")
     if command and re.fullmatch(r"next start\b.*", command):
-        return ["node_modules/.bin/next", "start"], source
+        return (["bun", "run", "start"] if program == "bun" else ["node_modules/.bin/next", "start"]), source
     if command:
-        return (["npm", "start"] if manager == "npm" else [manager, "start"]), source
-    main = word(repository.package.get("main"))
-    entry = main if main and repository.root.has(main) else repository.root.first(*_MAIN)
+        if program == "bun" or manager == "bun":
+            return [manager, "run", "start"], source
+        # corepack would fetch a Yarn where the program is started.
+        return (["npm", "start"] if manager == "npm" or node["berry"] else [manager, "start"]), source
+    named = [word(repository.package.get(key)) for key in ("main", *(["module"] if program == "bun" else []))]
+    usual = (*_MAIN, *(_TYPED if program == "bun" else ()))
+    entry = next((name for name in named if name and repository.root.has(name)), None) or repository.root.first(*usual)
     if not entry:
         raise UsageError(
             "nothing says how it is started", where="package.json", hint='add a script "start"', code="no_start"
         )
-    return ["node", entry], f"{entry}:1"
+    return [program, entry], f"{entry}:1"

@@ -57,6 +57,10 @@ def survey(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
     packages = list(dict.fromkeys(packages))
     context["packages"] = {"build": sorted(packages), "run": runtime_packages(packages)}
     module, source = _module(repository, context["framework"]["name"])
+    python["path"] = ""
+    if module.startswith("src.") and not repository.tree.is_file("src/__init__.py"):
+        # What is below src/ imports each other without it.
+        module, python["path"] = module[len("src.") :], "/app/src"
     context["package"] = module.partition(":")[0].partition(".")[0]
     entry = _entry(repository)
     start = [
@@ -101,10 +105,12 @@ def _install(repository: Repository) -> Dict[str, Any]:
             ],
             "poetry": ["VIRTUAL_ENV=/venv /tools/bin/poetry install --only main --no-root --no-interaction --no-cache"],
             "pdm": [
+                *([] if locked else ["/tools/bin/pdm lock"]),
                 "/tools/bin/pdm export --prod --without-hashes --output /tmp/requirements.txt",
                 f"{_PIP} --requirement /tmp/requirements.txt",
             ],
             "pipenv": [
+                *([] if locked else ["/tools/bin/pipenv lock"]),
                 "/tools/bin/pipenv requirements > /tmp/requirements.txt",
                 f"{_PIP} --requirement /tmp/requirements.txt",
             ],

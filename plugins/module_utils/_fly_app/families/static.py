@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ..needs import run_by
 from ..repository import Decision, Repository
 from . import node as nodejs
 
@@ -23,11 +24,12 @@ def survey(repository: Repository, meta: Dict[str, Any], context: Dict[str, Any]
     site: Dict[str, Any] = {"builder": "", "output": ".", "build": "", "single_page": bool(output.get("single_page"))}
     context["images"]["run"] = meta["images"]["run"]
     context["packages"] = {"build": [], "run": []}
-    if repository.runtime == "node":
-        context["node"] = nodejs.install(repository, repository.manager or "npm")
-        run = "npm run" if repository.manager in ("", "npm") else f"{repository.manager} run"
+    if repository.runtime in ("node", "bun"):
+        manager = nodejs.manager_of(repository)
+        context["node"] = nodejs.install(repository, manager)
         command, source = repository.script("build")
-        context["node"]["build"] = f"{run} build" if command else "npx vite build"
+        run = f"{manager} run build"
+        context["node"]["build"] = run if command else run_by(repository.runtime, "npx vite build")
         site.update(builder="node", output=_output(repository, output.get("folder", "dist")))
         context["decisions"].append(Decision("Dockerfile build", context["node"]["build"], source or "default"))
     elif framework == "hugo":

@@ -8,10 +8,11 @@ import itertools
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._blueprint.tree import Tree
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly_app.secret_words import named, private
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan import ENVIRONMENTS, STRATEGIES, plan
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan._commands import problems
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan._facts import Facts, Mount
-from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan._names import is_secret, names
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan._names import names
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan._plan import holds, make
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly_plan.data_plan import NOTES, PHASES, STEPS
 
@@ -150,7 +151,8 @@ def test_secrets_are_found_by_name_and_no_value_is_ever_told(tmp_path):
     ],
 )  # fmt: skip
 def test_what_a_name_says(name, expected):
-    assert is_secret(name) is expected
+    assert private(name) is expected
+    assert expected or not named(name)
 
 
 def test_an_address_without_a_password_in_env_is_no_secret(tmp_path):
