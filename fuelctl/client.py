@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,10 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from fuelctl import __version__
 from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
+from fuelctl.answers import ApiError, Json, ServerUnreachableError, decode, pauses
 
-Json = dict[str, Any]
+__all__ = ["ApiError", "Client", "Json", "ServerUnreachableError"]
 
-#: Seconds between the attempts of a call that is safe to repeat.
-RETRY_DELAYS = (0.1, 0.3, 0.8, 2.0)
 #: The server holds a request for events no longer than this.
 MAX_WAIT = 30
 #: Source bytes sent in one request: a broken connection costs at most this much again.
@@ -31,18 +31,6 @@ UPLOAD_PIECE = 16 * 1024 * 1024
 PAGE = 500
 _BLOCK = 256 * 1024
 _MAX_REPLY = 64 * 1024 * 1024
-
-
-class ApiError(FuelError):
-    """The server answered with a problem; `status` is the HTTP status, `code` and `details` are the server's."""
-
-    def __init__(self, status: int, message: str, **fields: Any) -> None:
-        super().__init__(message, **fields)
-        self.status = status
-
-
-class ServerUnreachableError(FuelError):
-    """Nothing answered, or the connection broke before the answer was complete."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -202,7 +190,15 @@ class Client:
         """`{events, cursor}`; holds up to `wait` seconds (30 at most) until there is one."""
         wait = min(wait, MAX_WAIT)
         query: dict[str, str | None] = {"after": str(after), "wait": str(wait)}
-        return self.call("GET", _at(ref, "events"), query=query, repeat=True, timeout=self._timeout + wait)
+        path = _at(ref, "events")
+        try:
+            return self.call("GET", path, query=query, repeat=True, timeout=self._timeout + wait)
+        except ApiError as error:
+            if not wait or error.code != "too_many_waiting":
+                raise
+            # As many wait there as may: come back later, and not all at once.
+            time.sleep(min(error.retry_after or 1.0, wait) * (0.75 + os.urandom(1)[0] / 340))
+        return self.call("GET", path, query={**query, "wait": "0"}, repeat=True)
 
     def ssh_key(self, environment_id: str, *, key: str) -> Json:
         """`{private_key, public_key}`: once, but for a repeat with the same idempotency key until `key_received`."""
@@ -244,17 +240,8 @@ class Client:
             try:
                 state = self._put(environment_id, stream, offset, min(UPLOAD_PIECE, size - offset), progress)
                 failures = 0
-            except ServerUnreachableError:
-                if failures == len(RETRY_DELAYS):
-                    raise
-                self._pause(failures)
-                failures += 1
-                state = self.source(environment_id)
-            except ApiError as error:
-                if error.code not in ("wrong_offset", "upload_in_progress") or failures == len(RETRY_DELAYS):
-                    raise
-                # Another upload of the same source is at work, or a request of ours that broke off is still being read.
-                self._pause(failures)
+            except (ServerUnreachableError, ApiError) as error:
+                self._pause(error, failures)
                 failures += 1
                 state = self.source(environment_id)
         progress(size)
@@ -342,7 +329,7 @@ class Client:
         repeat: bool = False,
         timeout: float | None = None,
     ) -> Json:
-        """Send one request and decode its answer; with `repeat`, again when the connection fails."""
+        """Send one request and decode its answer; with `repeat`, again as `pauses` says."""
         given = {key: value for key, value in (query or {}).items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
         fields = dict(headers or {})
@@ -354,15 +341,19 @@ class Client:
         while True:
             try:
                 return self._exchange(method, target, payload, fields, timeout or self._timeout)
-            except ServerUnreachableError:
-                if not repeat or attempt == len(RETRY_DELAYS):
+            except (ServerUnreachableError, ApiError) as error:
+                if not repeat:
                     raise
-            self._pause(attempt)
+                self._pause(error, attempt)
             attempt += 1
 
-    def _pause(self, attempt: int) -> None:
-        time.sleep(RETRY_DELAYS[attempt])
-        if self._revive is not None:
+    def _pause(self, error: FuelError, attempt: int) -> None:
+        """Before the next attempt, where there is to be one; raises `error` otherwise."""
+        delays = pauses(error)
+        if attempt >= len(delays):
+            raise error
+        time.sleep(delays[attempt])
+        if self._revive is not None and isinstance(error, ServerUnreachableError):
             self._revive()
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
@@ -412,7 +403,8 @@ class Client:
             ) from error
         finally:
             connection.close()
-        return _decode(reply.status, reply.reason, content, self.endpoint)
+        after = reply.headers.get("Retry-After")
+        return decode(reply.status, reply.reason, content, self.endpoint, retry_after=after)
 
 
 def _checked_url(url: str) -> SplitResult:
@@ -430,31 +422,3 @@ def _checked_url(url: str) -> SplitResult:
 
 def _at(ref: str, *rest: str) -> str:
     return "/".join(("/api/remote", quote(ref, safe=""), *rest))
-
-
-def _decode(status: int, reason: str, content: bytes, endpoint: str) -> Json:
-    """The answer's JSON object; ApiError for a problem document or any other answer that is not success."""
-    try:
-        document = json.loads(content) if content else {}
-    except ValueError:
-        document = None
-    if 200 <= status < 300 and isinstance(document, dict):
-        return document
-    if not isinstance(document, dict) or not (document.get("detail") or document.get("title")):
-        raise ApiError(
-            status,
-            f"The server at {endpoint} answered {status} {reason} and no JSON object that says more",
-            hint="is this the address of a fuelctl server? Its own log says more",
-            code="bad_answer",
-        )
-    details = document.get("details")
-    facts = dict(details) if isinstance(details, dict) else {}
-    where = facts.pop("where", None)
-    raise ApiError(
-        status,
-        str(document.get("detail") or document.get("title")),
-        hint=str(document["hint"]) if document.get("hint") else None,
-        where=str(where) if where else None,
-        code=str(document.get("code") or "failed"),
-        details=facts,
-    )

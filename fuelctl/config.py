@@ -56,6 +56,8 @@ class Settings:
     webhooks: who is told what happens, `[[control_plane.webhooks]]`. webhook_networks: receivers in these networks may
     be sent to though they are not public.
     processes: that serve HTTP, on Postgres. max_followers: of the event log by WebSocket at a time.
+    ping_seconds: between asking a follower whether it is there. follower_patience_seconds: for which it may leave
+    unread what was sent, before it is let go.
     concurrency: playbooks that a worker plays at a time. drain_seconds: for which it waits for them when told to end.
     starts_per_minute: runs that all workers together begin in one region of a cloud.
     metrics_open: whether anybody may read /metrics; otherwise who has a token. log_format: `json` or `text`; empty for
@@ -84,6 +86,8 @@ class Settings:
     webhook_networks: str = ""
     processes: int = 2
     max_followers: int = 500
+    ping_seconds: float = 25.0
+    follower_patience_seconds: float = 20.0
     concurrency: int = 8
     drain_seconds: float = 60.0
     starts_per_minute: float = 60.0

@@ -20,8 +20,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Pong,
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from fuelctl.server.hand_over import Ticket
-from fuelctl.server.problems import problem
+from fuelctl.server.hand_over import Ticket, refusal, too_many
 
 
 class Log(Protocol):
@@ -95,8 +94,10 @@ class Follower:
             self._socket.close()
 
     def _facts(self, began: float) -> dict[str, Any]:
-        facts = {"actor": self._ticket.actor, "request": self._ticket.request_id}
-        return {**facts, "seconds": round(time.monotonic() - began, 3), "events": self._sent}
+        return {**self._ids(), "seconds": round(time.monotonic() - began, 3), "events": self._sent}
+
+    def _ids(self) -> dict[str, Any]:
+        return {"actor": self._ticket.actor, "request": self._ticket.request_id}
 
     async def _enter(self) -> bool:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._ticket.headers.items()]
@@ -105,26 +106,19 @@ class Follower:
             self._protocol.initiate_upgrade_connection(headers, self._ticket.target)
             [asked] = self._protocol.events()
         except (RemoteProtocolError, LocalProtocolError, ValueError):
-            await self._answer(400, "this is no WebSocket handshake", "bad_handshake", "see RFC 6455, 4.1")
+            told = {"code": "bad_handshake", "hint": "see RFC 6455, 4.1", "request_id": self._ticket.request_id}
+            await self._answer(refusal(400, "this is no WebSocket handshake", **told))
             return False
         if self._hub.count > self._hub.most:
-            answer = "too many followers", "too_many_followers", "poll /api/remote/REF/events"
-            await self._answer(503, *answer)
+            await self._answer(too_many(self._ticket.request_id))
             return False
         if not isinstance(asked, Request):
             return False
         await self._write(AcceptConnection(extra_headers=own))
         return True
 
-    async def _answer(self, status: int, detail: str, code: str, hint: str) -> None:
-        told = problem(status, detail, code=code, hint=hint)
-        head = [f"HTTP/1.1 {told.status}", f"Content-Type: {told.mimetype}", "Connection: close"]
-        head += [
-            f"Content-Length: {len(told.get_data())}",
-            "Retry-After: 30",
-            f"X-Request-ID: {self._ticket.request_id}",
-        ]
-        self._writer.write("\r\n".join([*head, "", ""]).encode() + told.get_data())
+    async def _answer(self, answer: bytes) -> None:
+        self._writer.write(answer)
         async with asyncio.timeout(_HANDSHAKE_SECONDS):
             await self._writer.drain()
 
@@ -141,6 +135,7 @@ class Follower:
                 each.cancel()
             await asyncio.gather(*work, return_exceptions=True)
         if reason is not None:
+            _logger.info("%s is let go: %s", self._ticket.actor, reason, extra=self._ids() | {"code": int(reason.code)})
             await self._let_go(reason)
 
     async def _send(self) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from wsproto.frame_protocol import FrameProtocol
 
 from fuelctl.accounts import tokens
+from fuelctl.config import Settings
 from fuelctl.environments.core import Core
 from fuelctl.environments.views import event_view
 from fuelctl.server import metrics
@@ -62,7 +63,7 @@ def _entry(logged: Logged) -> Entry:
 class Hub:
     """Followers of one process, `most` at a time. `take` may be called from any thread."""
 
-    def __init__(self, core: Core, *, most: int, patience: float = 20.0, ping: float = 25.0) -> None:
+    def __init__(self, core: Core, *, most: int, patience: float, ping: float) -> None:
         """`patience`: seconds for which a follower may leave unread what was sent. `ping`: between two."""
         self.core = core
         self.most = most
@@ -265,6 +266,13 @@ class Hub:
     def _wake(self) -> None:
         waiting, self._news = self._news, asyncio.Event()
         waiting.set()
+
+
+def hub_of(core: Core, settings: Settings) -> Hub:
+    """One that serves as many as `settings` allow."""
+    return Hub(
+        core, most=settings.max_followers, patience=settings.follower_patience_seconds, ping=settings.ping_seconds
+    )
 
 
 def _wanted(entry: Entry, ticket: Ticket) -> bool:

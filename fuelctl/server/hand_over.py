@@ -7,16 +7,25 @@ connection is plain data and a socket, so it may be another process: no thread t
 
 from __future__ import annotations
 
+import array
 import json
 import os
+import select
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Response
 from werkzeug.datastructures import Headers
 
+from fuelctl.server.problems import problem
+
+#: Seconds for which who serves followers may be busy with others.
+_BUSY_SECONDS = 1.0
+_RETRY_AFTER = 30
 #: What a handshake is made of.
 _HEADERS = ("Host", "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol")
 
@@ -48,7 +57,7 @@ class Ticket:
         return cls(**json.loads(content))
 
 
-#: `follow(connection, ticket)`: the connection is theirs from here on. BlockingIOError when too many are waiting.
+#: `follow(connection, ticket)`: the connection is theirs from here on; but BlockingIOError when too many are waiting.
 Follow = Callable[[socket.socket, Ticket], None]
 
 
@@ -76,8 +85,8 @@ def take_out(environ: Mapping[str, Any]) -> tuple[socket.socket, str]:
 class Detached(Response):
     """The answer of a view whose connection has been taken out: the server must write nothing to it."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(status=101)
+    def __init__(self, kind: str, status: int = 101) -> None:
+        super().__init__(status=status)
         self._kind = kind
 
     def __call__(self, _environ: Any, _start_response: Any) -> Iterable[bytes]:
@@ -86,12 +95,48 @@ class Detached(Response):
         raise ConnectionError
 
 
+def refusal(status: int, detail: str, *, code: str, hint: str, request_id: str) -> bytes:
+    """The whole answer to a handshake, in bytes, where no server is there any more to write one."""
+    told = problem(status, detail, code=code, hint=hint)
+    head = [f"HTTP/1.1 {told.status}", f"Content-Type: {told.mimetype}", "Connection: close"]
+    head += [f"Content-Length: {len(told.get_data())}", f"Retry-After: {_RETRY_AFTER}", f"X-Request-ID: {request_id}"]
+    return "\r\n".join([*head, "", ""]).encode("latin-1") + told.get_data()
+
+
+def too_many(request_id: str) -> bytes:
+    """The answer to one follower more than are served."""
+    hint = "poll /api/remote/REF/events"
+    return refusal(503, "too many followers", code="too_many_followers", hint=hint, request_id=request_id)
+
+
+def turn_away(connection: socket.socket, answer: bytes) -> None:
+    """Say so, and hang up."""
+    with connection, suppress(OSError):
+        connection.settimeout(_BUSY_SECONDS)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+
+
 def send_over(channel: socket.socket) -> Follow:
     """Hands followers to the process that reads the other end of `channel` (datagrams)."""
 
     def follow(connection: socket.socket, ticket: Ticket) -> None:
-        with connection:
-            socket.send_fds(channel, [ticket.pack()], [connection.fileno()], socket.MSG_DONTWAIT)
+        content = ticket.pack()
+        # Not `socket.send_fds`, which forgets its flags, and waits for ever for a process that hangs.
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection.fileno()]))]
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                channel.sendmsg([content], rights, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                # The kernel keeps ten for a process that is busy: a crowd that comes at once is more.
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise
+                select.select([], [channel], [], left)
+            else:
+                connection.close()
+                return
 
     return follow
 

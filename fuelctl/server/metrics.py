@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -22,8 +23,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fuelctl.environments import reaping
 from fuelctl.environments.core import Core
-from fuelctl.server.parts import Parts
 from fuelctl.store import figures
+
+if TYPE_CHECKING:
+    from fuelctl.server.parts import Parts
 
 #: The library's own name for where the files are.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -39,6 +42,10 @@ _SECONDS = Histogram(
 )
 _FOLLOWERS = Gauge("fuelctl_followers", "Who follows by WebSocket.", registry=_registry, multiprocess_mode="livesum")
 
+_WAITING = Gauge(
+    "fuelctl_waiting_requests", "Requests held until there is news.", registry=_registry, multiprocess_mode="livesum"
+)
+
 
 def request(method: str, route: str, status: int, seconds: float) -> None:
     """Count one."""
@@ -49,6 +56,11 @@ def request(method: str, route: str, status: int, seconds: float) -> None:
 def followers(count: int) -> None:
     """So many follow in this process now."""
     _FOLLOWERS.set(count)
+
+
+def waiting(change: int) -> None:
+    """So many more requests are held until there is news."""
+    _WAITING.inc(change)
 
 
 def forget(pid: int) -> None:

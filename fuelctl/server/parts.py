@@ -17,6 +17,7 @@ from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.hand_over import Follow
+from fuelctl.server.held import Held
 from fuelctl.server.rates import Rates
 from fuelctl.store.audit_log import Actor
 
@@ -40,6 +41,7 @@ class Parts:
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
     `heartbeats`: what machines tell by themselves.
+    `held`: room for requests that wait for events.
     `began`: when this process did, on the monotonic clock.
     `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
     """
@@ -64,6 +66,7 @@ class Parts:
     try_webhooks: Callable[[str | None], list[dict[str, Any]]] = lambda _name: []
     follow: Follow | None = None
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
+    held: Held = field(default_factory=Held)
     began: float = field(default_factory=time.monotonic)
     rates: Rates = field(default_factory=Rates)
     failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))

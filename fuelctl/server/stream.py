@@ -9,9 +9,9 @@ from flask_openapi3.types import ResponseDict
 from pydantic import ValidationError
 
 from fuelctl.environments.workspaces import normal
-from fuelctl.server.followers import Hub
+from fuelctl.server.followers import hub_of
 from fuelctl.server.guard import caller
-from fuelctl.server.hand_over import Detached, Follow, Ticket, handshake, take_out
+from fuelctl.server.hand_over import Detached, Follow, Ticket, handshake, take_out, too_many, turn_away
 from fuelctl.server.parts import Parts, parts
 from fuelctl.server.problems import Problem, on_validation_error
 from fuelctl.server.remote import find
@@ -32,7 +32,7 @@ def init_app(app: OpenAPI, given: Parts) -> None:
         """Stored events from a cursor, then live ones; one JSON object per message."""
         raise Problem(426, "this address speaks WebSocket only", hint="poll /api/remote/REF/events", code="upgrade")
 
-    hub = Hub(given.core, most=given.settings.max_followers)
+    hub = hub_of(given.core, given.settings)
     # The router tells the two apart by the request's Upgrade header.
     app.add_url_rule("/api/ws", "stream.follow", lambda: _follow(given.follow or hub.take), websocket=True)
 
@@ -56,10 +56,9 @@ def _follow(follow: Follow) -> Response:
     connection, kind = take_out(request.environ)
     try:
         follow(connection, ticket)
-    except BlockingIOError as error:
-        raise Problem(
-            503, "too many followers", hint="poll /api/remote/REF/events", code="too_many_followers"
-        ) from error
+    except BlockingIOError:
+        turn_away(connection, too_many(ticket.request_id))
+        return Detached(kind, 503)
     return Detached(kind)
 
 

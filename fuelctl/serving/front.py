@@ -15,6 +15,7 @@ from fuelctl.environments import reaping
 from fuelctl.environments.core import Core
 from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.hand_over import send_over
+from fuelctl.server.held import Held
 from fuelctl.server.parts import Parts
 from fuelctl.server.problems import Problem
 from fuelctl.serving.plane import core_of
@@ -68,6 +69,7 @@ class Front:
             audit=self.work.audit,
             auditable=audit.providers,
             heartbeats=Heartbeats(self.settings.observe_seconds),
+            held=Held(self.settings.threads),
             webhooks=self.courier.state,
             try_webhooks=self.courier.try_out,
             follow=send_over(self._channel),

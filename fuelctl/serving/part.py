@@ -58,7 +58,7 @@ def _web(bind: str, settings: Settings, facts: dict[str, int]) -> None:
 
 
 def _followers(settings: Settings, facts: dict[str, int]) -> int:
-    from fuelctl.server.followers import Hub
+    from fuelctl.server.followers import hub_of
     from fuelctl.server.hand_over import receive
     from fuelctl.serving.plane import core_of
     from fuelctl.store.notices import Channel, Listener
@@ -67,7 +67,7 @@ def _followers(settings: Settings, facts: dict[str, int]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     core = core_of(settings)
     Listener(core.database.url, {Channel.EVENTS: core.bell.ring}).start()
-    hub = Hub(core, most=settings.max_followers)
+    hub = hub_of(core, settings)
     channel = socket.socket(fileno=facts["channel"])
 
     def end(_number: int, _frame: object) -> None:

@@ -15,7 +15,8 @@ from fuelctl import _docker_engine, paths
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
 from fuelctl.environments.heartbeats import Heartbeats
-from fuelctl.server.followers import Hub
+from fuelctl.server.followers import hub_of
+from fuelctl.server.held import Held
 from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
@@ -82,7 +83,7 @@ class ControlPlane:
             companion=self.courier,
         )
         self.observer.then = self.reaper.soon
-        self.hub = Hub(self.core, most=settings.max_followers)
+        self.hub = hub_of(self.core, settings)
         self._closing = threading.Event()
         self._draining = threading.Event()
 
@@ -112,6 +113,7 @@ class ControlPlane:
             audit=partial(audit.look, self.plant),
             auditable=audit.providers,
             heartbeats=Heartbeats(self.settings.observe_seconds),
+            held=Held(self.settings.threads),
             webhooks=self.courier.state,
             try_webhooks=self.courier.try_out,
             follow=self.hub.take,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from fuelctl import paths
 from fuelctl.store.database import Database, sqlite_url
@@ -79,6 +80,20 @@ def cluster() -> Iterator[str]:
         made.start()
         yield made.url
         made.stop()
+
+
+@contextmanager
+def database_of(postgres: str, name: str) -> Iterator[Database]:
+    """An empty database of that name in the session's cluster."""
+    cluster = Database(postgres)
+    with cluster.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    cluster.close()
+    database = Database(make_url(postgres).set(database=name).render_as_string(hide_password=False))
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def _is_root() -> bool:

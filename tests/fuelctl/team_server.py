@@ -136,9 +136,10 @@ def _parent(pid: int) -> int:
 
 
 class Follower:
-    """A WebSocket client that does nothing by itself."""
+    """A WebSocket client that does nothing by itself. One that is `deaf` answers no ping."""
 
-    def __init__(self, port: int, token: str, query: str = "", *, receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, token: str, query: str = "", *, receive_buffer: int = 0, deaf: bool = False) -> None:
+        self.deaf = deaf
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -164,6 +165,7 @@ class Follower:
         for event in self.peer.events():
             if isinstance(event, RejectConnection):
                 self.status = event.status_code
+                self.headers = {name.decode().lower(): value.decode() for name, value in event.headers}
             elif isinstance(event, RejectData):
                 self.refusal += event.data
             elif isinstance(event, TextMessage):
@@ -175,6 +177,8 @@ class Follower:
                 self.closed = (event.code, event.reason or "")
                 with suppress(OSError):
                     self.socket.sendall(self.peer.send(event.response()))
+            elif isinstance(event, Ping) and self.deaf:
+                continue
             elif isinstance(event, Ping):
                 self.socket.sendall(self.peer.send(event.response()))
             elif self.status == 0:
@@ -187,6 +191,14 @@ class Follower:
             assert self.closed is None, self.closed
             self.read()
         return self._ready.pop(0)
+
+    def told(self) -> list[dict[str, Any]]:
+        """What has been read and not taken by `next`."""
+        return list(self._ready)
+
+    def forget(self) -> None:
+        """What has been read so far."""
+        self._ready.clear()
 
     def until(self, type_: str) -> dict[str, Any]:
         while True:

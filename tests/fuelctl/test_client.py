@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from fuelctl import answers
 from fuelctl import client as client_module
 from fuelctl.client import ApiError, Client, ServerUnreachableError
 from tests.fuelctl.wire import Answer, HangUpError, Request, serving
+
+#: As they are for people.
+_IN_FLIGHT_DELAYS = answers.IN_FLIGHT_DELAYS
 
 
 @pytest.fixture
@@ -22,7 +26,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "RETRY_DELAYS", (0.0, 0.0, 0.0))
+    for name in ("RETRY_DELAYS", "AWAY_DELAYS", "IN_FLIGHT_DELAYS"):
+        monkeypatch.setattr(answers, name, (0.0, 0.0, 0.0))
 
 
 def make(path: Path, **fields: Any) -> Client:
@@ -118,6 +123,56 @@ def test_a_reply_lost_after_create_is_repeated_with_the_same_key(path: Path) -> 
     with serving(path, route):
         assert make(path).create({}, key="same") == {"id": "x"}
     assert keys == ["same", "same"]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_without_a_server_behind_it_is_asked_again(path: Path, status: int) -> None:
+    def route(_request: Request) -> Answer:
+        return (status, b"<html>nginx</html>") if len(seen) < 3 else (200, {"environments": []})
+
+    with serving(path, route) as seen:
+        assert make(path).environments() == {"environments": []}
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("turns", [2, 100])
+def test_a_request_that_is_being_worked_on_is_repeated_with_the_same_key(path: Path, turns: int) -> None:
+    def route(request: Request) -> Answer:
+        request.body()
+        if len(seen) > turns:
+            return 202, {"id": "x"}
+        return 409, {"detail": "the same request is being worked on", "code": "idempotency_in_flight"}
+
+    with serving(path, route) as seen:
+        if turns == 2:
+            assert make(path).create({}, key="same") == {"id": "x"}
+        else:
+            with pytest.raises(ApiError, match="worked on"):
+                make(path).create({}, key="same")
+    assert [request.headers["idempotency-key"] for request in seen] == ["same"] * (3 if turns == 2 else 4)
+    assert 30 < sum(_IN_FLIGHT_DELAYS) < 120
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "unauthorized"), (403, "forbidden"), (409, "name_taken"), (503, "no_worker")]
+)
+def test_what_is_refused_is_asked_once(path: Path, status: int, code: str) -> None:
+    with serving(path, lambda _: (status, {"detail": "no", "hint": "ask", "code": code})) as seen:
+        with pytest.raises(ApiError) as caught:
+            make(path).extend("a", ttl_seconds=60)
+        assert (caught.value.status, caught.value.code, caught.value.hint) == (status, code, "ask")
+    assert len(seen) == 1
+
+
+def test_where_as_many_wait_as_may_it_comes_back_without_waiting(path: Path) -> None:
+    def route(request: Request) -> Answer:
+        if request.query["wait"] == "0":
+            return 200, {"events": [], "cursor": 7}
+        return 503, {"detail": "too many", "code": "too_many_waiting"}
+
+    with serving(path, route) as seen:
+        assert make(path).events("a", after=7, wait=1) == {"events": [], "cursor": 7}
+    assert [request.query["wait"] for request in seen] == ["1", "0"]
 
 
 @pytest.mark.parametrize("sent", [b"", b'{"id": "E", "sta'])

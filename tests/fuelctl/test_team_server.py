@@ -12,17 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from fuelctl.serving import keeper as keeper_module
 from fuelctl.store import lease
 from fuelctl.store.database import Database
+from tests.fuelctl.databases import database_of
 from tests.fuelctl.team_server import Follower, TeamServer, refused
 
 Pair = tuple[TeamServer, TeamServer]
@@ -31,20 +31,6 @@ Pair = tuple[TeamServer, TeamServer]
 def is_another(server: TeamServer, part: str, pid: int) -> bool:
     """Whether that part of it runs again, as another process."""
     return server.parts().get(part, pid) != pid
-
-
-@contextmanager
-def database_of(postgres: str, name: str) -> Iterator[Database]:
-    """An empty database of that name in the session's cluster."""
-    cluster = Database(postgres)
-    with cluster.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    cluster.close()
-    database = Database(make_url(postgres).set(database=name).render_as_string(hide_password=False))
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 @pytest.fixture(scope="module")
