@@ -19,11 +19,11 @@ app = typer.Typer()
 @app.command()
 def extend(
     env: Ref,
-    ttl: Annotated[str, typer.Option("--ttl", metavar="DURATION", help="At least this long from now: 2h, 1h30m, 1d.")],
+    ttl: Annotated[str, typer.Argument(metavar="DURATION", help="At least this long from now: 2h, 1h30m, 1d.")],
     as_json: AsJson = False,
 ) -> None:
     """Give an environment more time to live."""
-    wanted = seconds("--ttl", ttl)
+    wanted = seconds("DURATION", ttl)
     client = connect()
     found = find(client, env)
     take_up_credentials([found])

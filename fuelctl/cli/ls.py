@@ -115,6 +115,6 @@ def warn_of_end(item: dict[str, Any], at: datetime) -> None:
     """Say which one ends within minutes, and how to keep it."""
     name, silent, left = clean(item["name"]), idle_end(item, at), ttl_left(item, at)
     if silent is not None and silent < _SOON_SECONDS:
-        note(f"{name} ends in {duration(silent)}: nothing happens in it. Keep it: fuelctl extend {name} --ttl 2h")
+        note(f"{name} ends in {duration(silent)}: nothing happens in it. Keep it: fuelctl extend {name} 2h")
     elif left is not None and left < _SOON_SECONDS:
-        note(f"{name} ends in {duration(left)}: its time to live is over. Keep it: fuelctl extend {name} --ttl 2h")
+        note(f"{name} ends in {duration(left)}: its time to live is over. Keep it: fuelctl extend {name} 2h")

@@ -112,7 +112,7 @@ def notice(row: EnvironmentRow, now: Now, seconds_left: float, period: float) ->
     if seconds_left <= horizon and known.told.get("ttl") != row.expires_at:
         return (
             f"[fuelctl] {row.name} ends in {_minutes(seconds_left)}: its time to live is over. "
-            f"More: fuelctl extend {row.name} --ttl 2h",
+            f"More: fuelctl extend {row.name} 2h",
             {"ttl": row.expires_at},
         )
     ago = idleness.since(known.observed, now)

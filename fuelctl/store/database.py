@@ -195,7 +195,7 @@ def _unusable(url: str, error: SQLAlchemyError) -> FuelError:
     hint = "check that its folder can be written and that the disk is not full"
     said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
     return FuelError(
-        f"cannot use the database {shown}: {said[0]}",
+        f"cannot use the database: {said[0]}",
         hint=hint if is_sqlite else "check that it runs there, and lets this user in",
         where=shown,
         code="database_unusable",

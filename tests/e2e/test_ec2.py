@@ -175,7 +175,7 @@ def test_the_container_gets_nothing_from_the_metadata_service(user: Fuelctl, up:
 def test_extend_moves_the_timer_of_the_machine(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
     machine = machine_of(lab, up)
     before = docker("exec", machine, "grep", "OnCalendar", TIMER_PATH)
-    extended = user.run("extend", NAME, "--ttl", "20h", "--json").json
+    extended = user.run("extend", NAME, "20h", "--json").json
     after = docker("exec", machine, "grep", "OnCalendar", TIMER_PATH)
     assert after > before
     hours = time.strftime("%Y-%m-%d %H", time.strptime(extended["lease"]["expires_at"][:13], "%Y-%m-%dT%H"))

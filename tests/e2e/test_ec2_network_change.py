@@ -93,14 +93,14 @@ def test_the_rule_follows_its_owner(lab: Ec2Lab, user: Fuelctl, tmp_path: Path) 
 
     # The door is opened for an extension too, and with it moves what the machine's tags say.
     move_to(lab, user, up, TRAIN)
-    lease = user.run("extend", NAME, "--ttl", "20h", "--json").json["lease"]
+    lease = user.run("extend", NAME, "20h", "--json").json["lease"]
     assert let_in(lab) == [("tcp", 22, 22, [f"{TRAIN}/32"])]
     said = _tags.moment(tags(lab)[_tags.EXPIRES_AT])
     assert said is not None
     assert 0 <= said - datetime.fromisoformat(lease["expires_at"]).timestamp() < 2
     volumes = ec2.client(lab).describe_volumes()["Volumes"]
     assert tags(lab)[_tags.EXPIRES_AT] in [tag["Value"] for each in volumes for tag in each.get("Tags", [])]
-    user.run("extend", NAME, "--ttl", "1h")
+    user.run("extend", NAME, "1h")
     assert _tags.moment(tags(lab)[_tags.EXPIRES_AT]) == said, "a later time is kept"
 
     # And for the last look at what would be lost.

@@ -124,7 +124,7 @@ def test_a_machine_that_is_another_and_one_that_switches_itself_off(
     before = user.show("off")["lease"]
     refused = user.run("exec", "off", "--", "true", ok=False)
     assert "verification failed" in refused.stderr, str(refused)
-    refused = user.run("extend", "off", "--ttl", "20h", ok=False)
+    refused = user.run("extend", "off", "20h", ok=False)
     assert refused.returncode == 1
     assert "was not extended" in refused.stderr, str(refused)
     assert user.show("off")["lease"] == before

@@ -180,7 +180,7 @@ def test_unsaved_work_keeps_it_until_its_ttl(user: Fuelctl, environment: dict[st
     assert "idle, unsaved work" in user.run("ls").stdout
     docker("exec", container, "rm", draft)
     # Somebody who wants it for longer is at work: silence counts anew.
-    user.run("extend", NAME, "--ttl", "9h")
+    user.run("extend", NAME, "9h")
     assert user.show(NAME)["conditions"] == []
 
 

@@ -56,8 +56,8 @@ def test_ls_shows_silence_against_its_limit_where_that_comes_first() -> None:
 @pytest.mark.parametrize(
     ("changes", "left", "words"),
     [
-        ({"ends_at": ago(-4)}, 420, "api ends in 4m: nothing happens in it. Keep it: fuelctl extend api --ttl 2h"),
-        ({"ends_by": "ttl"}, 4, "api ends in 4m: its time to live is over. Keep it: fuelctl extend api --ttl 2h"),
+        ({"ends_at": ago(-4)}, 420, "api ends in 4m: nothing happens in it. Keep it: fuelctl extend api 2h"),
+        ({"ends_by": "ttl"}, 4, "api ends in 4m: its time to live is over. Keep it: fuelctl extend api 2h"),
         ({}, 420, ""),
         ({"ends_by": "ttl"}, 420, ""),
     ],

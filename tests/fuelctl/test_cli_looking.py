@@ -130,13 +130,13 @@ class TestLooking:
 
     def test_extend(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         fuelctl("up", str(repo), "--yes", "--ttl", "1h")
-        done = fuelctl("extend", "my-shop", "--ttl", "5h")
+        done = fuelctl("extend", "my-shop", "5h")
         assert done.code == 0
         assert "4h 59m more" in done.out or "5h more" in done.out
-        assert fuelctl("extend", "my-shop", "--ttl", "1x").code == 2
+        assert fuelctl("extend", "my-shop", "1x").code == 2
         fuelctl("down", "my-shop", "--yes")
         ended = fuelctl("ls", "--all", "--json").json["environments"][0]["id"]
-        assert fuelctl("extend", ended, "--ttl", "5h").code == 1
+        assert fuelctl("extend", ended, "5h").code == 1
 
     def test_server_status(self, fuelctl: Any, stage: Stage) -> None:
         document = fuelctl("server", "status", "--json").json
