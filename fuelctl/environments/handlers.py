@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from fuelctl.environments import activity, devices, idle_work
+from fuelctl.environments import activity, devices
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import ConflictError
 from fuelctl.environments.states import Status
@@ -66,11 +66,7 @@ def of_environments_only(type_: str) -> bool:
 
 def _work(core: Core, session: Session, teller: Teller, told: Sequence[NewEvent]) -> int:
     """The agent is at work."""
-    own = str(teller.environment_id)
-    accepted = activity.take_in(core, session, own, told)
-    if accepted:
-        idle_work.touch(session, own, "agent", core.clock())
-    return accepted
+    return activity.take_in(core, session, str(teller.environment_id), told, at_work=True)
 
 
 def _alive(core: Core, session: Session, teller: Teller, told: Sequence[NewEvent]) -> int:

@@ -14,15 +14,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, update
-
 from fuelctl.environments import idle_work, idleness
+from fuelctl.environments.clock import Now
 from fuelctl.environments.core import Core
 from fuelctl.environments.states import ENTERABLE
-from fuelctl.store import environments, events
-from fuelctl.store.models import EnvironmentRow
+from fuelctl.store import events
+from fuelctl.store.living import Living, living, marks, write
 
 _logger = logging.getLogger(__name__)
+#: Environments in one transaction: while it lasts, nothing else is logged.
+_AT_ONCE = 250
+#: When it was heard, epoch seconds, and the latest sample that came.
+_Told = tuple[float, dict[str, Any] | None]
 
 
 @dataclass
@@ -31,8 +34,9 @@ class Heartbeats:
 
     period: float = 60.0
     pause: float = 1.0
-    _gathered: dict[str, tuple[float, dict[str, Any] | None]] = field(default_factory=dict)
+    _gathered: dict[str, _Told] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
     _flushed: float = -math.inf
     _rest: threading.Timer | None = None
 
@@ -57,39 +61,47 @@ class Heartbeats:
 
     def flush(self, core: Core) -> int:
         """Write what was gathered; of how many environments."""
-        with self._lock:
-            gathered, self._gathered = self._gathered, {}
-        if not gathered:
-            return 0
+        # One at a time: who comes while a large one is written has more to write afterwards.
+        with self._writing:
+            with self._lock:
+                gathered, self._gathered = self._gathered, {}
+            ids = sorted(gathered)
+            parts = [ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE)]
+            return sum(self._write(core, {one_id: gathered[one_id] for one_id in part}) for part in parts)
+
+    def _write(self, core: Core, told: dict[str, _Told]) -> int:
+        """What is written is worked out before others are kept from writing, anew where a row was changed meanwhile."""
         now = core.clock()
+        with core.database.read() as session:
+            rows = living(session, told)
+        changes = {row.id: self._changes(row, told[row.id][1], now) for row in rows.values()}
         with core.write(durable=False) as session:
-            rows = environments.by_id(session, gathered)
-            live = [row for row in rows.values() if row.ended_at is None]
-            heard = [
-                {"row": row.id, "at": max(row.last_event_at or 0.0, gathered[row.id][0])}
-                for row in live
-                if (row.last_event_at or 0.0) < gathered[row.id][0]
-            ]
-            if heard:
-                table = EnvironmentRow.__table__
-                statement = update(EnvironmentRow).where(table.c.id == bindparam("row"))
-                session.connection().execute(statement.values(last_event_at=bindparam("at")), heard)
-            for row in live:
-                sample = gathered[row.id][1]
-                if sample is None or row.operation_id is not None or row.status not in ENTERABLE:
-                    continue
-                try:
-                    changed = idle_work.beaten(row, sample, now, self.period)
-                except Exception:
-                    # What one machine tells must not keep the others from being heard.
-                    _logger.exception("%s: cannot take in its heartbeat", row.id)
-                    continue
-                if changed:
-                    environments.change(session, row.id, **changed)
-                if changed.get("status", row.status) != row.status:
-                    told = core.event("remote.update", {"status": changed["status"]})
-                    events.append(session, row.id, [told])
-        return len(live)
+            known = marks(session, told)
+            overtaken = [one_id for one_id, mark in known.items() if mark.version != _version(rows.get(one_id))]
+            again = living(session, overtaken)
+            rows |= again
+            changes |= {row.id: self._changes(row, told[row.id][1], now) for row in again.values()}
+            for one_id, mark in known.items():
+                if (mark.last_event_at or 0.0) < told[one_id][0]:
+                    changes[one_id]["last_event_at"] = told[one_id][0]
+            changed = [{"id": one_id, **changes[one_id]} for one_id in known if changes[one_id]]
+            write(session, changed)
+            for row in changed:
+                if row.get("status", rows[row["id"]].status) != rows[row["id"]].status:
+                    events.append(session, row["id"], [core.event("remote.update", {"status": row["status"]})])
+        return len(known)
+
+    def _changes(self, row: Living, sample: dict[str, Any] | None, now: Now) -> dict[str, Any]:
+        """The columns that a sample changes."""
+        if sample is None or row.operation_id is not None or row.status not in ENTERABLE:
+            return {}
+        try:
+            changed = idle_work.beaten(row, sample, now, self.period)
+        except Exception:
+            # What one machine tells must not keep the others from being heard.
+            _logger.exception("%s: cannot take in its heartbeat", row.id)
+            return {}
+        return {**changed, "version": row.version + 1} if changed else {}
 
     def _flush_rest(self, core: Core) -> None:
         with self._lock:
@@ -99,3 +111,7 @@ class Heartbeats:
         except Exception:
             # The database may be away for a while; every machine says it again.
             _logger.exception("heartbeats cannot be written")
+
+
+def _version(row: Living | None) -> int | None:
+    return row.version if row is not None else None

@@ -13,6 +13,7 @@ from fuelctl.environments.clock import Now, rfc3339
 from fuelctl.environments.idleness import Activity, Sample
 from fuelctl.environments.states import ENTERABLE, Status
 from fuelctl.store import environments
+from fuelctl.store.living import Living
 from fuelctl.store.models import EnvironmentRow
 
 #: Condition of one that is idle and was not ended for the sake of what is in it.
@@ -34,21 +35,29 @@ def values(row: EnvironmentRow, kind: str, now: Now) -> dict[str, Any]:
     return _columns(row, idleness.touched(idleness.read(row.activity), kind, now))
 
 
+def at_work(row: EnvironmentRow | Living, known: Activity, kind: str, now: Now) -> dict[str, Any]:
+    """The same, of what is `known` by now, and with when it is to be looked at."""
+    return _due(row, now, _columns(row, idleness.touched(known, kind, now)))
+
+
 def touch(session: Session, environment_id: str, kind: str, now: Now) -> None:
     """Somebody is at work this very moment."""
     row = environments.get(session, environment_id)
     if row is not None:
-        environments.change(session, environment_id, **_due(row, now, values(row, kind, now)))
+        environments.change(session, environment_id, **at_work(row, idleness.read(row.activity), kind, now))
 
 
 def observed(
-    row: EnvironmentRow, sample: Sample, told_at: float | None, now: Now, period: float, *, asked: bool = True
+    row: EnvironmentRow | Living, sample: Sample, told_at: float | None, now: Now, period: float, *, asked: bool = True
 ) -> dict[str, Any]:
     """The row's columns after an observation: what is known, and the status that follows; none when it is no news."""
     before = idleness.read(row.activity)
     if not idleness.is_news(before.sample, sample, asked=asked):
         return {}
-    known = idleness.observed(before, sample, told_at, now, period, asked=asked)
+    return _seen(row, before, idleness.observed(before, sample, told_at, now, period, asked=asked), now)
+
+
+def _seen(row: EnvironmentRow | Living, before: Activity, known: Activity, now: Now) -> dict[str, Any]:
     changed = _columns(row, known)
     if row.status in ENTERABLE:
         if known.quiet < before.quiet or known.last != before.last:
@@ -61,15 +70,16 @@ def observed(
     return _due(row, now, changed)
 
 
-def beaten(row: EnvironmentRow, sample: Sample, now: Now, period: float) -> dict[str, Any]:
+def beaten(row: EnvironmentRow | Living, sample: Sample, now: Now, period: float) -> dict[str, Any]:
     """The row's columns after a heartbeat with a sample, as after any look; none where the row says as much already."""
-    changed = observed(row, sample, None, now, period, asked=False)
-    if not changed:
+    before = idleness.read(row.activity)
+    if not idleness.is_news(before.sample, sample, asked=False):
         return {}
+    after = idleness.observed(before, sample, None, now, period, asked=False)
+    changed = _seen(row, before, after, now)
     if any(condition["type"] == UNREACHABLE for condition in row.conditions):
         conditions = changed.get("conditions", row.conditions)
         changed["conditions"] = [condition for condition in conditions if condition["type"] != UNREACHABLE]
-    before, after = idleness.read(row.activity), idleness.read(changed["activity"])
     ago = idleness.since(before.observed, now)
     more_of_the_same = changed.keys() == {"activity"} and after.quiet >= before.quiet
     return {} if more_of_the_same and ago is not None and ago < _WRITE_AFTER else changed
@@ -139,14 +149,14 @@ def told(known: Activity, what: dict[str, float]) -> Activity:
     return replace(known, told={**known.told, **what})
 
 
-def _columns(row: EnvironmentRow, known: Activity) -> dict[str, Any]:
+def _columns(row: EnvironmentRow | Living, known: Activity) -> dict[str, Any]:
     changed: dict[str, Any] = {"activity": known.as_dict()}
     if known.kept is None and any(condition["type"] == UNSAVED for condition in row.conditions):
         changed["conditions"] = [condition for condition in row.conditions if condition["type"] != UNSAVED]
     return changed
 
 
-def _due(row: EnvironmentRow, now: Now, changed: dict[str, Any]) -> dict[str, Any]:
+def _due(row: EnvironmentRow | Living, now: Now, changed: dict[str, Any]) -> dict[str, Any]:
     """One that was kept had been put off for long: silence counts anew, and its end may come sooner than that."""
     return {**changed, "check_at": now.wall} if "conditions" in changed and row.ended_at is None else changed
 

@@ -15,6 +15,7 @@ from fuelctl.environments.lease import Lease
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status
 from fuelctl.store import events
+from fuelctl.store.due import Due
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import time_of
 
@@ -22,7 +23,9 @@ from fuelctl.store.ulids import time_of
 _ENDINGS = (Action.END, Action.ABANDON)
 
 
-def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bool, period: float) -> Observations:
+def observe(
+    row: EnvironmentRow | Due, now: Now, running: frozenset[str], *, slept: bool, period: float
+) -> Observations:
     """The row as the decision sees it. `period`: seconds between two rounds of the observer."""
     lease = lease_of(row)
     due_in = (row.check_at or 0.0) - now.wall
@@ -49,7 +52,7 @@ def observe(row: EnvironmentRow, now: Now, running: frozenset[str], *, slept: bo
     )
 
 
-def _operation_age(row: EnvironmentRow, lease: Lease, now: Now) -> float:
+def _operation_age(row: EnvironmentRow | Due, lease: Lease, now: Now) -> float:
     """Seconds since the operation's id was made, by what has really passed: a wall clock set forward adds nothing."""
     if not row.operation_id:
         return 0.0
@@ -57,21 +60,19 @@ def _operation_age(row: EnvironmentRow, lease: Lease, now: Now) -> float:
     return max(0.0, now.wall - time_of(row.operation_id) - jumped)
 
 
-def record(row: EnvironmentRow, decision: Decision, now: Now) -> dict[str, Any]:
+def record(row: Due, decision: Decision, now: Now) -> dict[str, Any]:
     """What is kept on the row: the decision with its inputs, what had been seen then, and the one that ended it."""
     activity = idleness.read(row.activity)
     seen = {"last": activity.last, "observed": activity.observed, "kept": activity.kept}
     new = {**decision.as_dict(), "at": rfc3339(now.wall), "seen": seen}
-    before = row.decision or {}
-    return {**new, "ending": {**new} if decision.action in _ENDINGS else before.get("ending")}
+    return {**new, "ending": {**new} if decision.action in _ENDINGS else row.ending}
 
 
-def tell(core: Core, session: Session, row: EnvironmentRow, decision: Decision) -> None:
+def tell(core: Core, session: Session, row: Due, decision: Decision) -> None:
     """Log a decision that differs from the last one; that nothing is to be done is worth a line only after another."""
-    before = (row.decision or {}).get("action"), (row.decision or {}).get("reason")
-    if before == (decision.action, decision.reason):
+    if (row.last_action, row.last_reason) == (decision.action, decision.reason):
         return
     ordinary = ("within its lease", "under way", "waiting for its source", None)
-    if decision.reason in ordinary and before[1] in ordinary:
+    if decision.reason in ordinary and row.last_reason in ordinary:
         return
     events.append(session, row.id, [core.event("remote.decision", decision.as_dict())])

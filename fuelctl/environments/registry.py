@@ -26,6 +26,7 @@ from fuelctl.environments.cost import offer_of
 from fuelctl.environments.lease import Lease, extend, later, new_lease, within
 from fuelctl.environments.states import Operation, Status
 from fuelctl.store import environments, events, idempotency, resources
+from fuelctl.store.due import Due
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import CALLBACK_TOKEN
 from fuelctl.store.ulids import new_ulid
@@ -300,7 +301,7 @@ def _busy(row: EnvironmentRow) -> ConflictError:
     )
 
 
-def lease_of(row: EnvironmentRow) -> Lease:
+def lease_of(row: EnvironmentRow | Due) -> Lease:
     """The row's lease."""
     return Lease(row.ttl_seconds, row.idle_seconds, row.expires_at, row.lease_boot_id, row.lease_boottime)
 

@@ -9,7 +9,6 @@ from flask_openapi3 import APIBlueprint
 from fuelctl._shared._activity import parse_sample
 from fuelctl.environments import handlers, interruption
 from fuelctl.environments.handlers import Teller
-from fuelctl.environments.own_token import authenticate
 from fuelctl.environments.states import Operation
 from fuelctl.server.guard import bearer, count_failure
 from fuelctl.server.parts import parts
@@ -81,12 +80,12 @@ def _allowed(ref: str, count: int = 1) -> str:
 
     Asked by reading alone: who is refused keeps nobody from writing.
     """
-    with parts().core.database.read() as session:
-        known = authenticate(session, ref, bearer())
-    if not known:
+    given = parts()
+    own = given.own_tokens.whose(given.core.database, bearer())
+    if own is None or own != ref.upper():
         raise not_its_token()
-    take_turn(ref.upper(), count)
-    return ref.upper()
+    take_turn(own, count)
+    return own
 
 
 def not_its_token() -> Problem:

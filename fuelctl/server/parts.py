@@ -16,6 +16,7 @@ from fuelctl.environments.admission import Admit, nobody_admits
 from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.environments.heartbeats import Heartbeats
+from fuelctl.environments.own_token import OwnTokens
 from fuelctl.server.hand_over import Follow
 from fuelctl.server.held import Held
 from fuelctl.server.rates import Rates
@@ -40,7 +41,7 @@ class Parts:
     `follow`: who serves followers; None for this process itself.
     `look`: have the machines asked soon, because somebody wants to know.
     `embedded`: on a Unix socket whose file mode is the guard; otherwise everybody brings a token of their own.
-    `heartbeats`: what machines tell by themselves.
+    `heartbeats`: what machines tell by themselves. `own_tokens`: whose an environment's token is.
     `held`: room for requests that wait for events.
     `began`: when this process did, on the monotonic clock.
     `rates`: how much an environment may say. `failures`: how often an address may come with a token that is none.
@@ -67,6 +68,7 @@ class Parts:
     follow: Follow | None = None
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     held: Held = field(default_factory=Held)
+    own_tokens: OwnTokens = field(default_factory=OwnTokens)
     began: float = field(default_factory=time.monotonic)
     rates: Rates = field(default_factory=Rates)
     failures: Rates = field(default_factory=lambda: Rates(burst=FAILURES, per_second=FAILURES_PER_SECOND))

@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from fuelctl.accounts.roles import Action
-from fuelctl.environments import handlers, own_token, registry
+from fuelctl.environments import handlers, registry
 from fuelctl.environments.handlers import Teller
 from fuelctl.server.callbacks import LARGEST_BODY, not_its_token, take_turn
 from fuelctl.server.guard import bearer, caller, demand, identify_person, personal
@@ -53,21 +53,21 @@ def tell(body: BatchIn) -> Response:
 
 def _environment(count: int) -> Callable[[ToldIn], Teller]:
     """Whose token it is says what all of it is about; 401 for a token that is none, 403 for another's events."""
-    with parts().core.database.read() as session:
-        row = own_token.of_token(session, bearer())
-    if row is None:
+    given = parts()
+    own = given.own_tokens.whose(given.core.database, bearer())
+    if own is None:
         raise not_its_token()
-    take_turn(row.id, count)
+    take_turn(own, count)
 
     def teller(item: ToldIn) -> Teller:
-        if item.environment not in (None, row.id):
+        if item.environment not in (None, own):
             raise Problem(
                 403,
                 "an environment's token is good for its own events only",
                 hint="leave `environment` out",
                 code="forbidden",
             )
-        return Teller(row.id)
+        return Teller(own)
 
     return teller
 

@@ -95,6 +95,7 @@ def _keeper(settings: Settings) -> int:
     keeper = Keeper(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: keeper.stop())
+    settle()
     return keeper.run()
 
 

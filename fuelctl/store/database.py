@@ -90,6 +90,12 @@ class Database:
             yield session
 
     @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """For a statement that reads, by itself: on Postgres no transaction is begun and ended around it."""
+        with self.engine.connect() as connection:
+            yield connection if self.is_sqlite else connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:
         """One transaction: committed as a whole when the block ends, undone when it raises."""
         with self._session(write=True, durable=durable) as session, session.begin():

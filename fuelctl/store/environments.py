@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
 from fuelctl._shared._errors import FuelError
@@ -16,21 +16,6 @@ from fuelctl.store.models import EnvironmentRow
 _CANDIDATES_SHOWN = 20
 #: Values in one query: SQLite takes 999.
 _AT_ONCE = 500
-#: Documents that say what an environment is, and not whether it may live.
-_NEVER_DECISIVE = (
-    EnvironmentRow.provider,
-    EnvironmentRow.blueprint,
-    EnvironmentRow.repository,
-    EnvironmentRow.agent_home,
-    EnvironmentRow.conditions,
-    EnvironmentRow.stages,
-    EnvironmentRow.connection,
-    EnvironmentRow.agent,
-    EnvironmentRow.error,
-    EnvironmentRow.receipt,
-)
-
-
 #: What no list shows.
 _NEVER_LISTED = (
     EnvironmentRow.source,
@@ -78,10 +63,11 @@ def find(session: Session, ref: str) -> list[EnvironmentRow]:
     return _select(session, EnvironmentRow.name == ref)[:1] or _select(session, by_prefix)
 
 
-def of_token(session: Session, sha256: str) -> EnvironmentRow | None:
-    """The environment that lives and whose own token has this digest."""
-    query = select(EnvironmentRow).where(EnvironmentRow.token_sha256 == sha256, EnvironmentRow.ended_at.is_(None))
-    return session.scalars(query.limit(1)).first()
+def of_tokens(connection: Connection, sha256s: Iterable[str]) -> list[tuple[str, str]]:
+    """Of the environments that live and whose own token has one of these digests: id and digest."""
+    row = EnvironmentRow.__table__.c
+    query = select(row.id, row.token_sha256).where(row.token_sha256.in_(sorted(sha256s)), row.ended_at.is_(None))
+    return [(one_id, digest) for one_id, digest in connection.execute(query)]
 
 
 def by_id(session: Session, ids: Iterable[str]) -> dict[str, EnvironmentRow]:
@@ -153,33 +139,6 @@ def latest_of(session: Session, owner: str, name: str) -> EnvironmentRow | None:
     query = select(EnvironmentRow).where(EnvironmentRow.owner == owner, EnvironmentRow.name == name)
     order = (EnvironmentRow.ended_at.is_not(None), EnvironmentRow.created_at.desc())
     return session.scalars(query.order_by(*order).limit(1)).first()
-
-
-def due(session: Session, at: float | None, *, after: str = "", limit: int = 500) -> list[EnvironmentRow]:
-    """Live environments whose `check_at` has come, the longest due first; with `at` None all live ones beyond `after`.
-
-    They are locked until the transaction ends, and without those that somebody else has locked. What no decision is
-    made from is not read.
-    """
-    query = select(EnvironmentRow).where(EnvironmentRow.ended_at.is_(None)).limit(limit)
-    if at is not None:
-        query = query.where(EnvironmentRow.check_at <= at).order_by(EnvironmentRow.check_at)
-    else:
-        query = query.where(EnvironmentRow.id > after).order_by(EnvironmentRow.id)
-    query = query.options(*(defer(column, raiseload=True) for column in _NEVER_DECISIVE))
-    return list(session.scalars(query.with_for_update(skip_locked=True)))
-
-
-def remember(session: Session, decided: Sequence[tuple[str, float, dict[str, Any]]]) -> None:
-    """Set `check_at` and `decision` of rows that are locked: (id, epoch seconds, record) each."""
-    if decided:
-        table = EnvironmentRow.__table__
-        statement = update(EnvironmentRow).where(table.c.id == bindparam("row"))
-        statement = statement.values(
-            check_at=bindparam("at"), decision=bindparam("record", type_=table.c.decision.type)
-        )
-        values = [{"row": one_id, "at": at, "record": record} for one_id, at, record in decided]
-        session.connection().execute(statement, values)
 
 
 def with_operation(session: Session) -> list[EnvironmentRow]:

@@ -6,16 +6,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, exists, func, select, text
+from sqlalchemy import Table, delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
+from fuelctl.store import bulk
 from fuelctl.store.models import EnvironmentRow, EventRow
 from fuelctl.store.notices import Channel
 from fuelctl.store.ulids import new_ulid
 
 _SEQUENCE_LOCK = 0x66_75_65_6D
+_LOG = cast("Table", EventRow.__table__)
 
 
 @dataclass(frozen=True)
@@ -33,28 +35,21 @@ def append(session: Session, environment_id: str, events: Sequence[NewEvent]) ->
     if not events:
         return 0
     in_order(session, append=True)
+    # Of two with one id in a batch it is the last that counts, in the place of the first.
     named = {event.id: event for event in events if event.id is not None}
-    known = set(
-        session.scalars(
-            select(EventRow.id).where(EventRow.environment_id == environment_id, EventRow.id.in_(list(named)))
-        )
-        if named
-        else ()
-    )
     rows = [
-        EventRow(
-            id=event.id or new_ulid(event.at),
-            environment_id=environment_id,
-            at=event.at,
-            type=event.type,
-            data=event.data,
-        )
+        {
+            "id": event.id or new_ulid(event.at),
+            "environment_id": environment_id,
+            "at": event.at,
+            "type": event.type,
+            "data": event.data,
+        }
         for event in (*named.values(), *(event for event in events if event.id is None))
-        if event.id not in known
     ]
-    session.add_all(rows)
+    # What the transaction has in mind of the environment comes before what is said of it.
     session.flush()
-    return len(rows)
+    return bulk.insert_new(session, _LOG, rows, ("environment_id", "id"))
 
 
 def in_order(session: Session, *, append: bool = False) -> None:

@@ -21,6 +21,7 @@ from fuelctl.environments.observations import observe, record, tell
 from fuelctl.environments.registry import begin_termination, renew_operation
 from fuelctl.environments.states import Operation
 from fuelctl.store import environments, events
+from fuelctl.store.due import Due, due, remember
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows.work import Work
 
@@ -30,6 +31,8 @@ _JUMP = 5.0
 _JOB = "cycle"
 #: So many periods without a cycle: the machine slept, or the scheduler waits for a time that was set away.
 _MISSED = 3
+#: For these the row of an environment is not needed.
+_NO_ACT = frozenset({Action.KEEP, Action.OBSERVE})
 #: Environments that are decided about in one transaction.
 _BATCH = 500
 
@@ -136,12 +139,12 @@ class Reaper:
             while self._may():
                 rows, decided = self._decide(now, everything=everything, slept=slept, beyond=beyond)
                 checked, failed = checked + len(rows), failed + len(rows) - len(decided)
-                for row, decision in decided:
+                for one_id, row, decision in decided:
                     try:
                         ended += self._act(row, decision)
                     except Exception:
                         failed += 1
-                        _logger.exception("%s: cannot act on it", row.id)
+                        _logger.exception("%s: cannot act on it", one_id)
                 # What could not be decided is due still, and would be all that comes next.
                 if len(rows) < _BATCH or len(decided) < len(rows):
                     break
@@ -156,8 +159,10 @@ class Reaper:
 
     def _decide(
         self, now: Now, *, everything: bool, slept: bool, beyond: str
-    ) -> tuple[list[EnvironmentRow], list[tuple[EnvironmentRow, Decision]]]:
+    ) -> tuple[list[Due], list[tuple[str, EnvironmentRow | None, Decision]]]:
         """Take what is due, and record what is to be done with it; one that cannot be decided never stops the others.
+
+        Of each that was decided: its id, its whole row where something is to be done with it, and the decision.
 
         In one transaction: nobody changes a row between being read and being decided, and no two reapers take the same.
         """
@@ -166,25 +171,28 @@ class Reaper:
         with self._core.database.write(durable=False) as session:
             # Before any row: whoever writes both takes them in this order.
             events.in_order(session)
-            rows = environments.due(session, None if everything else now.wall, after=beyond, limit=_BATCH)
+            rows = due(session, None if everything else now.wall, after=beyond, limit=_BATCH)
             for row in rows:
                 try:
                     decided.append((row, decide(observe(row, now, running, slept=slept, period=self._period))))
                 except Exception:
                     _logger.exception("%s: cannot be decided", row.id)
-            environments.remember(
+            remember(
                 session,
                 [(row.id, now.wall + decision.check_in, record(row, decision, now)) for row, decision in decided],
             )
             for row, decision in decided:
                 tell(self._core, session, row, decision)
-        return rows, decided
+            acted_on = environments.by_id(session, [row.id for row, what in decided if what.action not in _NO_ACT])
+        return rows, [(row.id, acted_on.get(row.id), decision) for row, decision in decided]
 
-    def _act(self, row: EnvironmentRow, decision: Decision) -> int:
+    def _act(self, row: EnvironmentRow | None, decision: Decision) -> int:
+        if decision.action == Action.OBSERVE:
+            self._look()
+        if row is None:
+            return 0
         if decision.action == Action.RESUME:
             self._engine.resume(row)
-        elif decision.action == Action.OBSERVE:
-            self._look()
         elif decision.action == Action.RESTART and row.operation_id is not None:
             _logger.warning("%s (%s): %s", row.id, row.name, decision.reason)
             operation_id = renew_operation(self._core, row.id, row.operation_id)

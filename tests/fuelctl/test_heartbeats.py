@@ -175,6 +175,32 @@ def test_a_storm_is_one_write(machine: Machine, clock: HandClock) -> None:
     assert machine.known.quiet == 60
 
 
+def test_what_comes_in_while_a_storm_is_worked_out_is_not_written_over(
+    machine: Machine, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.beat()
+    clock.pass_(60)
+    original, turns = Heartbeats._changes, []
+
+    def changes(self: Heartbeats, *given: Any) -> dict[str, Any]:
+        turns.append(1)
+        found = original(self, *given)
+        if len(turns) == 1:
+            with machine.core.write() as session:
+                idle_work.touch(session, machine.id, "agent", clock())
+                session.get_one(EnvironmentRow, machine.id).last_event_at = clock.wall + 5
+        return found
+
+    monkeypatch.setattr(Heartbeats, "_changes", changes)
+    machine.beat()
+    assert len(turns) == 2, "worked out anew"
+    assert machine.known.last["agent"] == clock.wall
+    assert machine.known.quiet == 0
+    assert machine.known.sample is not None
+    assert machine.known.sample["uptime"] == sample(clock)["uptime"], "and the heartbeat is heard all the same"
+    assert machine.row.last_event_at == clock.wall + 5, "never back"
+
+
 @pytest.mark.parametrize("jump", [3600.0, -3600.0, -86400.0])
 def test_a_clock_that_is_set_moves_no_activity_back(machine: Machine, clock: HandClock, jump: float) -> None:
     machine.beat()

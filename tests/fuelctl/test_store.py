@@ -24,6 +24,7 @@ from fuelctl.environments.journal import Journal
 from fuelctl.environments.registry import ConflictError
 from fuelctl.store import environments, events, idempotency, resources
 from fuelctl.store.database import Database, sqlite_url
+from fuelctl.store.due import due
 from fuelctl.store.environments import FencedOffError, Wanted
 from fuelctl.store.events import NewEvent
 from fuelctl.store.idempotency import InFlightError
@@ -289,8 +290,8 @@ def test_only_what_is_due_is_read(core: Core, clock: HandClock) -> None:
         environments.change(session, first.id, check_at=clock.wall + 50)
         environments.change(session, second.id, check_at=clock.wall - 50)
     with core.database.read() as session:
-        assert [row.id for row in environments.due(session, clock.wall)] == [second.id]
-        assert len(environments.due(session, None)) == 2
+        assert [row.id for row in due(session, clock.wall)] == [second.id]
+        assert len(due(session, None)) == 2
 
 
 def test_a_state_folder_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
