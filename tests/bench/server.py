@@ -184,12 +184,13 @@ def _followers(server: TeamServer, told: tuple[str, str]) -> tuple[int, float, i
     try:
         beyond = refused(server)[0]
         began = time.perf_counter()
-        event = {"id": "01" + "9" * 24, "type": "session.notification", "data": {"session": "s"}}
+        own_id, type_ = "01" + "9" * 24, "session.notification"
+        event = {"id": own_id, "type": type_, "data": {"session": "s"}}
         headers = {"Authorization": f"Bearer {told[1]}"}
         status, answer, _headers = server.ask("POST", f"/api/remote/{told[0]}/events", {"events": [event]}, **headers)
         if status != 200:
             raise RuntimeError(f"an event was answered with {status}: {answer}")
-        heard = [follower.until(event["type"])["id"] == event["id"] for follower in followers if follower.status == 101]
+        heard = [follower.until(type_)["id"] == own_id for follower in followers if follower.status == 101]
         return sum(heard), time.perf_counter() - began, beyond
     finally:
         for follower in followers:
