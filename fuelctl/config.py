@@ -50,6 +50,8 @@ class Settings:
     keep_tokens_days: for how long tokens that have expired or were revoked are kept; the audit log always is.
     keep_days: for how long the records of an environment that has ended are kept; its row and receipt always are.
     rescue_grace_seconds: how long after its TTL an environment may be kept from its end by the rescue of its work.
+    rescue_bucket: an S3 bucket (or bucket/prefix) for rescues; empty for the control plane's own files. rescue_region:
+    the bucket's, where AWS's own settings do not say. rescue_kms_key: of KMS, instead of S3's own key.
     max_log_bytes: of server.log, before it is rotated; three older ones are kept.
     secret_key_file: the key under which secrets and key pairs are kept in the database, one for all servers and workers
     of a team; empty for `secret.key` in the state folder.
@@ -80,6 +82,9 @@ class Settings:
     keep_tokens_days: float = 90.0
     keep_days: float = 30.0
     rescue_grace_seconds: float = 120.0
+    rescue_bucket: str = ""
+    rescue_region: str = ""
+    rescue_kms_key: str = ""
     max_log_bytes: int = 8 * 1024**2
     secret_key_file: str = ""
     webhooks: tuple[Webhook, ...] = ()

@@ -25,6 +25,7 @@ from fuelctl import __version__, _docker_engine, _run_files, _server_log, config
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.environments.core import Core
+from fuelctl.store.bucket import rescues_in
 from fuelctl.store.database import Database
 from fuelctl.store.secrets import Safe, agree_on_key
 from fuelctl.store.ulids import new_ulid
@@ -89,7 +90,7 @@ class Worker:
                     raise
                 time.sleep(_TICK)
         try:
-            core = Core(database, Safe(self._settings.key_file()))
+            core = Core(database, Safe(self._settings.key_file()), bucket=rescues_in(self._settings))
             with database.migration_lock():
                 prepare(self._url)
             agree_on_key(database, core.safe)

@@ -14,6 +14,7 @@ from fuelctl._shared._errors import FuelError
 from fuelctl.environments.clock import Clock, system_now
 from fuelctl.store import audit_log, events
 from fuelctl.store.audit_log import Actor
+from fuelctl.store.bucket import Bucket
 from fuelctl.store.database import Database
 from fuelctl.store.events import Bell, NewEvent
 from fuelctl.store.files import Files
@@ -37,6 +38,8 @@ class Core:
 
     database: Database
     safe: Safe
+    #: Where rescues are put; None for where all files are.
+    bucket: Bucket | None = None
     bell: Bell = field(default_factory=Bell)
     clock: Clock = system_now
     #: This server process: tells its own claims from a dead one's.
@@ -49,7 +52,7 @@ class Core:
     @property
     def files(self) -> Files:
         """What every process of this control plane can reach."""
-        return Files(self.database, self.safe)
+        return Files(self.database, self.safe, bucket=self.bucket)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:

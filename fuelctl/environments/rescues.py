@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import ConflictError, NotFoundError
+from fuelctl.store.files import RESCUES
 from fuelctl.store.models import EnvironmentRow, RescueRow
 from fuelctl.store.ulids import new_ulid
 
-_FOLDER = "rescues"
 _MOST_LISTED = 1000
 
 
 def key(rescue_id: str) -> str:
     """Where its one tar file is, among the control plane's files."""
-    return f"{_FOLDER}/{rescue_id}/rescue.tar"
+    return f"{RESCUES}/{rescue_id}/rescue.tar"
 
 
 def add(
@@ -95,7 +95,7 @@ def content(core: Core, row: RescueRow) -> BinaryIO:
 
 def remove(core: Core, rescue_id: str) -> None:
     """Forget it, its content first: a row whose content is gone says so."""
-    core.files.delete(f"{_FOLDER}/{rescue_id}")
+    core.files.delete(f"{RESCUES}/{rescue_id}")
     with core.write() as session:
         row = session.get(RescueRow, rescue_id)
         if row is not None:
@@ -112,7 +112,7 @@ def forget(core: Core, before: float) -> int:
     old = {one for one, at in known.items() if at < before}
     # An id holds the time at which its ending began.
     oldest = new_ulid(before)[:10]
-    stored = {name.split("/")[1] for name in core.files.list(_FOLDER)}
+    stored = {name.split("/")[1] for name in core.files.list(RESCUES)}
     old |= {one for one in stored - known.keys() if one[:10] < oldest}
     for one in sorted(old):
         remove(core, one)

@@ -19,6 +19,7 @@ from fuelctl.environments.budget import BudgetError
 from fuelctl.environments.core import MachineError
 from fuelctl.environments.key_pair import KeyGoneError
 from fuelctl.environments.registry import ConflictError, NotFoundError
+from fuelctl.store.bucket import BucketError
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.idempotency import InFlightError
 
@@ -32,6 +33,7 @@ _STATUS: tuple[tuple[type[FuelError], int], ...] = (
     (KeyGoneError, HTTPStatus.GONE),
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (MachineError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BucketError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _CONTRACT = "GET /api/openapi.json says what every call takes"
 _HINTS: dict[int, str] = {

@@ -18,6 +18,7 @@ from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.followers import hub_of
 from fuelctl.server.held import Held
 from fuelctl.server.parts import Parts
+from fuelctl.store.bucket import rescues_in
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.secrets import Safe
 from fuelctl.webhooks import receivers
@@ -51,7 +52,7 @@ def core_of(settings: Settings) -> Core:
     """The parts below server and workflows, on this machine's state folder and the database of `settings`."""
     paths.private_folder(paths.state_folder())
     database = Database(settings.database or sqlite_url(paths.database_file()))
-    return Core(database, Safe(settings.key_file()))
+    return Core(database, Safe(settings.key_file()), bucket=rescues_in(settings))
 
 
 class ControlPlane:

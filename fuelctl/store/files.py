@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import logging
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from fuelctl import paths
 from fuelctl._shared._errors import FuelError
+from fuelctl.store.bucket import Bucket
 from fuelctl.store.database import Database
 from fuelctl.store.models import FilePartRow
 from fuelctl.store.secrets import Safe
@@ -31,6 +33,9 @@ from fuelctl.store.secrets import Safe
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+_logger = logging.getLogger(__name__)
+#: What is below it may be put into a bucket.
+RESCUES = "rescues"
 #: The most that one row holds, before it is encrypted.
 PART = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*")
@@ -65,11 +70,12 @@ class WrongOffsetError(FuelError):
 class Files:
     """Named bytes. A missing key is a FileNotFoundError; a key that is no plain relative path is a ValueError."""
 
-    def __init__(self, database: Database, safe: Safe, root: Path | None = None) -> None:
-        """`root`: the folder on SQLite; the state folder."""
+    def __init__(self, database: Database, safe: Safe, root: Path | None = None, bucket: Bucket | None = None) -> None:
+        """`root`: the folder on SQLite; the state folder. `bucket`: where rescues are put."""
         self._in: _Folder | _Parts = (
             _Folder(root or paths.state_folder()) if database.is_sqlite else _Parts(database, safe)
         )
+        self._bucket = bucket
 
     @property
     def is_folder(self) -> bool:
@@ -79,11 +85,24 @@ class Files:
     def put(self, key: str, content: BinaryIO | bytes, *, private: bool = False) -> int:
         """Store all of `content` under `key`, in the place of what was there, all or nothing; its size in bytes."""
         stream = io.BytesIO(content) if isinstance(content, bytes) else content
-        return self._in.put(_checked(key), stream, private=private)
+        bucket = self._bucket_of(_checked(key))
+        if bucket is not None:
+            begin = stream.tell()
+            try:
+                return bucket.put(key, stream)
+            except (FuelError, OSError) as error:
+                # It is on its way out of an environment that is about to end: better here than nowhere.
+                _logger.error("%s does not take %s, so it is kept here: %s", bucket, key, error)
+                stream.seek(begin)
+        return self._in.put(key, stream, private=private)
 
     def open(self, key: str) -> BinaryIO:
         """A stream of the content as it is now; to be closed."""
-        return self._in.open(_checked(key))
+        bucket = self._bucket_of(_checked(key))
+        # What was stored before there was a bucket, or while it was away, is here.
+        if bucket is not None and self._in.size(key) is None:
+            return bucket.open(key)
+        return self._in.open(key)
 
     def read(self, key: str) -> bytes:
         """The whole of something small."""
@@ -92,7 +111,8 @@ class Files:
 
     def size(self, key: str) -> int | None:
         """In bytes; None when there is no such key."""
-        return self._in.size(_checked(key))
+        bucket, here = self._bucket_of(_checked(key)), self._in.size(key)
+        return bucket.size(key) if here is None and bucket is not None else here
 
     def append(self, key: str, offset: int, content: bytes, *, private: bool = False) -> int:
         """Add `content`, which begins at `offset`: the new size. WrongOffsetError when something else is there.
@@ -104,7 +124,7 @@ class Files:
     def sha256(self, key: str) -> str:
         """The digest of the content, which is on the disk for good when this returns."""
         with self.open(key) as stream:
-            if isinstance(self._in, _Folder):
+            if isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO):
                 os.fsync(stream.fileno())
             digest = hashlib.sha256()
             while block := stream.read(PART):
@@ -114,6 +134,9 @@ class Files:
     def delete(self, prefix: str) -> None:
         """Forget this key, and all below it. Twice is harmless."""
         self._in.delete(_checked(prefix))
+        bucket = self._bucket_of(prefix)
+        if bucket is not None:
+            bucket.delete(prefix)
 
     def read_below(self, prefixes: Collection[str]) -> dict[str, bytes]:
         """Key -> content, of everything small below any of these prefixes."""
@@ -121,7 +144,11 @@ class Files:
 
     def list(self, prefix: str) -> list[str]:
         """This key, when there is one, and all keys below it, in order."""
-        return sorted(self._in.list(_checked(prefix)))
+        bucket = self._bucket_of(_checked(prefix))
+        return sorted({*self._in.list(prefix), *(bucket.list(prefix) if bucket is not None else ())})
+
+    def _bucket_of(self, key: str) -> Bucket | None:
+        return self._bucket if key.split("/", maxsplit=1)[0] == RESCUES else None
 
 
 def _checked(key: str) -> str:

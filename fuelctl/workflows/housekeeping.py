@@ -21,6 +21,7 @@ from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
 from fuelctl.store import environments, events, idempotency, users
+from fuelctl.store.bucket import BucketError
 from fuelctl.store.models import SettingRow
 from fuelctl.workflows.work import Work
 
@@ -82,13 +83,21 @@ class Housekeeper:
             keys=self._keys(now),
             events=self._events(before),
             folders=_forget_folders(self._core, before),
-            rescues=rescues.forget(self._core, before),
+            rescues=self._rescues(before),
             workflows=self._engine.forget(before, at_work),
             temporary=_sweep(),
         )
         if any(asdict(done).values()):
             _logger.info("forgotten: %s", ", ".join(f"{count} {kind}" for kind, count in asdict(done).items()))
         return done
+
+    def _rescues(self, before: float) -> int:
+        try:
+            return rescues.forget(self._core, before)
+        except BucketError as error:
+            # The next round finds them.
+            _logger.warning("old rescues are not forgotten: %s", error)
+            return 0
 
     def _events(self, before: float) -> int:
         count = 0

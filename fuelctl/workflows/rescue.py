@@ -8,6 +8,7 @@ import logging
 import math
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.states import ENTERABLE
 from fuelctl.runner import RunResult
 from fuelctl.store import environments, events
+from fuelctl.store.bucket import BucketError
+from fuelctl.store.files import RESCUES
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows.run import Run
 
@@ -107,7 +110,9 @@ def _outcome(
         environments.change(session, row.id, fence=run.journal.fence)
         older = rescues.add(session, core, row, rescue_id, tar=(size, digest), manifest=manifest)
     for one in older:
-        core.files.delete(f"rescues/{one}")
+        # What stays, because its place does not answer, goes with housekeeping: no row names it.
+        with suppress(BucketError):
+            core.files.delete(f"{RESCUES}/{one}")
     shown = {name: manifest.get(name) for name in ("counts", "left_out", "commit", "branch")}
     return {
         "state": "saved",

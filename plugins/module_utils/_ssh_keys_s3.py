@@ -134,7 +134,7 @@ def present(
     """(changed, line of the public half). The line is empty only with `check` when there is no private half."""
     if re.search(r"[\x00-\x1f\x7f]", comment):
         raise UsageError("A comment holds a control character", where="comment", hint="use one plain line")
-    _check_closed(api, where)
+    check_closed(api, where, "private key")
     private, public = where.halves
     kept = _read(api, where, private)
     known = "" if kept is None else _known(maker, kept, where)
@@ -208,8 +208,8 @@ def keypair(api: Api, params: Mapping[str, Any], *, check: bool) -> Dict[str, An
     }
 
 
-def _check_closed(api: Api, where: Place) -> None:
-    """FuelError unless the bucket itself refuses whatever would make an object public."""
+def check_closed(api: Api, where: Place, what: str) -> None:
+    """FuelError unless the bucket itself refuses whatever would make an object, `what`, public."""
     try:
         found = api.call("get_public_access_block", Bucket=where.bucket).get("PublicAccessBlockConfiguration") or {}
     except ApiError as error:
@@ -221,7 +221,7 @@ def _check_closed(api: Api, where: Place) -> None:
         wanted = ",".join(f"{name}=true" for name in _BLOCKS)
         command = f"aws s3api put-public-access-block --bucket {where.bucket}"
         raise FuelError(
-            f"the bucket does not block public access ({', '.join(missing)}), so no private key is put there",
+            f"the bucket does not block public access ({', '.join(missing)}), so no {what} is put there",
             hint=f"{command} --public-access-block-configuration {wanted}",
             where=f"s3://{where.bucket}",
             code="bucket_open",
@@ -262,7 +262,7 @@ def _put_first(api: Api, where: Place, made: bytes, sleep: Callable[[float], Non
     """The private half that is there afterwards: ours, or that of whoever was faster."""
     for _try in range(_TRIES):
         try:
-            _try_put(api, where, where.key, made, IfNoneMatch="*")
+            put_private(api, where, where.key, made, IfNoneMatch="*")
             return made
         except ApiError as error:
             if error.code not in _TAKEN:
@@ -276,12 +276,13 @@ def _put_first(api: Api, where: Place, made: bytes, sleep: Callable[[float], Non
 
 def _put(api: Api, where: Place, key: str, content: bytes) -> None:
     try:
-        _try_put(api, where, key, content)
+        put_private(api, where, key, content)
     except ApiError as error:
         raise explain(error, where) from error
 
 
-def _try_put(api: Api, where: Place, key: str, content: bytes, **more: str) -> None:
+def put_private(api: Api, where: Place, key: str, content: Any, **more: Any) -> None:
+    """Put `content` (bytes, or a stream that can be rewound), encrypted and its owner's alone; ApiError."""
     encryption = {"ServerSideEncryption": "AES256"}
     if where.kms_key:
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": where.kms_key}

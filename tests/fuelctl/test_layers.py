@@ -76,7 +76,7 @@ OWNED = {
     "psycopg": {"store"},
     "typer": {"cli", "__main__"},
     "rich": {"cli"},
-    "boto3": set(),
+    "boto3": {"store"},
     "docker": set(),
 }
 #: What a quick command must never load.
