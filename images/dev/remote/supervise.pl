@@ -1,6 +1,5 @@
-#!/usr/bin/perl
 # SPDX-License-Identifier: GPL-3.0-or-later
-# supervise COMMAND [ARGUMENT...]: keeps sshd running, and ends the machine: at its deadline, and when told to (SIGTERM).
+# perl supervise.pl COMMAND [ARGUMENT...]: keeps sshd running, and ends the machine: at its deadline, and when told to (SIGTERM).
 #
 # tini is its parent and ends with it, and all that runs in the machine ends with tini. So killed in any way, this ends
 # the machine too: nothing goes on running that nobody would end. It is root's, and what it guards is dev's.
@@ -8,14 +7,14 @@ use strict;
 use warnings;
 use POSIX qw(WNOHANG strftime);
 
-# Seconds in which programs may end by themselves; Fly.io kills a machine 5 s after its SIGTERM.
-use constant GRACE => 3;
+# Seconds, nearly twice, in which programs may end by themselves; Fly.io kills a machine 5 s after its SIGTERM.
+use constant GRACE => 2;
 # Seconds for which the wall clock has to say that the time is up before it is believed against the other one.
 use constant DOUBT => 20;
 # Seconds between two starts of sshd.
 use constant PAUSE => 2;
 
-my @command = @ARGV or die "supervise: what?\n";
+my @command = @ARGV or die "supervise.pl: what?\n";
 my $top     = getppid();
 my ($server, $started, $told) = (0, 0, '');
 my ($for, $ends, $doubted) = ('', 0, 0);
@@ -33,7 +32,7 @@ sub first_line {
 
 # Seconds since the boot, those in which the machine slept among them (CLOCK_BOOTTIME).
 sub uptime {
-  return first_line('/proc/uptime') =~ /^(\d+)/ ? $1 : die "supervise: /proc/uptime cannot be read\n";
+  return first_line('/proc/uptime') =~ /^(\d+)/ ? $1 : die "supervise.pl: /proc/uptime cannot be read\n";
 }
 
 sub report { print "fuel-code: $_[0]\n" }
@@ -47,30 +46,41 @@ sub start {
   exec { $command[0] } @command or POSIX::_exit(127);
 }
 
-# Everybody below tini but ourselves: not who else is in the machine, be it the cloud's own programs.
+# Everybody below tini but ourselves and those of a name: not who else is in the machine, be it the cloud's own programs.
 sub others {
-  my %children;
+  my ($but) = @_;
+  my (%children, %name);
   for my $stat (glob '/proc/[0-9]*/stat') {
-    my ($pid, $parent) = first_line($stat) =~ /^(\d+) .*\) \S (\d+) / or next;
+    my ($pid, $name, $parent) = first_line($stat) =~ /^(\d+) \((.*)\) \S (\d+) / or next;
     push @{ $children{$parent} }, $pid;
+    $name{$pid} = $name;
   }
   my @found = @{ $children{$top} // [] };
   for (my $at = 0 ; $at < @found ; $at++) { push @found, @{ $children{ $found[$at] } // [] } }
-  return grep { $_ != $$ } @found;
+  return grep { $_ != $$ && $name{$_} ne $but } @found;
 }
 
-sub end {
-  my ($why) = @_;
-  report("$why: ending");
-  # Nobody comes in any more; then sessions and what runs in them, which the end of its terminal reaches besides.
-  kill 'TERM', $server if $server;
-  kill 'TERM', others();
-  my $until = uptime() + GRACE;
-  while (others() && uptime() <= $until) {
+sub wait_until_gone {
+  my ($seconds, $but) = @_;
+  my $until = uptime() + $seconds;
+  while (others($but) && uptime() < $until) {
     1 while waitpid(-1, WNOHANG) > 0;
     select(undef, undef, undef, 0.1);
   }
-  kill 'KILL', others();
+}
+
+# Nobody comes in any more. Programs end before the sessions that they write to: who says something at its end to nobody
+# is killed for it (SIGPIPE). Then those who take an end from their terminal alone, as shells do, and who is left.
+sub end {
+  my ($why) = @_;
+  report("$why: ending");
+  kill 'TERM', $server if $server;
+  kill 'TERM', others('sshd');
+  wait_until_gone(GRACE, 'sshd');
+  kill 'TERM', others('');
+  kill 'HUP', others('');
+  wait_until_gone(GRACE, '');
+  kill 'KILL', others('');
   exit 0;
 }
 
@@ -90,14 +100,20 @@ sub time_is_up {
   my $deadline = deadline();
   if ($deadline ne $for) {
     ($for, $doubted) = ($deadline, 0);
-    $ends = $deadline eq 'never' ? 0 : uptime() + $deadline - time;
+    $ends = $deadline eq 'never' ? 0 : uptime() + $deadline - time();
     report('ends at ' . ($deadline eq 'never' ? 'no time' : strftime('%Y-%m-%d %H:%M:%S UTC', gmtime $deadline)));
   }
   return 0 if $for eq 'never';
   return 1 if uptime() >= $ends;
-  $doubted = 0 if time < $for;
-  return 0 if time < $for;
-  $doubted ||= uptime();
+  if (time() < $for) {
+    report('the clock was put right: going on') if $doubted;
+    $doubted = 0;
+    return 0;
+  }
+  if (!$doubted) {
+    $doubted = uptime();
+    report('the clock was set, and by it the time is up: waiting whether it stays so');
+  }
   return uptime() - $doubted >= DOUBT;
 }
 
