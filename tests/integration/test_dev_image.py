@@ -179,7 +179,7 @@ def test_when_told_to_end_it_ends_sessions_and_programs_first(one: Machine, imag
         assert one.state()["ExitCode"] == 0
         assert "SIGTERM: ending" in one.logs()
         # Who ended in good order could still say so; the other one was cut off.
-        assert [each.communicate(timeout=60) for each in sessions] == [("bye\n", None), ("", None)]
+        assert [each.communicate(timeout=60)[0] for each in sessions] == ["bye\n", ""]
         assert [each.returncode for each in sessions] == [0, 255]
     kept = docker("run", "--rm", "--volume", f"{one.volume}:/w", "--entrypoint", "cat", image, "/w/saved")
     assert kept == "saved"
