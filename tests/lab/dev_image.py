@@ -3,7 +3,7 @@
 
     python3 tests/lab/dev_image.py [base|remote]
 
-Where this machine has certificates of its own (its network opens TLS), a layer on top of the shipped image trusts them.
+Where this machine has certificates of its own (its network opens TLS), a layer on top of `remote` trusts them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ CONTEXT = LAB.parents[1] / "images" / "dev"
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 BASES = ("debian:bookworm", "node:22-bookworm")
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_USERS = {"base": "1000:1000", "remote": "0:0"}
 
 
 def reference(stage: str) -> str:
@@ -48,9 +47,9 @@ def ensure(stage: str = "remote") -> str:
 
 
 def build(stage: str, name: str, *arguments: str) -> None:
-    """Build the stage as it is shipped, and what this machine's network needs on top of it."""
+    """Build the stage as it is shipped, and what this machine's network needs on top of `remote`."""
     _build("--tag", name, "--target", stage, *arguments, str(CONTEXT))
-    if not _authorities():
+    if stage != "remote" or not _authorities():
         return
     with tempfile.TemporaryDirectory(prefix="fuel-code-lab-") as folder:
         for path in _authorities():
@@ -58,11 +57,9 @@ def build(stage: str, name: str, *arguments: str) -> None:
         trusted = ("NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
         lines = [
             f"FROM {name}",
-            "USER 0:0",
             "COPY *.crt /usr/local/share/ca-certificates/",
             "RUN update-ca-certificates",
             f"ENV {' '.join(f'{each}={_BUNDLE}' for each in trusted)} FUEL_SESSION_VARIABLES={','.join(trusted)}",
-            f"USER {_USERS[stage]}",
         ]
         (Path(folder) / "Dockerfile").write_text("\n".join(lines) + "\n")
         _build("--tag", name, folder)
