@@ -215,6 +215,30 @@ def test_the_check_asks_for_a_host_that_is_answered(hosts: str, asked: str, samp
     assert made["http_service"]["checks"][0]["headers"].get("Host", "") == asked
 
 
+@pytest.mark.parametrize(
+    ("manifest", "lock", "yarn"),
+    [
+        ({}, "__metadata:\n  version: 8\n  cacheKey: 10c0\n", "4.9.2"),
+        ({}, "__metadata:\n  version: 6\n", "3.8.7"),
+        ({}, "__metadata:\n  version: 10\n", "4"),
+        ({"packageManager": "yarn@4.5.3"}, "__metadata:\n  version: 8\n", "4.5.3"),
+        ({}, "# yarn lockfile v1\n", ""),
+    ],
+)
+def test_a_yarn_that_leaves_the_lockfile_as_it_is(
+    manifest: dict[str, str], lock: str, yarn: str, sample: Sample
+) -> None:
+    folder = sample("express")
+    (folder / "package-lock.json").unlink(missing_ok=True)
+    package = json.loads((folder / "package.json").read_text())
+    package.pop("packageManager", None)
+    (folder / "package.json").write_text(json.dumps({**package, **manifest}))
+    (folder / "yarn.lock").write_text(lock)
+    dockerfile = render(plan(str(folder), OPTIONS))["Dockerfile"]
+    assert (f"corepack prepare yarn@{yarn} --activate" in dockerfile) == bool(yarn)
+    assert ("yarn install --frozen-lockfile" in dockerfile) != bool(yarn)
+
+
 def test_an_application_in_a_folder_is_named(tmp_path: Path) -> None:
     unpack(HERE / "fly_samples" / "express.txt", tmp_path / "backend")
     with pytest.raises(UsageError, match="the application is in backend/"):

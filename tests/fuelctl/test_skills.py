@@ -33,6 +33,13 @@ PAGES = sorted(FOLDER.glob("*/*.md"))
 LIMITS = {"SKILL.md": 25_000, "REFERENCE.md": 50_000}
 #: Rules about the rest of a project, of which a page shows a part: groups, Dockerfile, the port that it names.
 NOT_SHOWN = {"unknown-process", "dockerfile-missing", "port-mismatch"}
+#: What each page has a section of.
+PARTS = {
+    "SKILL.md": "When to use what, Quick reference, Deploy patterns, Secrets, Network, Health checks, Scaling, "
+    "Commands, The ten commonest errors",
+    "REFERENCE.md": "Architecture, Configuration, Databases, Monitoring, Hardening, Performance, Cost, CI/CD, "
+    "From Heroku, From Kubernetes, From AWS",
+}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Words with underscores that are no keys of fly.toml.
 OTHER_WORDS = {"proxy_proto", "pg_tls", "pg_dump", "pg_restore", "npm_token", "auto_extend_size"}
@@ -98,6 +105,18 @@ def test_every_folder_is_a_skill_and_every_skill_a_folder() -> None:
 def test_sizes(page: Path) -> None:
     assert page.stat().st_size < LIMITS[page.name]
     assert page.read_text().isascii()
+
+
+@pytest.mark.parametrize(("page", "parts"), PARTS.items())
+def test_every_part_is_there_and_says_something(page: str, parts: str) -> None:
+    sections = re.split(r"^## ", (FOLDER / "flyio" / page).read_text(), flags=re.MULTILINE)[1:]
+    said = {section.partition("\n")[0]: len(section.partition("\n")[2].split()) for section in sections}
+    assert [part for part in parts.split(", ") if said.get(part, 0) < 20] == []
+
+
+def test_ten_errors_are_ten() -> None:
+    section = (FOLDER / "flyio/SKILL.md").read_text().partition("## The ten commonest errors")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^\d+\. |^\| \d+ \|", section, re.MULTILINE)) == 10
 
 
 @pytest.mark.parametrize("page", [*PAGES, FOLDER / "flyio/examples/README.md"], ids=name)

@@ -23,8 +23,9 @@ LOCKS = {
     "yarn": ("yarn.lock",),
     "bun": ("bun.lock", "bun.lockb"),
 }
-#: Versions where the project names none.
-YARN, COREPACK = "4.9.2", "0.34.0"
+#: Where the project names no version: one that leaves a lockfile of that version as it is, for a later one rewrites it.
+_YARNS = ((4, "2.4.3"), (7, "3.8.7"), (8, "4.9.2"))
+YARN, COREPACK = "4", "0.34.0"
 #: Files that an install reads beside the manifest and the lockfile.
 _BESIDE = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml", "bunfig.toml")
 _FOLDERS = (".yarn", "patches", "prisma")
@@ -105,7 +106,8 @@ def install(repository: Repository, manager: str) -> Dict[str, Any]:
         every, production = f"pnpm install{frozen} --prod=false", f"pnpm install{frozen} --prod"
         prune = "pnpm prune --prod --ignore-scripts"
     elif berry:
-        prepare = f"corepack enable && corepack prepare yarn@{version or YARN} --activate"
+        version = _yarn(repository, version)
+        prepare = f"corepack enable && corepack prepare yarn@{version} --activate"
         if repository.version.partition(".")[0] >= "25":
             # From there on Node.js comes without it.
             prepare = f"npm install --global corepack@{COREPACK} && {prepare}"
@@ -133,6 +135,14 @@ def install(repository: Repository, manager: str) -> Dict[str, Any]:
         "prune": prune,
         "lock": lock,
     }
+
+
+def _yarn(repository: Repository, version: str) -> str:
+    """The Yarn from 2 on that a project is for: the one that it names, else one that fits its lockfile."""
+    written = repository.grep(r"^__metadata:\n[ ]+version: (\d{1,3})$", "yarn.lock")
+    if not written or re.fullmatch(r"\d+\.\d+\.\d+.*", version):
+        return version or YARN
+    return next((known for until, known in _YARNS if int(written[0].group(1)) <= until), YARN)
 
 
 def _berry(repository: Repository, version: str) -> bool:
