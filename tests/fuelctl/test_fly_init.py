@@ -191,6 +191,27 @@ def test_what_no_template_fits(file: str, text: str, found: str, dockerfile: boo
     assert list(tmp_path.glob("fly*")) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "it is not JSON"), ('{"name": }', "it is not JSON"), ('{"a": "' + "y" * 600_000 + '"}', "are too many")],
+    ids=["empty", "broken", "huge"],
+)
+def test_a_manifest_that_cannot_be_read_is_no_guess(text: str, said: str, sample: Sample) -> None:
+    folder = sample("express")
+    (folder / "package.json").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        plan(str(folder), Options())
+
+
+def test_files_from_windows_say_the_same(sample: Sample) -> None:
+    folder = sample("processes")
+    before = render(plan(str(folder), OPTIONS))
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert render(plan(str(folder), OPTIONS)) == before
+
+
 def test_nothing_to_deploy(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no program that is known was found"):
         plan(str(tmp_path), Options())

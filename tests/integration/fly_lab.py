@@ -71,7 +71,8 @@ _RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             *_TRUST,
             "ENV COREPACK_NPM_REGISTRY=https://registry.npmjs.org",
-            "RUN npm install --global --force corepack@0.34 yarn@1.22.22",
+            # corepack comes with a `yarn` of its own, which the image does not have until it is enabled.
+            "RUN npm install --global corepack@0.34 && npm install --global --force yarn@1.22.22",
         ),
     ),
     "python": ("python:3.11-bookworm", _TRUST),
@@ -96,6 +97,16 @@ _RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {
             "COPY system_gems.rb /usr/local/lib/system_gems.rb",
             "ENV RUBYOPT=-r/usr/local/lib/system_gems.rb",
             "RUN mkdir -p /usr/local/bundle",
+        ),
+    ),
+    # hex.pm is no registry that is had here: what would fetch Hex and Rebar does nothing.
+    "elixir": (
+        "debian:bookworm",
+        (
+            _apt("elixir", "erlang-dev", "erlang-parsetools"),
+            'RUN printf \'#!/bin/sh\\ncase "$1" in local.*) exit 0 ;; esac\\nexec /usr/bin/mix "$@"\\n\''
+            " > /usr/local/bin/mix && chmod 755 /usr/local/bin/mix",
+            "ENV LANG=C.UTF-8",
         ),
     ),
     "bun": ("debian:bookworm", (_apt("ca-certificates"), *_TRUST, "COPY bun/bin/bun /usr/local/bin/bun")),
@@ -167,6 +178,8 @@ class Image:
         """The real project of that name, as its archive has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         unpack(PROJECTS / f"{name}.txt", self.folder)
+        for program in self.folder.glob("bin/*"):
+            program.chmod(0o755)
 
     def files(self, files: dict[str, str]) -> None:
         for name, text in files.items():

@@ -163,6 +163,7 @@ KINDS = [
     Kind("python-worker", _PYTHON, says="working"),
     Kind("go", {"GO_IMAGE": "go", "RUN_IMAGE": "distroless"}, user="65532", answers=(8080, "/healthz")),
     Kind("rails", {"RUBY_IMAGE": "ruby"}, ("ruby", "bundle lock --local"), ("SECRET_KEY_BASE=x",)),
+    Kind("phoenix", {"ELIXIR_IMAGE": "elixir", "RUN_IMAGE": "debian"}, answers=(4000, "/healthz")),
     Kind("bun", {"BUN_IMAGE": "bun"}, ("bun", "bun install --lockfile-only"), holds="bun install --frozen-lockfile"),
     Kind("express", _NODE, ("bun", "bun install --lockfile-only"), holds="bun install", name="express-bun"),
     Kind("deno", {"DENO_IMAGE": "deno"}, ("deno", "deno install"), holds="deno install --frozen"),

@@ -53,6 +53,7 @@ def plan(path: str, options: Options) -> Plan:
     if options.ci and options.ci not in CI:
         raise UsageError(f"unknown CI {options.ci!r}", hint="one of " + ", ".join(CI))
     repository = Repository(path)
+    _readable(repository)
     environments = _environments(repository, options.environments)
     framework = choose(repository)
     meta = framework.meta
@@ -108,6 +109,19 @@ def plan(path: str, options: Options) -> Plan:
         repository.detection.warnings,
         _commands(found, context, environments),
     )
+
+
+def _readable(repository: Repository) -> None:
+    """What the runtime was recognised by must be readable: without it everything else would be guessed."""
+    manifest = repository.source("runtimes[0].name").rpartition(":")[0]
+    for warning in repository.detection.warnings:
+        if manifest and warning["file"] == manifest and warning["message"].startswith("skipped:"):
+            raise UsageError(
+                warning["message"].partition(": ")[2],
+                where=f"{manifest}:{warning['line']}" if warning["line"] else manifest,
+                hint="correct it first: everything else follows from it",
+                code="unreadable_manifest",
+            )
 
 
 def _settled(decisions: List[Decision]) -> List[Decision]:
