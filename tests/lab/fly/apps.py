@@ -65,15 +65,16 @@ class Apps:
         self.changed.notify_all()
 
     def assign_address(self, app: App, body: dict[str, Any]) -> dict[str, Any]:
-        """Every kind of address is one of loopback here."""
+        """IPv4 is of loopback here, and answers; IPv6 is a record."""
         kind = str(body.get("type") or "")
         if kind not in ("v4", "v6", "shared_v4", "private_v6"):
             raise RefusedError(422, f"invalid ip type {kind!r}")
         number = next(self._numbers, None)
         if number is None:
             raise RefusedError(422, "no addresses left in this lab")
+        prefix = {"v6": "2001:db8::", "private_v6": "fdaa:0:1::"}.get(kind)
         made = {
-            "ip": f"127.0.{self._block}.{number}",
+            "ip": f"{prefix}{number:x}" if prefix else f"127.0.{self._block}.{number}",
             "region": body.get("region") or "global",
             "service_name": "",
             "shared": kind == "shared_v4",

@@ -56,7 +56,7 @@ class Proxy:
     def _wanted(self) -> set[Port]:
         found: set[Port] = set()
         for app in self._cloud.apps.values():
-            for address in app.addresses:
+            for address in (each for each in app.addresses if ":" not in each["ip"]):
                 for machine in app.living():
                     for service in machine.services():
                         for port in service.get("ports") or []:

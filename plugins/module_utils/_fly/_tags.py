@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""Our labels as a machine's metadata, whose keys take neither colons nor hyphens with every tool."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional
+
+from .. import _identity
+
+MANAGED = "fuel_code_managed"
+ENVIRONMENT = "fuel_code_environment"
+OWNER = "fuel_code_owner"
+EXPIRES = "fuel_code_expires_at"
+#: Digest of the configuration that the machine was made from.
+MADE_FROM = "fuel_code_made_from"
+
+
+def metadata(environment_id: str, owner: str, expires_at: Optional[int] = None) -> Dict[str, str]:
+    """What marks a machine as this environment's."""
+    marks = {MANAGED: "true", ENVIRONMENT: _identity.check_environment_id(environment_id), OWNER: owner}
+    if expires_at is not None:
+        marks[EXPIRES] = str(expires_at)
+    return marks
+
+
+def of(machine: Mapping[str, object]) -> Dict[str, str]:
+    """A machine's metadata."""
+    config = machine.get("config")
+    marks = config.get("metadata") if isinstance(config, Mapping) else None
+    return {str(key): str(value) for key, value in marks.items()} if isinstance(marks, Mapping) else {}

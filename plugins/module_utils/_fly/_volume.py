@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: no stability promise to anybody outside it.
+
+"""One volume of a name in an app: made once, only ever larger, ended with proof.
+
+Fly.io lets several volumes have one name, and knows no token that would make a create happen once. So a create is never
+repeated blindly: what there is after it is looked at. Where an app is one environment's own (`sole`), the one that a
+machine uses, else the eldest, is the one; a later one, which a killed run had asked for, was never used, and goes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from .._errors import FuelError, UsageError
+from .._receipt import GONE, PRESENT, entry
+from ._api import Api, ApiError, place
+from ._refusals import explain
+
+_NAME = re.compile(r"[a-z0-9_]{1,30}")
+#: On its way out: Fly.io lists a volume for a while after it was destroyed.
+ENDING = frozenset(
+    {"scheduling_destroy", "fork_cleanup", "waiting_for_detach", "pending_destroy", "destroying", "destroyed"}
+)
+INTERVAL = 0.5
+
+
+@dataclass
+class Wanted:
+    """A volume as it should be. `snapshot_id`: what a new one begins with."""
+
+    app: str
+    name: str
+    region: str = ""
+    size_gb: int = 1
+    snapshot_id: str = ""
+    snapshot_days: int = 5
+    encrypted: bool = True
+    #: The name means one volume, in an app that is nobody else's.
+    sole: bool = False
+
+
+@dataclass
+class Result:
+    """The volume, what was done, and its size before."""
+
+    volume: Optional[Dict[str, Any]]
+    done: List[str]
+    size_before: int
+
+
+def check(wanted: Wanted) -> None:
+    """UsageError for what Fly.io does not take."""
+    if not _NAME.fullmatch(wanted.name):
+        raise UsageError(f"{wanted.name[:80]!r} cannot name a volume", hint="use 1 to 30 of a-z, 0-9 and _")
+    if not 1 <= wanted.size_gb <= 500:
+        raise UsageError(f"a volume cannot have {wanted.size_gb} GB", hint="choose 1 to 500")
+    if not 1 <= wanted.snapshot_days <= 60:
+        raise UsageError(f"snapshots cannot be kept {wanted.snapshot_days} days", hint="choose 1 to 60")
+
+
+def listed(api: Api, app: str, name: str = "") -> List[Dict[str, Any]]:
+    """Volumes that are there: the one that a machine uses first, then the eldest."""
+    found = [
+        each
+        for each in api.listed(place("apps", app, "volumes"))
+        if each.get("state") not in ENDING and name in ("", each.get("name"))
+    ]
+    return sorted(
+        found, key=lambda each: (not each.get("attached_machine_id"), str(each.get("created_at")), str(each["id"]))
+    )
+
+
+def ensure(api: Api, wanted: Wanted, *, check_only: bool = False) -> Result:
+    """Have the volume, at least as large as wanted."""
+    check(wanted)
+    try:
+        return _ensure(api, wanted, check_only=check_only)
+    except ApiError as error:
+        raise explain(error, f"{wanted.app}/{wanted.name}") from error
+
+
+def _ensure(api: Api, wanted: Wanted, *, check_only: bool) -> Result:
+    there = _there(api, wanted)
+    before = int(there[0].get("size_gb") or 0) if there else 0
+    if not there:
+        if check_only:
+            return Result(None, ["create"], 0)
+        there = _create(api, wanted)
+        done = ["create"]
+    else:
+        done = []
+    volume = there[0]
+    surplus = [each for each in there[1:] if wanted.sole and not each.get("attached_machine_id")]
+    if wanted.region and volume.get("region") != wanted.region:
+        raise FuelError(
+            f"the volume is in {volume.get('region')}, and volumes do not move",
+            hint=f"use that region, or make one in {wanted.region} from its snapshot under another name",
+            where=f"{wanted.app}/{wanted.name}",
+            code="fly_other_region",
+        )
+    for each in surplus:
+        done.append("remove a second one")
+        if not check_only:
+            _delete(api, wanted.app, each)
+    if int(volume.get("size_gb") or 0) < wanted.size_gb:
+        done.append("extend")
+        if not check_only:
+            path = place("apps", wanted.app, "volumes", str(volume["id"]))
+            api.call("PUT", f"{path}/extend", {"size_gb": wanted.size_gb}, repeat=False)
+            volume = api.call("GET", path)
+    return Result(volume, done, before)
+
+
+def _there(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
+    """What has this name; FuelError when nobody but a person can say which one is meant."""
+    found = listed(api, wanted.app, wanted.name)
+    if len(found) > 1 and not wanted.sole:
+        raise FuelError(
+            f"there are {len(found)} volumes of that name: {', '.join(str(each['id']) for each in found[:5])}",
+            hint="destroy those that are not meant, or say that the app is one environment's own (sole)",
+            where=f"{wanted.app}/{wanted.name}",
+            code="fly_ambiguous",
+        )
+    return found
+
+
+def _create(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
+    """What is there after a create; nobody repeats it unless it is known that there is none."""
+    body: Dict[str, Any] = {
+        "name": wanted.name,
+        "size_gb": wanted.size_gb,
+        "encrypted": wanted.encrypted,
+        "snapshot_retention": wanted.snapshot_days,
+    }
+    if wanted.region:
+        body["region"] = wanted.region
+    if wanted.snapshot_id:
+        body["snapshot_id"] = wanted.snapshot_id
+    begun = api.clock()
+    while True:
+        failed: Optional[ApiError] = None
+        try:
+            api.call("POST", place("apps", wanted.app, "volumes"), body, repeat=False)
+        except ApiError as error:
+            if not error.unknown:
+                raise
+            failed = error
+        there = listed(api, wanted.app, wanted.name)
+        if there:
+            return there
+        if api.clock() - begun > api.patience:
+            raise failed or FuelError(
+                "Fly.io does not show the volume that it made",
+                hint="run again: it finds what there is",
+                where=f"{wanted.app}/{wanted.name}",
+                code="fly_broken",
+            )
+        api.sleep(INTERVAL)
+        there = listed(api, wanted.app, wanted.name)
+        if there:
+            return there
+
+
+def snapshot(
+    api: Api, wanted: Wanted, *, check_only: bool = False
+) -> "Tuple[Dict[str, Any], Optional[Dict[str, Any]]]":
+    """A snapshot of the volume, now: the volume, and the snapshot once Fly.io lists one more."""
+    check(wanted)
+    where = f"{wanted.app}/{wanted.name}"
+    try:
+        there = _there(api, wanted)
+        if not there:
+            raise FuelError("there is no volume of that name", hint="make it first", where=where, code="fly_missing")
+        if check_only:
+            return there[0], None
+        path = place("apps", wanted.app, "volumes", str(there[0]["id"]), "snapshots")
+        before = {str(each["id"]) for each in api.listed(path)}
+        api.call("POST", path, repeat=False)
+        begun = api.clock()
+        while api.clock() - begun < api.patience:
+            for each in api.listed(path):
+                if str(each["id"]) not in before:
+                    return there[0], each
+            api.sleep(INTERVAL)
+    except ApiError as error:
+        raise explain(error, where) from error
+    return there[0], None
+
+
+def destroy(api: Api, wanted: Wanted, *, check_only: bool = False) -> "Tuple[List[str], List[Dict[str, str]]]":
+    """End the volume of this name: ids that were (or would be) ended, and lines of a receipt."""
+    check(wanted)
+    where = f"{wanted.app}/{wanted.name}"
+    try:
+        there = _there(api, wanted)
+        used = [str(each["attached_machine_id"]) for each in there if each.get("attached_machine_id")]
+        if used:
+            raise FuelError(
+                f"the volume is in use by the machine {used[0]}",
+                hint="destroy the machine first",
+                where=where,
+                code="fly_in_use",
+            )
+        ids = [str(each["id"]) for each in there]
+        if check_only:
+            return ids, []
+        for each in there:
+            _delete(api, wanted.app, each)
+        begun = api.clock()
+        left = ids
+        while left and api.clock() - begun <= api.patience:
+            shown = {str(each["id"]) for each in listed(api, wanted.app)}
+            left = [each for each in ids if each in shown]
+            if left:
+                api.sleep(INTERVAL)
+    except ApiError as error:
+        raise explain(error, where) from error
+    lines = [
+        entry(
+            "fly volume", f"{where} ({each})", PRESENT if each in left else GONE, "still shown" if each in left else ""
+        )
+        for each in ids
+    ]
+    return ids, lines or [entry("fly volume", where, GONE)]
+
+
+def _delete(api: Api, app: str, volume: Mapping[str, Any]) -> None:
+    try:
+        api.call("DELETE", place("apps", app, "volumes", str(volume["id"])))
+    except ApiError as error:
+        if error.status != 404:
+            raise

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Calls to Fly.io: what is made again, for how long, and what a failure says."""
+
+from __future__ import annotations
+
+import io
+import json
+from email.message import Message
+from urllib.error import HTTPError, URLError
+
+import pytest
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _api, _lease, _refusals
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import Api, ApiError
+
+
+class Fly:
+    """Answers what it is told to, in turn, and has a clock that only sleeping moves."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+        self.now = 0.0
+
+    def open(self, url, **how):
+        self.asked.append((how["method"], url, how))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, tuple):
+            raise refusal(*answer)
+        return io.BytesIO(json.dumps(answer).encode() if answer is not None else b"")
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def api(self, **more):
+        given = {"patience": 60.0, "clock": lambda: self.now, "sleep": self.sleep, "chance": lambda: 1.0}
+        return Api(self.open, "FlyV1 secret", **{**given, **more})
+
+
+def refusal(status, body, headers=None):
+    message = Message()
+    for name, value in (headers or {}).items():
+        message[name] = value
+    return HTTPError("https://api.machines.dev", status, "reason", message, io.BytesIO(body.encode()))
+
+
+def test_token_goes_into_one_header_and_follows_no_redirect():
+    fly = Fly({"ok": True})
+    assert fly.api().call("GET", _api.place("apps", "a b/../c"), query={"x": "1&2"}) == {"ok": True}
+    [(method, url, how)] = fly.asked
+    assert (method, url) == ("GET", "https://api.machines.dev/v1/apps/a%20b%2F..%2Fc?x=1%262")
+    assert how["headers"]["Authorization"] == "Bearer FlyV1 secret"
+    assert how["follow_redirects"] == "none"
+
+
+@pytest.mark.parametrize("token", ["", "  ", "two\nlines", "\x00", "é"])
+def test_token_that_is_none_is_refused(token):
+    with pytest.raises(UsageError):
+        Api(Fly({}).open, token)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.machines.dev/", "api.machines.dev", "http://127.0.128.1:4280", "http://_api.internal:4280"]
+)
+def test_addresses_that_a_token_may_go_to(url):
+    assert not _api.check_url(url).endswith("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://api.machines.dev", "ftp://x", "https://", "https://u:p@x", "http://127.evil@example.com", "https://x?y"],
+)
+def test_addresses_that_it_may_not(url):
+    with pytest.raises(UsageError):
+        _api.check_url(url)
+
+
+def test_retry_after_is_respected_within_patience():
+    fly = Fly((429, '{"error": "slow"}', {"Retry-After": "7"}), {"ok": True})
+    assert fly.api().call("POST", "/v1/apps", {}, repeat=False) == {"ok": True}
+    assert fly.now == 7.0
+    impatient = Fly((429, '{"error": "slow"}', {"Retry-After": "120"}))
+    with pytest.raises(ApiError) as raised:
+        impatient.api().call("GET", "/v1/apps")
+    assert (raised.value.status, len(impatient.asked)) == (429, 1)
+
+
+def test_retry_after_as_a_date_that_is_past_is_now():
+    fly = Fly((429, "{}", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), {"ok": True})
+    assert fly.api().call("GET", "/v1/apps") == {"ok": True}
+    assert fly.now == 0.0
+
+
+@pytest.mark.parametrize("answer", [(503, "no json"), (500, "{}"), (502, ""), URLError("gone"), TimeoutError("slow")])
+def test_what_may_have_taken_effect_is_repeated_only_where_that_is_harmless(answer):
+    fly = Fly(answer, {"ok": True})
+    assert fly.api().call("POST", "/v1/apps", {}) == {"ok": True}
+    once = Fly(answer)
+    with pytest.raises(ApiError) as raised:
+        once.api().call("POST", "/v1/apps", {}, repeat=False)
+    assert raised.value.unknown
+    assert len(once.asked) == 1
+
+
+def test_what_reached_nobody_is_always_repeated():
+    fly = Fly(URLError(ConnectionRefusedError(111, "refused")), {"ok": True})
+    assert fly.api().call("POST", "/v1/apps", {}, repeat=False) == {"ok": True}
+
+
+def test_it_ends_when_patience_does():
+    fly = Fly((503, "{}"))
+    with pytest.raises(ApiError):
+        fly.api(patience=20.0).call("GET", "/v1/apps")
+    assert 10.0 < fly.now <= 20.0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422])
+def test_refusals_are_not_repeated(status):
+    fly = Fly((status, '{"error": "no", "status": "word"}'))
+    with pytest.raises(ApiError) as raised:
+        fly.api().call("GET", "/v1/apps")
+    error = raised.value
+    assert (error.status, error.message, error.code, error.unknown, len(fly.asked)) == (status, "no", "word", False, 1)
+
+
+def test_answer_without_a_body_or_with_a_broken_one_is_none():
+    assert Fly(None).api().call("DELETE", "/v1/apps/x") is None
+
+
+def test_pages_are_read_to_the_last():
+    fly = Fly({"machines": [{"id": 1}], "next_cursor": "c"}, {"machines": [{"id": 2}], "next_cursor": ""})
+    assert fly.api().listed("/v1/orgs/o/machines", "machines") == [{"id": 1}, {"id": 2}]
+    assert fly.asked[1][1].endswith("?cursor=c")
+    assert Fly((404, "{}")).api().listed("/v1/apps/x/machines") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "ours"),
+    [
+        (422, "insufficient_capacity", "x", "fly_capacity"),
+        (409, "", "aborted: insufficient CPUs available to fulfill request", "fly_capacity"),
+        (422, "name_taken", "x", "fly_name_taken"),
+        (401, "", "x", "credentials"),
+        (403, "", "x", "permission"),
+        (429, "", "x", "fly_busy"),
+        (0, "", "refused", "fly_unreachable"),
+        (503, "", "", "fly_broken"),
+        (400, "", "a\nb\tc\x1b[0m", "fly_refused"),
+    ],
+)
+def test_each_refusal_is_one_line_with_what_to_do(status, code, message, ours):
+    told = _refusals.explain(ApiError("GET /v1/apps", status, message, code))
+    assert told.code == ours
+    assert told.hint
+    assert str(told).isprintable()
+
+
+def test_lease_is_read_with_and_without_its_envelope_and_given_back():
+    for answer in ({"nonce": "n"}, {"status": "success", "data": {"nonce": "n"}}):
+        fly = Fly(answer)
+        with _lease.held(fly.api(), "a", "m", "test") as nonce:
+            assert nonce == "n"
+        assert [asked[0] for asked in fly.asked] == ["POST", "DELETE"]
+        assert fly.asked[1][2]["headers"][_api.NONCE] == "n"
+
+
+def test_lease_that_ends_is_waited_for():
+    held = (409, '{"error": "machine ID m lease currently held by somebody"}')
+    fly = Fly(held, held, {"nonce": "n"})
+    with _lease.held(fly.api(), "a", "m", "test"):
+        assert fly.now == 2 * _lease.INTERVAL
