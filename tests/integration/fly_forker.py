@@ -27,8 +27,8 @@ MODULES = (
 
 def main() -> None:
     sys.path.insert(0, sys.argv[1])
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from ec2_forker import child
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from tests.integration.ec2_forker import child
 
     package = "ansible_collections.fuel_code.remote.plugins.modules"
     modules = {name: importlib.import_module(f"{package}.{name}") for name in MODULES}
