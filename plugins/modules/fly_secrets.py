@@ -19,7 +19,8 @@ description:
 attributes:
   check_mode:
     support: partial
-    description: Says which secrets are missing, or would be removed. What a value is now, Fly.io does not tell.
+    description: Changes nothing.
+    details: Says which secrets are missing, or would be removed. What a value is now, Fly.io does not tell.
   diff_mode:
     support: full
     description: Shows the names before and after.
