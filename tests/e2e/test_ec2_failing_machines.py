@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +75,27 @@ def test_a_spot_machine_through_all_of_it_until_aws_takes_it_back(
     assert ended["ended_by"] == "spot"
     [line] = [each for each in ended["receipt"]["resources"] if each["kind"] == "instance"]
     assert "Spot instance termination" in line["detail"]
+
+
+@pytest.mark.soak
+def test_a_notice_ends_it_before_aws_does(machines: Ec2Lab, owner: Fuelctl, repository: Path) -> None:
+    """From the machine's metadata service by the look at it to an ending of ours, with what it saves."""
+    asked = ["--provider=ec2", "--name=noticed", "--yes", "--spot", "--option", "wait_timeout=400"]
+    owner.run("up", str(repository), *asked, timeout=900)
+    [machine] = machines.alive()
+    assert machine["market"] == "spot"
+    owner.run("exec", "noticed", "--", "sh", "-c", "echo unsaved > draft.txt", timeout=300)
+    machines.ask("POST", f"instances/{machine['id']}/interrupt", {"seconds": 900})
+    begun = time.monotonic()
+    ended = owner.wait_for("noticed", "terminated", seconds=600)
+    print(f"\nended {time.monotonic() - begun:.0f} s after the notice")
+    assert ended["ended_by"] == "spot"
+    [line] = [each for each in ended["receipt"]["resources"] if each["kind"] == "instance"]
+    assert "Spot" not in line["detail"], "it was ours to end"
+    assert (ended["rescued"]["state"], ended["rescued"]["complete"]) == ("saved", True)
+    told = json.loads(owner.run("logs", "noticed", "--json").stdout)["events"]
+    [notice] = [each["data"] for each in told if each["type"] == "remote.machine.notice"]
+    assert notice["action"] == "terminate"
 
 
 def one_line(owner: Fuelctl, name: str, refused: Completed, begun: float) -> None:
