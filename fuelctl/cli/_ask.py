@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
 from fuelctl._shared._errors import UsageError
@@ -12,6 +14,21 @@ from fuelctl.cli._output import can_ask, note
 def nobody_to_ask() -> UsageError:
     """The error of a command that must ask and cannot."""
     return UsageError("This needs an answer, and there is no terminal to ask on", hint="give --yes", code="no_terminal")
+
+
+def choose(question: str, choices: Sequence[str], *, default: str) -> str:
+    """One of `choices`, of which the first letter will do; UsageError where nobody is there to answer."""
+    if not can_ask():
+        raise nobody_to_ask()
+
+    def meant(word: str) -> str:
+        found = [choice for choice in choices if word and choice.startswith(word.strip().lower())]
+        if len(found) != 1:
+            raise typer.BadParameter(f"say one of {', '.join(choices)}")
+        return found[0]
+
+    asked = f"{question} ({'/'.join(choices)})"
+    return str(typer.prompt(asked, default=default, value_proc=meant, err=True))
 
 
 def confirm(question: str, *, default: bool = False) -> None:

@@ -15,6 +15,9 @@ from fuelctl.cli._environment import ENDED, address, now, stalled, status_words,
 from fuelctl.cli._output import clean, duration, note, say, table
 from fuelctl.client import Client
 
+#: What can be done about work that would be lost; the last one is nothing.
+_ANSWERS = ("rescue", "discard", "cancel")
+
 
 @dataclass
 class Ending:
@@ -78,18 +81,14 @@ def begin(client: Client, endings: Iterable[Ending], *, discard: bool, rescue: b
         client.terminate(ending.environment["id"], discard=discard, rescue=rescue)
 
 
-def see_off(client: Client, ending: Ending, *, as_json: bool) -> None:
-    """Follow one environment to its end, or to its refusal."""
+def see_off(client: Client, ending: Ending, *, as_json: bool, ask: bool = False) -> None:
+    """Follow one environment to its end, or to its refusal; with `ask`, a person is asked what to do about that."""
     if not has_ended(ending.environment):
-        try:
-            _follow(client, ending, as_json=as_json)
-        except KeyboardInterrupt:
-            note(f"\nDetached: {ending.name} is still being ended. See how it went: fuelctl status {ending.name}")
-            raise typer.Exit(130) from None
+        _follow_to_its_end(client, ending, as_json=as_json, ask=ask)
     elif not as_json:
         note(f"{ending.name} had ended already.")
     if ending.refused is not None:
-        if not as_json:
+        if not as_json and not ask:
             for line in [*refusal_lines(ending.name, ending.refused), *_rescue.lines_of(ending.environment)]:
                 note(line)
         return
@@ -107,6 +106,32 @@ def see_off(client: Client, ending: Ending, *, as_json: bool) -> None:
         for line in _rescue.lines_of(ending.environment):
             say(line)
         say(f"Cost: {_prices.spent_at_rate(ending.environment)}.")
+
+
+def _follow_to_its_end(client: Client, ending: Ending, *, as_json: bool, ask: bool) -> None:
+    try:
+        _follow(client, ending, as_json=as_json)
+        while ask and ending.refused is not None and _begin_otherwise(client, ending):
+            _follow(client, ending, as_json=as_json)
+    except KeyboardInterrupt:
+        note(f"\nDetached: {ending.name} is still being ended. See how it went: fuelctl status {ending.name}")
+        raise typer.Exit(130) from None
+
+
+def _begin_otherwise(client: Client, ending: Ending) -> bool:
+    """Show what would be lost, and ask: whether its end was begun anew, with its work saved first or given up."""
+    name = ending.name
+    for line in [*lost_lines(name, ending.refused or {}), *_rescue.lines_of(ending.environment)]:
+        note(line)
+    answer = _ask.choose(
+        f"Rescue it and end {name}, end it and discard that, or cancel?", _ANSWERS, default=_ANSWERS[-1]
+    )
+    if answer == _ANSWERS[-1]:
+        note(ways_on(name, ending.refused or {}))
+        return False
+    ending.refused = None
+    begin(client, [ending], discard=answer == "discard", rescue=answer == "rescue")
+    return True
 
 
 def _follow(client: Client, ending: Ending, *, as_json: bool) -> None:
@@ -131,7 +156,12 @@ def _follow(client: Client, ending: Ending, *, as_json: bool) -> None:
 
 
 def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
-    """What would be lost, and the two ways on."""
+    """What would be lost, and the ways on."""
+    return [*lost_lines(name, refused), ways_on(name, refused)]
+
+
+def lost_lines(name: str, refused: dict[str, Any]) -> list[str]:
+    """What would be lost."""
     lines = [f"{name} was not ended: work in it would be lost."]
     work = refused.get("work") or {}
     if work.get("unknown"):
@@ -146,14 +176,17 @@ def refusal_lines(name: str, refused: dict[str, Any]) -> list[str]:
                 lines.append(f"    and {len(items) - 20} more")
     if not any(work.get(key) for key in titles) and refused.get("message"):
         lines.append(f"  {clean(refused['message'])}")
+    return lines
+
+
+def ways_on(name: str, refused: dict[str, Any]) -> str:
+    """What can be done about it."""
+    work = refused.get("work") or {}
     home = f"Bring it home: fuelctl pull {name}"
     if work.get("uncommitted") or work.get("stashes"):
         # `pull` brings commits only.
         home = f"Commit it inside (fuelctl ssh {name}), then bring it home: fuelctl pull {name}"
-    return [
-        *lines,
-        f"{home}. Or have it saved: fuelctl down {name} --rescue. Throw it away: fuelctl down {name} --discard",
-    ]
+    return f"{home}. Or have it saved: fuelctl down {name} --rescue. Throw it away: fuelctl down {name} --discard"
 
 
 def stalled_lines(environment: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from fuelctl._shared._errors import UsageError
 from fuelctl.cli import _ending, _ingress, _places
 from fuelctl.cli._context import AsJson, Refs, Yes, connect, find, me, take_up_credentials
 from fuelctl.cli._ending import Ending
-from fuelctl.cli._output import emit, note, say
+from fuelctl.cli._output import can_ask, emit, note, say
 from fuelctl.cli._places import ProviderOption, RegionOption
 from fuelctl.client import Client
 
@@ -43,7 +43,8 @@ def down(
     """End environments and prove that nothing of them is left.
 
     Work in the workspace that is in no commit, on no remote and was not pulled stops it, with a list of what would be
-    lost. The receipt names every resource and whether it is gone, asked for again after its removal.
+    lost; on a terminal you are asked whether to have it saved. The receipt names every resource and whether it is gone,
+    asked for again after its removal.
     """
     if bool(env) == all_:
         raise UsageError("Name environments, or give --all", hint="fuelctl down ENV..., or fuelctl down --all")
@@ -72,8 +73,9 @@ def down(
         # Somebody is going to look for work in them.
         _ingress.open_servers_doors(client, [ending.environment for ending in live])
     _ending.begin(client, live, discard=discard, rescue=rescue)
+    ask = not yes and not as_json and can_ask()
     for ending in endings:
-        _ending.see_off(client, ending, as_json=as_json)
+        _ending.see_off(client, ending, as_json=as_json, ask=ask)
     if as_json:
         emit({"environments": [_ending.document(ending) for ending in endings]})
     if any(ending.failed for ending in endings):

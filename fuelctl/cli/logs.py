@@ -106,6 +106,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "remote.terminate.start": lambda data: f"ending begins, by {clean(data.get('by') or 'somebody')}",
     "remote.terminate.refused": lambda _: "ending refused: work would be lost",
     "remote.terminate.done": lambda data: f"ended; {_receipt.receipt_lines(data.get('receipt') or {})[-1]}",
+    "remote.budget": lambda data: clean(data.get("message") or "") or None,
     "remote.key": lambda data: f"the key was asked for: {clean(data.get('outcome') or '')}",
 }
 

@@ -242,7 +242,7 @@ def extend_lease(
         row = _existing(session, environment_id)
         planned = extend(lease_of(row), _allowed(row, ttl_seconds, max_ttl, now), now)
         offered, longer = offer_of(row.provider, now.wall), (row.expires_at, planned.expires_at)
-        budget.check(session, row.owner, offered, month_limit, now=now.wall, lease=longer)
+        cost = budget.check(session, row.owner, offered, month_limit, now=now.wall, lease=longer)
     armed = _has_watchdog(row)
     with core.write(durable=False) as session:
         # The machine takes seconds to be told: silence must not end it meanwhile.
@@ -262,6 +262,7 @@ def extend_lease(
         environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, core.clock().wall))
         core.audit(session, "environment.extend", environment_id, before=ends, after=later_end)
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
+        budget.warn(session, row, cost, month_limit, now.wall)
         return _existing(session, environment_id)
 
 
@@ -334,7 +335,7 @@ def _insert(
             budget.take_turn(session, wanted.owner)
             budget.check_count(session, wanted.owner, most_live)
             lease = (now.wall, now.wall + wanted.ttl_seconds)
-            budget.check(session, wanted.owner, offer, month_limit, now=now.wall, lease=lease)
+            cost = budget.check(session, wanted.owner, offer, month_limit, now=now.wall, lease=lease)
             row = EnvironmentRow(
                 id=new_ulid(now.wall),
                 owner=wanted.owner,
@@ -367,6 +368,7 @@ def _insert(
             resources.intend(session, row.id, row.attempt, now.wall)
             core.safe.put(session, row.id, {**wanted.secrets, CALLBACK_TOKEN: token})
             events.append(session, row.id, [core.event("remote.update", {"status": row.status})])
+            budget.warn(session, row, cost, month_limit, now.wall)
             core.audit(session, "environment.create", row.id, after=_facts(row))
             if claim is not None:
                 idempotency.complete(session, claim, row.id)

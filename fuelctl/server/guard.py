@@ -13,6 +13,7 @@ from flask import g, request
 
 from fuelctl.accounts import tokens
 from fuelctl.accounts.roles import Action, Identity, Role, Scope, allowed
+from fuelctl.environments import budget
 from fuelctl.environments.budget import BudgetError
 from fuelctl.server.address import client_address, subscriber
 from fuelctl.server.parts import Parts, act_for, parts
@@ -81,8 +82,9 @@ def refusals(action: str, owner: str) -> Iterator[None]:
         yield
     except BudgetError as error:
         core = parts().core
-        with core.database.write(durable=False) as session:
+        with core.write(durable=False) as session:
             told = {"owner": owner, "reason": error.code}
+            budget.refused(session, owner, error, core.clock().wall)
             core.audit(session, action, request.path, after=told, outcome=REFUSED)
         raise
 

@@ -84,6 +84,11 @@ def _notice(data: Mapping[str, Any], _row: EnvironmentRow | None) -> Told:
     return "environment.interrupted", dict(data)
 
 
+def _budget(data: Mapping[str, Any], _row: EnvironmentRow | None) -> Told:
+    type_ = "owner.budget_reached" if data.get("state") == "reached" else "owner.budget_near"
+    return type_, {name: value for name, value in data.items() if name != "state"}
+
+
 def _rescue(type_: str) -> Callable[[Mapping[str, Any], EnvironmentRow | None], Told]:
     return lambda data, _row: (type_, dict(data))
 
@@ -94,6 +99,7 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any], EnvironmentRow | None], Told]] =
     "remote.provision.error": _failed,
     "remote.condition": _condition,
     "remote.machine.notice": _notice,
+    "remote.budget": _budget,
     "remote.rescue.done": _rescue("environment.rescued"),
     "remote.rescue.failed": _rescue("environment.rescue_failed"),
 }

@@ -191,3 +191,33 @@ def test_a_dumb_terminal_gets_plain_lines(stage: Stage, repo: Path) -> None:
     assert terminal.end() == 0
     assert "\x1b" not in terminal.raw
     assert "container: build image" in terminal.text
+
+
+@pytest.mark.parametrize(("answer", "code", "ended"), [("r", 0, True), ("discard", 0, True), ("", 1, False)])
+def test_work_that_would_be_lost_is_asked_about(stage: Stage, repo: Path, answer: str, code: int, ended: bool) -> None:
+    asked: list[tuple[bool, bool]] = []
+
+    def play(stage: Stage, journal: Journal) -> None:
+        options = journal.row().operation_options or {}
+        asked.append((bool(options.get("discard")), bool(options.get("rescue"))))
+        (stage_module.gone if any(asked[-1]) else stage_module.refused)(stage, journal)
+
+    stage.plays["terminate"] = play
+    up = Terminal("up", str(repo), "--yes")
+    assert up.end() == 0, up.text
+    stage.join()
+    terminal = Terminal("down", "shop")
+    terminal.until("[y/N]")
+    terminal.type("y\n")
+    terminal.until("(rescue/discard/cancel) [cancel]:")
+    assert "draft.txt" in terminal.text
+    if answer == "r":
+        # What is no answer is asked for again.
+        terminal.type("perhaps\n")
+        terminal.until("say one of rescue, discard, cancel")
+    terminal.type(f"{answer}\n")
+    assert terminal.end() == code, terminal.text
+    assert (listed(stage) == ["terminated"]) is ended
+    assert asked == [(False, False), *({"r": [(False, True)], "discard": [(True, False)]}.get(answer, []))]
+    if not ended:
+        assert "fuelctl down shop --rescue" in " ".join(terminal.text.split())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +18,10 @@ from fuelctl.environments.journal import Journal
 from fuelctl.environments.views import environment_view
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
-from fuelctl.store import environments
+from fuelctl.store import environments, events
 from fuelctl.store.environments import Wanted
-from fuelctl.store.models import EnvironmentRow
+from fuelctl.store.models import EnvironmentRow, EventRow
+from fuelctl.webhooks import story
 from tests.fuelctl.control import HandClock, wanted
 
 BOOK = _book.builtin()
@@ -206,12 +208,36 @@ class TestMonthLimit:
         assert moved == [], "its watchdog was not told either"
         registry.extend_lease(core, row.id, 7200, lambda _row, at: moved.append(at), 0.22)
 
+    def test_its_owner_comes_near_it_once_a_month(self, core: Core, clock: HandClock) -> None:
+        ceiling = SMALL.ceiling
+        assert ceiling is not None
+        limit = ceiling * 2.4
+        make(core, "a", ttl_seconds=3600, month_limit=limit)
+        assert told(core) == [], "an hour of 2.4"
+        second = make(core, "b", ttl_seconds=3600, month_limit=limit)
+        [near] = told(core)
+        assert (near.environment_id, near.data["state"], near.data["owner"]) == (second.id, "near", second.owner)
+        assert "83% of the limit" in near.data["message"]
+        assert near.data["promised"] + near.data["asked"] == pytest.approx(2 * ceiling, abs=0.001)
+        make(core, "c", ttl_seconds=60, month_limit=limit)
+        registry.extend_lease(core, second.id, 3700, lambda _row, _at: None, limit)
+        assert len(told(core)) == 1
+        # Another owner's month is another one, and so is another limit.
+        make(core, "d", owner="another", ttl_seconds=8000, month_limit=limit)
+        make(core, "e", ttl_seconds=60, month_limit=limit + 0.01)
+        assert [each.data["owner"] for each in told(core)] == [second.owner, "another", second.owner]
+
     def test_what_nobody_knows_the_price_of_is_refused_where_there_is_a_limit(self, core: Core) -> None:
         unknown = _offer.offer(BOOK, _offer.Wish("mars-1", ("m7i.large",)))
         with pytest.raises(budget.BudgetError) as caught:
             make(core, "a", offer=unknown, month_limit=100.0)
         assert caught.value.code == "price_unknown"
         make(core, "a", offer=unknown, month_limit=float("inf"))
+
+
+def told(core: Core) -> list[EventRow]:
+    with core.database.read() as session:
+        return [each for each in events.after(session, 0) if each.type == "remote.budget"]
 
 
 class TestApi:
@@ -251,3 +277,18 @@ class TestApi:
         assert (refused.status_code, refused.json["code"]) == (409, "month_limit")
         assert refused.json["details"]["limit"] == 1.0
         assert "control_plane.month_limit_usd" in refused.json["hint"]
+
+    def test_a_refusal_is_told_once_a_month_to_who_wants_to_know(self, http: FlaskClient, core: Core) -> None:
+        assert self.post(http, ttl_seconds=36_000).status_code == 409
+        assert told(core) == [], "it is too much by itself"
+        made = self.post(http, ttl_seconds=25_000)
+        assert made.status_code == 202
+        for _turn in range(3):
+            assert self.post(http, ttl_seconds=36_000).json["code"] == "month_limit"
+        assert http.post(f"/api/remote/{made.json['id']}/extend", json={"ttl_seconds": 86_400}).status_code == 409
+        [reached] = told(core)
+        assert (reached.data["state"], reached.environment_id) == ("reached", made.json["id"])
+        said = story.tell(reached, None)
+        assert said is not None
+        assert said[0] == "owner.budget_reached"
+        assert json.loads(said[1])["data"]["limit"] == 1.0
