@@ -86,9 +86,9 @@ class Heartbeats:
                     changes[one_id]["last_event_at"] = told[one_id][0]
             changed = [{"id": one_id, **changes[one_id]} for one_id in known if changes[one_id]]
             write(session, changed)
-            for row in changed:
-                if row.get("status", rows[row["id"]].status) != rows[row["id"]].status:
-                    events.append(session, row["id"], [core.event("remote.update", {"status": row["status"]})])
+            moved = [row for row in changed if row.get("status", rows[row["id"]].status) != rows[row["id"]].status]
+            told_of = [(row["id"], core.event("remote.update", {"status": row["status"]})) for row in moved]
+            events.append_each(session, told_of)
         return len(known)
 
     def _changes(self, row: Living, sample: dict[str, Any] | None, now: Now) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -68,11 +69,16 @@ def record(row: Due, decision: Decision, now: Now) -> dict[str, Any]:
     return {**new, "ending": {**new} if decision.action in _ENDINGS else row.ending}
 
 
-def tell(core: Core, session: Session, row: Due, decision: Decision) -> None:
-    """Log a decision that differs from the last one; that nothing is to be done is worth a line only after another."""
+def tell(core: Core, session: Session, decided: Sequence[tuple[Due, Decision]]) -> None:
+    """Log the decisions that differ from the last ones."""
+    news = [(row.id, decision) for row, decision in decided if _is_news(row, decision)]
+    told = [(one_id, core.event("remote.decision", decision.as_dict())) for one_id, decision in news]
+    events.append_each(session, told)
+
+
+def _is_news(row: Due, decision: Decision) -> bool:
+    """That nothing is to be done is worth a line only after something was."""
     if (row.last_action, row.last_reason) == (decision.action, decision.reason):
-        return
+        return False
     ordinary = ("within its lease", "under way", "waiting for its source", None)
-    if decision.reason in ordinary and row.last_reason in ordinary:
-        return
-    events.append(session, row.id, [core.event("remote.decision", decision.as_dict())])
+    return decision.reason not in ordinary or row.last_reason not in ordinary

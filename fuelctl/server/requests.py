@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every request has an id, a line in the log, and a place in the figures, whatever becomes of it."""
+"""Every request has an id, a line in the log, and a place in the figures, whatever becomes of it.
+
+But for heartbeats that were taken in: thousands of machines send one every 30 s. They are counted, and not told of.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 import time
+from http import HTTPStatus
 
 from flask import Flask, Response, g, request
 
@@ -21,6 +25,7 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 #: Of a request for what there is not: its path is the sender's own invention.
 NO_ROUTE = "-"
+_BEAT = "/heartbeat"
 
 
 def init_app(app: Flask) -> None:
@@ -47,8 +52,7 @@ def _end(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule is not None else NO_ROUTE
     seconds = time.perf_counter() - g.get("began", time.perf_counter())
     metrics.request(request.method, route, response.status_code, seconds)
-    given = parts()
-    if not given.embedded or response.status_code >= 500:
+    if _is_told_of(route, response.status_code):
         ref = str((request.view_args or {}).get("ref", ""))
         who = g.get("caller")
         facts = {
@@ -63,6 +67,13 @@ def _end(response: Response) -> Response:
             facts["environment"] = ref.upper()
         _logger.info("%s %s %d", request.method, route, response.status_code, extra=facts)
     return response
+
+
+def _is_told_of(route: str, status: int) -> bool:
+    """Whether a request is worth a line: on one's own server what went wrong, on a team's all but a heartbeat."""
+    if parts().embedded:
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return status >= HTTPStatus.BAD_REQUEST or not route.endswith(_BEAT)
 
 
 def _over(_error: BaseException | None) -> None:

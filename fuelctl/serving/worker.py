@@ -21,6 +21,8 @@ from typing import Any
 from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from fuelctl.serving.threads import Threads
+
 #: Seconds for the head of a request, and bytes of it.
 HEAD_SECONDS = 10.0
 LARGEST_HEAD = 64 * 1024
@@ -81,12 +83,27 @@ class _Connection(TConn):
         self.worker = worker
         self.head = bytearray()
         self.is_whole = False
+        #: Of its next request the head has begun, or is waited for, by the loop.
+        self.is_pending = False
 
     def close(self, graceful: bool = False) -> None:
         if graceful:
             self.worker.linger(self.sock)
         else:
             super().close()
+
+
+class _Done:
+    """What became of a request, as gunicorn asks for it: whether its connection is kept."""
+
+    def __init__(self, kept: Any) -> None:
+        self._kept = kept
+
+    def cancelled(self) -> bool:
+        return False
+
+    def result(self) -> Any:
+        return self._kept
 
 
 class PatientWorker(ThreadWorker):
@@ -116,16 +133,37 @@ class PatientWorker(ThreadWorker):
         """Give it a thread when the head of its next request is whole, and wait for that otherwise."""
         if conn.is_whole:
             conn.is_whole = False
-            super().enqueue_req(conn)
+            self.tpool.do(partial(self._serve, conn))
             return
         if conn.parser is not None:
             conn.head += conn.parser.unreader.take_buffered()
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + HEAD_SECONDS
         self.pending_conns.append(conn)
+        conn.is_pending = True
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_head, conn))
         if b"\r\n\r\n" in conn.head:
             self._begin(conn)
+
+    def get_thread_pool(self) -> Threads:
+        """Who handles requests."""
+        return Threads(self.cfg.threads)
+
+    def _serve(self, conn: Any) -> None:
+        """In a thread: one request, and what becomes of its connection, which is the loop's to do."""
+        kept = False
+        try:
+            kept = self.handle(conn)
+        finally:
+            self.method_queue.defer(self.finish_request, conn, _Done(kept))
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """The next request on a connection that was kept: mostly its whole head is there at once."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        conn.head += conn.parser.unreader.take_buffered()
+        if self._on_head(conn, client):
+            self.enqueue_req(conn)
 
     def murder_pending(self) -> None:
         """Close what has taken too long over its head, and what has lingered; at the end all of them."""
@@ -150,26 +188,30 @@ class PatientWorker(ThreadWorker):
         """Whether there may be another request: not on a connection whose body nobody wanted, and that still comes."""
         return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_SECONDS))
 
-    def _on_head(self, conn: _Connection, connection: socket.socket) -> None:
+    def _on_head(self, conn: _Connection, connection: socket.socket) -> bool:
+        """Whether more of it has to come."""
         try:
             found = connection.recv(16 * 1024)
         except BlockingIOError:
-            return
+            return True
         except OSError:
             found = b""
         if not found:
             self._drop(conn)
-            return
+            return False
         begin = max(0, len(conn.head) - 3)
         conn.head += found
         if conn.head.find(b"\r\n\r\n", begin) >= 0:
             self._begin(conn)
-        elif len(conn.head) > LARGEST_HEAD:
-            with suppress(OSError):
-                connection.send(_TOO_LARGE)
-            self._forget(conn)
-            self.nr_conns -= 1
-            conn.close(graceful=True)
+            return False
+        if len(conn.head) <= LARGEST_HEAD:
+            return True
+        with suppress(OSError):
+            connection.send(_TOO_LARGE)
+        self._forget(conn)
+        self.nr_conns -= 1
+        conn.close(graceful=True)
+        return False
 
     def _begin(self, conn: Any) -> None:
         self._forget(conn)
@@ -184,6 +226,9 @@ class PatientWorker(ThreadWorker):
         self.enqueue_req(conn)
 
     def _forget(self, conn: Any) -> None:
+        if not conn.is_pending:
+            return
+        conn.is_pending = False
         with suppress(KeyError, ValueError, OSError):
             self.poller.unregister(conn.sock)
         with suppress(ValueError):

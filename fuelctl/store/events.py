@@ -32,11 +32,17 @@ class NewEvent:
 
 def append(session: Session, environment_id: str, events: Sequence[NewEvent]) -> int:
     """Append what is not there yet; how many were new."""
+    # Of two with one id in a batch it is the last that counts, in the place of the first.
+    named = {event.id: event for event in events if event.id is not None}
+    told = (*named.values(), *(event for event in events if event.id is None))
+    return append_each(session, [(environment_id, event) for event in told])
+
+
+def append_each(session: Session, events: Sequence[tuple[str, NewEvent]]) -> int:
+    """The same of several environments (id, event)."""
     if not events:
         return 0
     in_order(session, append=True)
-    # Of two with one id in a batch it is the last that counts, in the place of the first.
-    named = {event.id: event for event in events if event.id is not None}
     rows = [
         {
             "id": event.id or new_ulid(event.at),
@@ -45,9 +51,9 @@ def append(session: Session, environment_id: str, events: Sequence[NewEvent]) ->
             "type": event.type,
             "data": event.data,
         }
-        for event in (*named.values(), *(event for event in events if event.id is None))
+        for environment_id, event in events
     ]
-    # What the transaction has in mind of the environment comes before what is said of it.
+    # What the transaction has in mind of an environment comes before what is said of it.
     session.flush()
     return bulk.insert_new(session, _LOG, rows, ("environment_id", "id"))
 

@@ -181,8 +181,7 @@ class Reaper:
                 session,
                 [(row.id, now.wall + decision.check_in, record(row, decision, now)) for row, decision in decided],
             )
-            for row, decision in decided:
-                tell(self._core, session, row, decision)
+            tell(self._core, session, decided)
             acted_on = environments.by_id(session, [row.id for row, what in decided if what.action not in _NO_ACT])
         return rows, [(row.id, acted_on.get(row.id), decision) for row, decision in decided]
 

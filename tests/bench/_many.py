@@ -22,7 +22,15 @@ from tests.fuelctl import databases
 
 #: Fewer, while a benchmark is being written.
 MANY = int(os.environ.get("FUEL_BENCH_ENVIRONMENTS", "100000"))
-SAMPLE = {"clock": 0, "uptime": 1.0, "boot": "b", "cpu": 1.0, "terminals": {}, "connections": {}, "agents": 0}
+SAMPLE = {
+    "clock": 0,
+    "uptime": 1.0,
+    "boot": "b",
+    "cpu": 1.0,
+    "terminals": {"0": 5},
+    "connections": {"81": 118},
+    "agents": 0,
+}
 
 
 @contextmanager

@@ -17,7 +17,6 @@ every figure but those of processor time. Requests come over connections that ar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -29,7 +28,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from fuelctl import _supervise, paths
@@ -72,7 +71,7 @@ def measure() -> Group:
     with on_postgres() as database:
         core = Core(database, Safe(paths.secret_key_file()))
         ids = fill(core)
-        _give_tokens(core, ids)
+        _give_tokens(core)
         fill_log(core, ids, LOGGED)
         known = [(one, f"token-{one}") for one in ids]
         with _server(database, processes=1) as server:
@@ -111,15 +110,14 @@ def _costs(load: Load) -> tuple[str, str]:
     return f"{load.web / count * 1000:.2f}", f"{load.postgres / count * 1000:.2f}"
 
 
-def _give_tokens(core: Core, ids: Sequence[str]) -> None:
+def _give_tokens(core: Core) -> None:
     """Each environment a token and a moment of its own, as real ones have."""
-    statement = text("UPDATE environments SET token_sha256 = :sha256, created_at = created_at - :ago WHERE id = :id")
+    statement = """
+        UPDATE environments
+        SET token_sha256 = encode(sha256(convert_to('token-' || id, 'UTF8')), 'hex'), created_at = created_at - random()
+    """
     with core.database.write(durable=False) as session:
-        rows = [
-            {"id": one, "sha256": hashlib.sha256(f"token-{one}".encode()).hexdigest(), "ago": place * 0.5}
-            for place, one in enumerate(ids)
-        ]
-        session.connection().execute(statement.bindparams(bindparam("id")), rows)
+        session.execute(text(statement))
 
 
 @contextmanager

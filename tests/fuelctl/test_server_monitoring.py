@@ -30,7 +30,7 @@ from fuelctl.store import environments
 from fuelctl.store.ulids import new_ulid, time_of
 from tests.fuelctl.accounts import Team
 from tests.fuelctl.accounts import team as make_team
-from tests.fuelctl.api import SMALL, Started, make
+from tests.fuelctl.api import SMALL, Started, make, token_of
 from tests.fuelctl.control import HandClock
 
 CANARY = "canary-4711-never-show"
@@ -197,6 +197,14 @@ class TestLog:
         told = json.dumps(lines)
         assert CANARY not in told
         assert team.known["ada"] not in told
+
+    def test_a_heart_that_beats_is_counted_and_not_told_of(self, team: Team, lines: list[dict[str, Any]]) -> None:
+        made = team.make("ada")
+        path = f"/api/remote/{made['id']}/heartbeat"
+        lines.clear()
+        for headers, status in ((token_of(team.core, made["id"]), 200), ({"Authorization": "Bearer wrong"}, 401)):
+            assert team.http.post(path, json={}, headers=headers).status_code == status
+        assert [line["status"] for line in lines if line["logger"] == "fuelctl.access"] == [401]
 
     def test_a_request_keeps_the_id_it_came_with_when_that_is_sane(self, http: FlaskClient) -> None:
         def given(offered: str) -> str:
