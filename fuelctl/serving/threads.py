@@ -34,9 +34,8 @@ class Threads:
         if begins:
             threading.Thread(target=self._run, name=f"request-{self._count}", daemon=True).start()
 
-    def shutdown(self, wait: bool = False) -> None:
-        """Each ends after what it is at, and what was to be done before. Nobody is waited for, whatever `wait` says."""
-        del wait
+    def shutdown(self) -> None:
+        """Each ends after what it is at, and what was to be done before. Returns at once."""
         for _thread in range(self._count):
             self._work.put(None)
 

@@ -111,6 +111,8 @@ class PatientWorker(ThreadWorker):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        #: Who handles requests, in the place of the library's executor, which has none.
+        self._threads = Threads(self.cfg.threads)
         #: Connections that are closed on our side, and until when they are drained.
         self._lingering: deque[tuple[float, socket.socket]] = deque()
 
@@ -133,7 +135,7 @@ class PatientWorker(ThreadWorker):
         """Give it a thread when the head of its next request is whole, and wait for that otherwise."""
         if conn.is_whole:
             conn.is_whole = False
-            self.tpool.do(partial(self._serve, conn))
+            self._threads.do(partial(self._serve, conn))
             return
         if conn.parser is not None:
             conn.head += conn.parser.unreader.take_buffered()
@@ -145,9 +147,10 @@ class PatientWorker(ThreadWorker):
         if b"\r\n\r\n" in conn.head:
             self._begin(conn)
 
-    def get_thread_pool(self) -> Threads:
-        """Who handles requests."""
-        return Threads(self.cfg.threads)
+    def run(self) -> None:
+        """Until it is told to stop."""
+        super().run()
+        self._threads.shutdown()
 
     def _serve(self, conn: Any) -> None:
         """In a thread: one request, and what becomes of its connection, which is the loop's to do."""
