@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -53,6 +54,52 @@ def test_the_migrations_make_what_the_models_say(database: Database) -> None:
 
 def _migrate(url: str) -> None:
     Database(url).migrate()
+
+
+#: Processes that write at once, threads of each, and transactions of each thread.
+_PROCESSES, _WRITERS, _TURNS = 4, 3, 10
+
+
+def _write_much(work: tuple[str, str, int]) -> list[str]:
+    """What went wrong, in one of several processes; each of its threads keeps all others waiting once."""
+    url, key, number = work
+    core = Core(Database(url), Safe(Path(key)))
+    wrong: list[str] = []
+
+    def write(thread: int) -> None:
+        try:
+            row = registry.create(core, wanted(name=f"p{number}-{thread}"))
+            for turn in range(_TURNS):
+                with core.write(durable=turn % 2 == 0) as session:
+                    found = environments.get(session, row.id)
+                    assert found is not None
+                    told = [core.event("tool.use", {"turn": turn}) for _each in range(10)]
+                    events.append(session, row.id, told)
+                    if turn == thread:
+                        time.sleep(0.2)
+                with core.database.read() as session:
+                    events.after(session, 0, environment_id=row.id)
+        except Exception as error:  # noqa: BLE001 - told to the test
+            wrong.append(f"{type(error).__name__}: {error}")
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(write, range(_WRITERS)))
+    core.database.close()
+    return wrong
+
+
+def test_processes_that_write_at_once_wait_their_turn(tmp_path: Path) -> None:
+    """SQLite's `database is locked` is for those who begin to read and then want to write."""
+    url = sqlite_url(tmp_path / "new" / "x.sqlite")
+    database = Database(url)
+    database.migrate()
+    with multiprocessing.get_context("spawn").Pool(_PROCESSES) as pool:
+        work = [(url, str(tmp_path / "secret.key"), number) for number in range(_PROCESSES)]
+        assert pool.map(_write_much, work) == [[]] * _PROCESSES
+    with database.read() as session:
+        assert len(environments.page(session, Wanted())) == _PROCESSES * _WRITERS
+        assert events.last_cursor(session) == _PROCESSES * _WRITERS * (_TURNS * 10 + 1)
+    database.close()
 
 
 def test_many_processes_migrate_at_once(tmp_path: Path) -> None:

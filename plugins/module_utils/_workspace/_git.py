@@ -31,6 +31,9 @@ _ALWAYS = (
     "-c",
     "advice.detachedHead=false",
 )
+#: Seconds for which a host may say nothing, by https and by ssh.
+_SILENT_SECONDS = 120
+_SSH_PATIENCE = f"-o ConnectTimeout=30 -o ServerAliveInterval=30 -o ServerAliveCountMax={_SILENT_SECONDS // 30}"
 _LIMIT = 64 * 1024 * 1024
 _PERCENT = re.compile(rb"([A-Z][A-Za-z ]+): +(\d{1,3})% ")
 
@@ -53,7 +56,10 @@ def environment(base: Optional[Mapping[str, str]] = None, *, prompt: bool = Fals
     if not prompt:
         kept["GIT_TERMINAL_PROMPT"] = "0"
         # A key with a passphrase must fail at once, not wait on a terminal that nobody sees.
-        kept.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+        kept.setdefault("GIT_SSH_COMMAND", f"ssh -o BatchMode=yes {_SSH_PATIENCE}")
+    # Without these git waits for ever for a host that says nothing any more.
+    kept.setdefault("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+    kept.setdefault("GIT_HTTP_LOW_SPEED_TIME", str(_SILENT_SECONDS))
     return kept
 
 

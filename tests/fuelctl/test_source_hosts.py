@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts of repositories that fail, fall silent, or lead elsewhere: git's own clone against real TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from fuelctl import source
+from fuelctl._shared._errors import FuelError
+from tests.fuelctl import receiver
+
+pytestmark = pytest.mark.usefixtures("git_settings")
+#: Says how a connection goes on after the request's head was read.
+Answer = Callable[[ssl.SSLSocket, threading.Event], None]
+_REFS = b"001e# service=git-upload-pack\n0000"
+
+
+class Host:
+    """A host of repositories whose answers are the test's."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.answer: Answer = lambda _connection, _over: None
+        self.asked: list[str] = []
+        self.over = threading.Event()
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}/team/app.git"
+
+    def _accept(self) -> None:
+        while not self.over.is_set():
+            with suppress(OSError):
+                plain, _address = self._listener.accept()
+                thread = threading.Thread(target=self._serve, args=(plain,))
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        with plain, suppress(OSError), self._context.wrap_socket(plain, server_side=True) as connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (more := connection.recv(65536)):
+                    return
+                head += more
+            self.asked.append(head.split(b"\r\n", 1)[0].decode())
+            self.answer(connection, self.over)
+
+    def close(self) -> None:
+        self.over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(20)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    context, _client = receiver.certificate(tmp_path, "localhost")
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "localhost.pem"))
+    monkeypatch.setenv("GIT_HTTP_LOW_SPEED_TIME", "2")
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    made = Host(context)
+    yield made
+    made.close()
+
+
+def status(line: str, body: bytes = b"", kind: str = "text/html", **more: str) -> Answer:
+    def answer(connection: ssl.SSLSocket, _over: threading.Event) -> None:
+        head = [f"HTTP/1.1 {line}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close"]
+        head += [f"{name.replace('_', '-')}: {value}" for name, value in more.items()]
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+
+    return answer
+
+
+def silence(connection: ssl.SSLSocket, over: threading.Event) -> None:
+    """Heard, and not a word."""
+    over.wait(60)
+
+
+def silent_in_the_middle(connection: ssl.SSLSocket, over: threading.Event) -> None:
+    """It begins, and then says nothing any more."""
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 9999\r\n\r\n"
+    )
+    connection.sendall(head + _REFS)
+    over.wait(60)
+
+
+def cut_off(connection: ssl.SSLSocket, _over: threading.Event) -> None:
+    """It begins, and is gone."""
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 9999\r\n\r\n"
+    )
+    connection.sendall(head + _REFS)
+
+
+def refused(host: Host) -> str:
+    """The one line for a clone that could not be."""
+    with pytest.raises(FuelError) as caught:
+        source.inspect(host.url)
+    said = str(caught.value)
+    assert len(said.splitlines()) == 1
+    assert "Cannot clone https://localhost" in said
+    assert not source_left()
+    return said
+
+
+def source_left() -> list[Path]:
+    from fuelctl import paths
+
+    return [each for each in (paths.cache_folder()).rglob("clone-*/*/*") if each.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (status("500 Internal Server Error"), "500"),
+        (status("503 Service Unavailable", Retry_After="120"), "503"),
+        (status("404 Not Found"), "not found"),
+        (status("401 Unauthorized", WWW_Authenticate='Basic realm="git"'), "could not read Username"),
+        (status("403 Forbidden"), "403"),
+        (cut_off, ""),
+    ],
+)
+def test_one_that_fails_is_one_line(host: Host, answer: Answer, expected: str) -> None:
+    host.answer = answer
+    assert expected in refused(host)
+
+
+@pytest.mark.parametrize("answer", [silence, silent_in_the_middle])
+def test_one_that_falls_silent_is_given_up(host: Host, answer: Answer) -> None:
+    """After two minutes; here after two seconds."""
+    host.answer = answer
+    assert "low" in refused(host), "operation too slow"
+    assert not host.over.is_set()
+
+
+def test_no_redirect_leads_to_where_no_address_could_have(host: Host) -> None:
+    """To plain HTTP, as a cloud's metadata service speaks it; not a byte arrives there."""
+    with socket.create_server(("127.0.0.1", 0)) as inside:
+        inside.setblocking(False)
+        at = inside.getsockname()[1]
+        for line in ("301 Moved Permanently", "302 Found", "307 Temporary Redirect"):
+            for target in (f"http://127.0.0.1:{at}/latest/", f"ftp://127.0.0.1:{at}/x", "file:///etc/passwd"):
+                host.answer = status(line, Location=target)
+                refused(host)
+        with pytest.raises(BlockingIOError):
+            inside.accept()
+    assert len(host.asked) == 9
