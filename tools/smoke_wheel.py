@@ -43,6 +43,7 @@ def main() -> None:
         "playbooks/remote_up.yml",
         "plugins/modules",
         "roles",
+        "images/dev/remote/entrypoint",
         "skills/flyio/SKILL.md",
     ):
         check(f"collection has {part}", (root / part).exists())

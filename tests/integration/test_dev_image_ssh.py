@@ -19,6 +19,7 @@ from .dev_machine import READ_ONLY, Machine, docker, eventually, key_pair, machi
 pytestmark = pytest.mark.docker
 
 SECRET = "not-for-sessions-1b0a"
+SESSION = {"GREETING": "a \"b\" \\c $HOME # 'd' \u00e4", "TOKEN": "second"}
 #: Refused, by how much of the line is at fault.
 BAD_KEYS = {
     "options": 'command="id" {key}',
@@ -41,11 +42,12 @@ def image() -> str:
 
 @pytest.fixture(scope="module")
 def entered(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """One that lets two keys in; read-only, with a secret among its variables and one that sessions get."""
+    """One that lets two keys in; read-only, with a secret among its variables and two that sessions get."""
     folder = tmp_path_factory.mktemp("dev")
     second = key_pair(folder, "second", "rsa", "-b", "3072")
     with machine(folder, key_pair(folder, "first")) as one:
-        variables = {"APP_SECRET": SECRET, "GREETING": 'a "b" \\c $HOME', "FUEL_SESSION_VARIABLES": "GREETING,MISSING"}
+        variables = {**SESSION, "APP_SECRET": SECRET, "LINES": "a\nb"}
+        variables["FUEL_SESSION_VARIABLES"] = ",".join([*SESSION, "MISSING", "LINES"])
         settings = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
         keys = f"# two people\r\n{public(one.key)}\r\n\n  {public(second)}  \n"
         one.run(image, *READ_ONLY, *settings, keys=keys)
@@ -105,7 +107,9 @@ def test_a_session_has_none_of_the_machines_variables_but_those_that_were_named(
     seen = entered.ssh("env").stdout
     assert "FUEL_AUTHORIZED_KEYS" not in seen
     assert "APP_SECRET" not in seen
-    assert 'GREETING=a "b" \\c $HOME\n' in seen
+    given = [line for line in seen.splitlines() if line.startswith(("GREETING", "TOKEN", "LINES", "MISSING"))]
+    assert sorted(given) == sorted(f"{name}={value}" for name, value in SESSION.items())
+    assert "variable LINES is left out" in entered.logs()
     assert "PATH=/home/dev/.local/bin:" in seen
     # Nor in a process that it may look into.
     everything = entered.ssh("cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; ps axww").stdout
