@@ -11,8 +11,8 @@ from email.message import Message
 from urllib.error import HTTPError, URLError
 
 import pytest
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
-from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _api, _lease, _refusals
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _api, _exec, _lease, _refusals
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import Api, ApiError
 
 
@@ -173,3 +173,44 @@ def test_lease_that_ends_is_waited_for():
     fly = Fly(held, held, {"nonce": "n"})
     with _lease.held(fly.api(), "a", "m", "test"):
         assert fly.now == 2 * _lease.INTERVAL
+
+
+MACHINES = [{"id": "1", "name": "dev", "state": "started"}]
+
+
+def command(**more):
+    return _exec.Command(**{"app": "a", "machine": "dev", "argv": ["cat", "x"], **more})
+
+
+def test_command_is_run_once_whatever_comes_of_it():
+    fly = Fly(MACHINES, {"exit_code": 3, "stdout": "out", "stderr": "err"})
+    done = _exec.run(fly.api(), command())
+    assert (done.machine_id, done.rc, done.stdout, done.stderr) == ("1", 3, "out", "err")
+    lost = Fly(MACHINES, URLError("gone"))
+    with pytest.raises(FuelError):
+        _exec.run(lost.api(), command())
+    assert len(lost.asked) == 2
+
+
+def test_command_that_does_no_harm_is_run_until_it_ends_well():
+    fly = Fly(MACHINES, {"exit_code": 1}, URLError("gone"), {"exit_code": 0, "stdout": "key"})
+    assert _exec.run(fly.api(), command(again=True)).stdout == "key"
+    never = Fly(MACHINES, {"exit_code": 1})
+    assert _exec.run(never.api(patience=3.0), command(again=True)).rc == 1
+
+
+@pytest.mark.parametrize("machines", [[], [{"id": "1", "name": "dev", "state": "stopped"}]])
+def test_command_needs_a_machine_that_runs(machines):
+    with pytest.raises(FuelError) as raised:
+        _exec.run(Fly(machines).api(), command())
+    assert raised.value.code == "fly_not_started"
+
+
+@pytest.mark.parametrize("wrong", [{"argv": []}, {"timeout": 0}, {"timeout": 61}])
+def test_command_that_cannot_be_run_is_refused(wrong):
+    with pytest.raises(UsageError):
+        _exec.run(Fly(MACHINES).api(), command(**wrong))
+
+
+def test_command_that_a_signal_ended_has_not_ended_well():
+    assert _exec.run(Fly(MACHINES, {"exit_code": 0, "exit_signal": 9}).api(), command()).rc == 128
