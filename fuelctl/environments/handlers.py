@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from fuelctl.environments import activity, devices
+from fuelctl.environments import about, activity, devices
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import ConflictError
 from fuelctl.environments.states import Status
@@ -97,7 +97,7 @@ def _ending(core: Core, session: Session, teller: Teller, told: Sequence[NewEven
     accepted = events.append(session, row.id, [_as_report(event) for event in told])
     if accepted:
         environments.change(session, row.id, check_at=min(row.check_at or core.clock().wall, core.clock().wall))
-        _logger.warning("%s says that it is about to end", row.id, extra={"environment": row.id})
+        _logger.warning("%s says that it is about to end", row.id, extra=about.of(row))
     return accepted
 
 

@@ -99,7 +99,7 @@ class Heartbeats:
             changed = idle_work.beaten(row, sample, now, self.period)
         except Exception:
             # What one machine tells must not keep the others from being heard.
-            _logger.exception("%s: cannot take in its heartbeat", row.id)
+            _logger.exception("%s: cannot take in its heartbeat", row.id, extra={"environment": row.id})
             return {}
         return {**changed, "version": row.version + 1} if changed else {}
 

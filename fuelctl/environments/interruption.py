@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from fuelctl.environments import about
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import begin_termination
 from fuelctl.environments.states import Operation, Status
@@ -54,7 +55,8 @@ def noticed(core: Core, environment_id: str, notice: Mapping[str, Any], *, own_w
         if row is None or row.ended_at is not None:
             return None
         if own_word and not _is_spot(row.provider):
-            _logger.warning("%s says that its machine is taken back, and has none on spot", row.id)
+            said = "%s says that its machine is taken back, and has none on spot"
+            _logger.warning(said, row.id, extra=about.of(row))
             return None
         events.append(session, environment_id, [told])
     if row.operation == Operation.TERMINATE or row.status == Status.TERMINATING:

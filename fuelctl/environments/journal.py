@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fuelctl import prices
-from fuelctl.environments import cost, devices, idle_work, idleness
+from fuelctl.environments import about, cost, devices, idle_work, idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import LOUD_AFTER, retry_delay
@@ -208,7 +208,7 @@ class Journal:
         retries = row.retries + 1
         if retries >= LOUD_AFTER:
             message = f"has failed {retries} times: {message}"
-            _logger.error("%s (%s): its ending %s", row.id, row.name, message)
+            _logger.error("%s (%s): its ending %s", row.id, row.name, message, extra=about.of(row))
         condition = {"type": type_, "message": message, "since": since, "details": details}
         return {
             "conditions": [*older, condition],

@@ -13,6 +13,7 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
 from fuelctl import _crashpoints
+from fuelctl.environments import about
 from fuelctl.environments.admission import admit_key
 from fuelctl.environments.key_pair import ASK_AGAIN, KeyPair
 from fuelctl.server.parts import parts
@@ -69,7 +70,7 @@ def take(path: RefPath, header: KeyHeader) -> Response:
         actor = core.actor
         _logger.warning(
             "alarm: %s (%s) asked for the key of %s, which was handed out already",
-            actor.name, actor.address or "here", row.id, extra={"environment": row.id},
+            actor.name, actor.address or "here", row.id, extra=about.of(row),
         )  # fmt: skip
         raise Problem(
             410,

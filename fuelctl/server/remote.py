@@ -27,6 +27,7 @@ from fuelctl.server import rescues
 from fuelctl.server.guard import caller, demand, refusals
 from fuelctl.server.paging import cursor, position
 from fuelctl.server.parts import Parts, parts
+from fuelctl.server.requests import is_about
 from fuelctl.server.types import (
     AuthorizeIn,
     CreateHeader,
@@ -171,6 +172,7 @@ def find(ref: str) -> EnvironmentRow:
     """The environment meant, the caller's own before others of that name; 404, 409, or 403 when it may not be."""
     with parts().core.database.read() as session:
         row = registry.resolve(session, ref, prefer=caller().name)
+    is_about(row)
     demand(row.owner)
     return row
 

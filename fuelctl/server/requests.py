@@ -14,8 +14,10 @@ from http import HTTPStatus
 from flask import Flask, Response, g, request
 
 from fuelctl import _server_log
+from fuelctl.environments import about
 from fuelctl.server import metrics
 from fuelctl.server.parts import parts
+from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
 
 _logger = logging.getLogger("fuelctl.access")
@@ -38,6 +40,13 @@ def init_app(app: Flask) -> None:
 def request_id() -> str:
     """The id of this request."""
     return str(g.get("request_id", ""))
+
+
+def is_about(row: EnvironmentRow) -> None:
+    """What is logged of this request from here on says which environment it is about, and which machine."""
+    g.about = about.of(row)
+    # Ended with the request, as what was said at its beginning.
+    _server_log.push(**g.about)
 
 
 def _begin() -> None:
@@ -63,7 +72,9 @@ def _end(response: Response) -> Response:
             "actor": who.name if who is not None else "-",
             "address": request.remote_addr or "",
         }
-        if _ULID.fullmatch(ref):
+        if (told := g.get("about")) is not None:
+            facts |= told
+        elif _ULID.fullmatch(ref):
             facts["environment"] = ref.upper()
         _logger.info("%s %s %d", request.method, route, response.status_code, extra=facts)
     return response

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fuelctl import paths
-from fuelctl.environments import idle_work, idleness, interruption, warnings
+from fuelctl.environments import about, idle_work, idleness, interruption, warnings
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
@@ -27,6 +26,7 @@ from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.store import environments, events
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows.rounds import scheduler
 from fuelctl.workflows.run import Plant, play, where
 from fuelctl.workflows.work import Work
 
@@ -51,7 +51,7 @@ class Observer:
         self._not_before = 0.0
         #: Called after each round: silence is judged while it is fresh.
         self.then: Callable[[], object] = lambda: None
-        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+        self._scheduler = scheduler()
 
     def start(self) -> None:
         """Ask now, for environments may have ended while nobody looked; and then regularly."""
@@ -126,7 +126,7 @@ class Observer:
                     self._note(row, seen[row.id], notices[row.id][1] if row.id in notices else {})
                 except Exception:
                     # What one container tells must not keep the others from being heard.
-                    _logger.exception("%s: cannot take in what was seen of it", row.id)
+                    _logger.exception("%s: cannot take in what was seen of it", row.id, extra=about.of(row))
             elif (row.connection or {}).get("machine"):
                 self._condition(row, UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)
@@ -135,7 +135,7 @@ class Observer:
         if not seen["present"]:
             # The provider says that it is gone; the ending asks once more and writes the receipt.
             by = interruption.ended_by(seen.get("reason"), lease_of(row).seconds_left(self._core.clock()))
-            _logger.warning("%s (%s) is gone from its machine, by %s", row.id, row.name, by)
+            _logger.warning("%s (%s) is gone from its machine, by %s", row.id, row.name, by, extra=about.of(row))
             _row, operation_id = begin_termination(self._core, row.id, discard=True, by=by)
             if operation_id is not None:
                 self._engine.start(Operation.TERMINATE, row.id, operation_id)

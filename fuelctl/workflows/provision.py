@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fuelctl._shared._errors import FuelError
+from fuelctl.environments import about
 from fuelctl.environments.states import Operation, Status
 from fuelctl.runner import RunResult
 from fuelctl.store import environments
@@ -164,7 +165,8 @@ def _give_up(run: Run, failure: dict[str, Any]) -> str:
         if result.status == "stopped":
             return {"stopped": True}
         if result.status != "ok":
-            _logger.warning("%s could not be undone: %s", run.journal.environment_id, result.failure)
+            told = about.of(run.journal.row())
+            _logger.warning("%s could not be undone: %s", told["environment"], result.failure, extra=told)
         receipt = result.scrub(result.of("provider_receipt").get("receipt"))
         return {"receipt": receipt, "lost": result.scrub(_lost(result, run.journal.environment_id))}
 

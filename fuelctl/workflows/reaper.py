@@ -11,9 +11,7 @@ from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
-from fuelctl.environments import reaping
+from fuelctl.environments import about, reaping
 from fuelctl.environments.clock import Now, rfc3339, wall_jump
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import LOUD_AFTER, Action, Decision, decide
@@ -23,6 +21,7 @@ from fuelctl.environments.states import Operation
 from fuelctl.store import environments, events
 from fuelctl.store.due import Due, due, remember
 from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows.rounds import scheduler
 from fuelctl.workflows.work import Work
 
 _logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ class Reaper:
         self._last: Now | None = None
         self._stopped = threading.Event()
         self._one_at_a_time = threading.Lock()
-        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+        self._scheduler = scheduler()
 
     def start(self) -> None:
         """Go round now, and then regularly."""
@@ -144,7 +143,7 @@ class Reaper:
                         ended += self._act(row, decision)
                     except Exception:
                         failed += 1
-                        _logger.exception("%s: cannot act on it", one_id)
+                        _logger.exception("%s: cannot act on it", one_id, extra={"environment": one_id})
                 # What could not be decided is due still, and would be all that comes next.
                 if len(rows) < _BATCH or len(decided) < len(rows):
                     break
@@ -176,7 +175,7 @@ class Reaper:
                 try:
                     decided.append((row, decide(observe(row, now, running, slept=slept, period=self._period))))
                 except Exception:
-                    _logger.exception("%s: cannot be decided", row.id)
+                    _logger.exception("%s: cannot be decided", row.id, extra={"environment": row.id})
             remember(
                 session,
                 [(row.id, now.wall + decision.check_in, record(row, decision, now)) for row, decision in decided],
@@ -193,7 +192,7 @@ class Reaper:
         if decision.action == Action.RESUME:
             self._engine.resume(row)
         elif decision.action == Action.RESTART and row.operation_id is not None:
-            _logger.warning("%s (%s): %s", row.id, row.name, decision.reason)
+            _logger.warning("%s (%s): %s", row.id, row.name, decision.reason, extra=about.of(row))
             operation_id = renew_operation(self._core, row.id, row.operation_id)
             if operation_id is not None:
                 # Whoever runs it under the old id can write no more, and lets its playbook go.
@@ -216,7 +215,8 @@ class Reaper:
                 "stage": "source",
                 "tail": [],
             }
-        _logger.info("%s (%s): %s, %s", row.id, row.name, decision.action, decision.reason)
+        words = row.id, row.name, decision.action, decision.reason
+        _logger.info("%s (%s): %s, %s", *words, extra=about.of(row))
         discard = decision.action != Action.RETRY or bool(row.operation_options.get("discard"))
         idle = decision.action == Action.END and decision.reason == "idle"
         if idle:
@@ -274,4 +274,6 @@ class Reaper:
                 known, last = self._last, time.monotonic()
             elif time.monotonic() - last > _MISSED * self._seconds:
                 last = time.monotonic()
+                if self._one_at_a_time.locked():
+                    _logger.warning("no round of the reaper has ended for %.0f s", _MISSED * self._seconds)
                 self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC))

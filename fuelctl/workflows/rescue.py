@@ -17,7 +17,7 @@ from fuelctl._shared._errors import FuelError
 from fuelctl._shared._rescue._folder import pack
 from fuelctl._shared._rescue._stream import Deadline
 from fuelctl._shared._rescue._verify import verify
-from fuelctl.environments import rescues
+from fuelctl.environments import about, rescues
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.states import ENTERABLE
 from fuelctl.runner import RunResult
@@ -129,7 +129,8 @@ def _told(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
     core = run.plant.core
     told = {**outcome, "at": rfc3339(core.clock().wall)}
     if outcome["state"] == "failed":
-        _logger.warning("%s was not rescued: %s", run.journal.environment_id, outcome["reason"])
+        about_it = about.of(run.journal.row())
+        _logger.warning("%s was not rescued: %s", about_it["environment"], outcome["reason"], extra=about_it)
     with core.write() as session:
         environments.change(session, run.journal.environment_id, fence=run.journal.fence, rescued=told)
         kind = {"saved": "remote.rescue.done", "failed": "remote.rescue.failed"}.get(outcome["state"])

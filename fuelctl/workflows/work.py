@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dbos import DBOS, DBOSClient
 
+from fuelctl.environments import about
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import renew_operation
 from fuelctl.store.models import EnvironmentRow
@@ -58,7 +59,8 @@ class Work(ABC):
         operation_id: str | None = row.operation_id
         ended = self._ended(row.operation_id)
         if ended is not None:
-            _logger.warning("%s of %s ended as %s; starting it anew", row.operation, row.id, ended)
+            words = "%s of %s ended as %s; starting it anew"
+            _logger.warning(words, row.operation, row.id, ended, extra=about.of(row))
             operation_id = renew_operation(self.core, row.id, row.operation_id)
         if operation_id is not None:
             self.start(row.operation, row.id, operation_id)

@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from fuelctl import paths
-from fuelctl.environments import registry
+from fuelctl.environments import reaping, registry
+from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
 from fuelctl.store import environments
@@ -376,3 +377,29 @@ def test_it_goes_round_by_itself(core: Core, engine: Recorder) -> None:
     finally:
         reaper.stop()
     assert engine.started == [("terminate", made)]
+
+
+def test_a_round_that_hangs_is_told_in_our_words_and_seen(
+    core: Core, clock: HandClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not in the scheduler's, each time that one is due meanwhile."""
+    hangs = threading.Event()
+
+    class Hanging(Recorder):
+        def running(self) -> list[str]:
+            hangs.wait(30)
+            return []
+
+    slow = Reaper(core, cast("Any", Hanging()), 0.2)
+    reaping.report(core, rfc3339(clock.wall), 0.0, 0, {"checked": 0, "ended": 0, "failed": 0})
+    with caplog.at_level(logging.DEBUG):
+        slow.start()
+        try:
+            wait_until(lambda: "no round of the reaper has ended" in caplog.text, 20)
+            wait_until(lambda: caplog.text.count("no round of the reaper") > 1, 20)
+            clock.pass_(60)
+            assert reaping.shown(reaping.last(core), clock.wall, 0.2)["late"] is True
+        finally:
+            hangs.set()
+            slow.stop()
+    assert "maximum number of running instances" not in caplog.text

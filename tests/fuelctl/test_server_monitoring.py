@@ -30,7 +30,7 @@ from fuelctl.store import environments
 from fuelctl.store.ulids import new_ulid, time_of
 from tests.fuelctl.accounts import Team
 from tests.fuelctl.accounts import team as make_team
-from tests.fuelctl.api import SMALL, Started, make, token_of
+from tests.fuelctl.api import SMALL, Started, make, ready, token_of
 from tests.fuelctl.control import HandClock
 
 CANARY = "canary-4711-never-show"
@@ -169,7 +169,7 @@ class TestLog:
                 told.append(json.loads(self.format(record)))
 
         handler = Keep()
-        handler.setFormatter(_server_log.Json(instance="I"))
+        handler.setFormatter(_server_log.Json(part="web"))
         logger = logging.getLogger("fuelctl")
         logger.addHandler(handler)
         before = logger.level
@@ -177,6 +177,30 @@ class TestLog:
         yield told
         logger.setLevel(before)
         logger.removeHandler(handler)
+
+    def test_lines_name_the_machine_once_it_is_known(self, team: Team, lines: list[dict[str, Any]]) -> None:
+        made = team.make("ada", name="api")
+
+        def line() -> dict[str, Any]:
+            lines.clear()
+            team.ask("ada", "GET", "/api/remote/api")
+            return next(each for each in lines if each["logger"] == "fuelctl.access")
+
+        assert (line()["environment"], "instance" in line()) == (made["id"], False), (
+            "also where it is asked for by name"
+        )
+        ready(team.core, made["id"])
+        assert line()["instance"] == "c"
+        with team.core.write() as session:
+            row = environments.get(session, made["id"])
+            assert row is not None
+            machines = {"i-new": {"begun": 200.0}, "i-old": {"begun": 100.0}}
+            environments.change(session, row.id, provider={**row.provider, "machines": machines})
+        assert line()["instance"] == "i-new"
+        lines.clear()
+        team.ask("bob", "POST", f"/api/remote/{made['id']}/terminate", json={})
+        [refused] = [each for each in lines if each["logger"] == "fuelctl.access"]
+        assert (refused["status"], refused["instance"]) == (403, "i-new")
 
     def test_a_line_for_each_request_without_any_secret(self, team: Team, lines: list[dict[str, Any]]) -> None:
         made = team.make("ada", secrets={"KEY": CANARY})
@@ -186,7 +210,7 @@ class TestLog:
         assert line["request"] == answer.headers["X-Request-ID"]
         expected = {
             "level": "info", "message": "GET /api/remote/<ref> 200", "method": "GET", "route": "/api/remote/<ref>",
-            "status": 200, "actor": "ada", "environment": made["id"], "instance": "I",
+            "status": 200, "actor": "ada", "environment": made["id"], "part": "web",
         }  # fmt: skip
         assert {name: line[name] for name in expected} == expected
         assert line["seconds"] >= 0
