@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import random
 import shutil
@@ -273,9 +274,11 @@ class Clocks:
 
     def set(self, *, off: int = 0, later: int = 0) -> None:
         self.since_boot += later
-        # Written in place: a mount follows the file, not its name.
-        (self.folder / "off").write_text(f"{off}\n")
-        (self.folder / "uptime").write_text(f"{self.since_boot}.00 0.00\n")
+        # Always as long, and written in place: a mount follows the file, and who reads it never finds half of it.
+        for name, text in (("off", f"{off:+09d}\n"), ("uptime", f"{self.since_boot:09d}.00 0.00\n")):
+            file = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT, 0o644)
+            os.pwrite(file, text.encode(), 0)
+            os.close(file)
 
     def options(self, deadline: float) -> list[str]:
         mounts = {
