@@ -117,6 +117,7 @@ def test_machine_from_start_to_end(lab: FlyLab) -> None:
     lab.wait_for(lambda: not container(lab, made["id"]) and not container(lab, other), 30)
 
 
+@pytest.mark.soak
 def test_machine_that_ends_by_itself_is_stopped_and_started_again_as_it_asks(lab: FlyLab) -> None:
     lab.api("POST", "/apps", {"app_name": "ends", "org_slug": "personal"})
 
@@ -142,6 +143,7 @@ def test_machine_that_ends_by_itself_is_stopped_and_started_again_as_it_asks(lab
     lab.api("DELETE", "/apps/ends")
 
 
+@pytest.mark.soak
 def test_quiet_machine_is_stopped_where_its_service_asks_for_it(lab: FlyLab) -> None:
     lab.api("POST", "/apps", {"app_name": "quiet", "org_slug": "personal"})
     service = {"internal_port": 2222, "protocol": "tcp", "autostop": "suspend", "ports": [{"port": 10022}]}
