@@ -42,8 +42,8 @@ THREADS = 8
 @pytest.fixture(scope="module")
 def server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     with database_of(postgres, "followers") as shared:
-        settings = {"MAX_FOLLOWERS": MOST, "FOLLOWER_PATIENCE_SECONDS": PATIENCE, "PING_SECONDS": PING}
-        settings |= {"THREADS": THREADS, "METRICS_OPEN": "true"}
+        settings: dict[str, object] = {"MAX_FOLLOWERS": MOST, "THREADS": THREADS, "METRICS_OPEN": "true"}
+        settings |= {"FOLLOWER_PATIENCE_SECONDS": PATIENCE, "PING_SECONDS": PING}
         given = {f"FUELCTL_{name}": str(value) for name, value in settings.items()}
         made = TeamServer(tmp_path_factory.mktemp("followed") / "home", shared.url, **given)
         made.start()
