@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import random
+import secrets
 import shutil
 import subprocess
 import sys
@@ -331,7 +332,8 @@ def test_the_base_opens_as_a_dev_container(tmp_path: Path) -> None:
         fetch_package(f"node-linux-{machine_name}", 22, tmp_path / "node", cache=cache)
         node = str(tmp_path / "node" / "bin" / "node")
     checkout = dev_image.CONTEXT.parents[1]
-    project = tmp_path / "project"
+    # The CLI names its images after the folder.
+    project = tmp_path / f"project-{secrets.token_hex(5)}"
     shutil.copytree(checkout / ".devcontainer", project / ".devcontainer")
     shutil.copytree(dev_image.CONTEXT, project / "images" / "dev")
     cli = [node, str(tmp_path / "cli" / "devcontainer.js")]
@@ -343,16 +345,16 @@ def test_the_base_opens_as_a_dev_container(tmp_path: Path) -> None:
     result = json.loads(up.stdout.strip().splitlines()[-1])
     try:
         assert result["outcome"] == "success"
-        assert (result["remoteUser"], result["remoteWorkspaceFolder"]) == ("dev", "/workspaces/project")
+        assert (result["remoteUser"], result["remoteWorkspaceFolder"]) == ("dev", f"/workspaces/{project.name}")
         asked = "id -un; pwd; ls -A; git --version; node --version; python3 --version; sudo id -u"
         done = subprocess.run([*cli, "exec", *folder, "bash", "-c", asked], capture_output=True, text=True, check=True)
         lines = done.stdout.splitlines()
-        assert lines[:4] == ["dev", "/workspaces/project", ".devcontainer", "images"]
+        assert lines[:4] == ["dev", f"/workspaces/{project.name}", ".devcontainer", "images"]
         assert lines[-1] == "0"
     finally:
-        used = docker("inspect", "--format", "{{.Config.Image}}", result["containerId"])
         docker("rm", "--force", "--volumes", result["containerId"], check=False)
-        docker("rmi", used, check=False)
+        named = docker("images", "--format", "{{.Repository}}", "--filter", f"reference=vsc-{project.name}-*")
+        docker("rmi", *named.split(), check=False)
 
 
 def test_no_host_key_is_part_of_the_image(image: str) -> None:
