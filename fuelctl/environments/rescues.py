@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, BinaryIO
 
 from sqlalchemy import or_, select
@@ -16,6 +17,8 @@ from fuelctl.store.models import EnvironmentRow, RescueRow
 from fuelctl.store.ulids import new_ulid
 
 _MOST_LISTED = 1000
+#: As `key` makes them: a bucket may have other things beside them, which are nobody's to remove.
+_OURS = re.compile(rf"{RESCUES}/([0-7][0-9A-HJKMNP-TV-Z]{{25}})/rescue\.tar")
 
 
 def key(rescue_id: str) -> str:
@@ -112,7 +115,7 @@ def forget(core: Core, before: float) -> int:
     old = {one for one, at in known.items() if at < before}
     # An id holds the time at which its ending began.
     oldest = new_ulid(before)[:10]
-    stored = {name.split("/")[1] for name in core.files.list(RESCUES)}
+    stored = {found[1] for name in core.files.list(RESCUES) if (found := _OURS.fullmatch(name))}
     old |= {one for one in stored - known.keys() if one[:10] < oldest}
     for one in sorted(old):
         remove(core, one)

@@ -144,6 +144,7 @@ class Bucket:
                 try:
                     import boto3
                     from botocore.config import Config
+                    from botocore.exceptions import BotoCoreError
                 except ImportError as error:
                     raise BucketError(
                         "boto3 is not installed, which rescues in S3 need",
@@ -153,7 +154,14 @@ class Bucket:
                 # It repeats by itself, since it alone can rewind what is sent.
                 tries = {"mode": "standard", "total_max_attempts": _TRIES}
                 config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS, retries=tries)
-                client = boto3.client("s3", region_name=self._region or None, config=config)
+                try:
+                    client = boto3.client("s3", region_name=self._region or None, config=config)
+                except (BotoCoreError, ValueError) as error:
+                    raise BucketError(
+                        f"AWS's settings are wrong: {' '.join(str(error).split())}",
+                        hint="see control_plane.rescue_region, AWS_PROFILE and ~/.aws/config of this process",
+                        code="s3_settings",
+                    ) from error
                 self._made = Api(client, patience=0)
             return self._made
 

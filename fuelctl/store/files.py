@@ -89,11 +89,15 @@ class Files:
         if bucket is not None:
             begin = stream.tell()
             try:
-                return bucket.put(key, stream)
+                size = bucket.put(key, stream)
             except (FuelError, OSError) as error:
                 # It is on its way out of an environment that is about to end: better here than nowhere.
                 _logger.error("%s does not take %s, so it is kept here: %s", bucket, key, error)
                 stream.seek(begin)
+            else:
+                # Of an earlier time when the bucket was away: what is here is read first.
+                self._in.delete(key)
+                return size
         return self._in.put(key, stream, private=private)
 
     def open(self, key: str) -> BinaryIO:

@@ -151,10 +151,40 @@ def test_what_s3_does_not_take_is_kept_here(
     assert (files.size(KEY), files.list("rescues")) == (None, [])
 
 
+def test_what_comes_there_later_takes_the_place_of_what_was_kept_here(files: Files, s3: S3) -> None:
+    request = f"PUT /{s3.name}/team/{KEY}"
+    s3.cloud.fault(request, "error", service="s3", code="AccessDenied", status=403)
+    files.put(KEY, b"of a run that was killed", private=True)
+    s3.cloud.heal()
+    files.put(KEY, b"work", private=True)
+    assert (files.read(KEY), s3.names()) == (b"work", [f"team/{KEY}"])
+    s3.cloud.fault(request, "error", service="s3", code="AccessDenied", status=403)
+    files.put(KEY, b"later work", private=True)
+    assert files.read(KEY) == b"later work"
+
+
+def test_settings_that_aws_does_not_know_lose_no_rescue(
+    database: Database, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+    files = Files(database, Safe(paths.secret_key_file()), bucket=Bucket(s3.name))
+    files.put(KEY, b"work", private=True)
+    assert (s3.names(), files.read(KEY)) == ([], b"work")
+
+
+def test_what_else_is_in_the_bucket_is_nobodys_to_forget(database: Database, s3: S3) -> None:
+    core = Core(database, Safe(paths.secret_key_file()), bucket=Bucket(s3.name))
+    for name in ("rescues", "rescues/00-minutes/1.txt", KEY):
+        s3.client.put_object(Bucket=s3.name, Key=name, Body=b"x")
+    assert rescues.forget(core, core.clock().wall + 1) == 1
+    assert s3.names() == ["rescues", "rescues/00-minutes/1.txt"]
+
+
 def test_a_call_that_fails_once_is_made_again_with_all_of_it(s3: S3) -> None:
     content = os.urandom(2_500_000)
-    s3.cloud.fault("PUT /{bucket}/team/{key}", "error", service="s3", code="SlowDown", status=503, times=1)
+    s3.cloud.fault(f"PUT /{s3.name}/{KEY}", "error", service="s3", code="SlowDown", status=503, times=1)
     Bucket(s3.name).put(KEY, io.BytesIO(content))
+    assert [call["status"] for call in s3.cloud.calls(f"PUT /{s3.name}/{KEY}")] == [503, 200]
     with Bucket(s3.name).open(KEY) as stream:
         assert stream.read() == content
 
