@@ -56,7 +56,8 @@ def _follow(follow: Follow) -> Response:
     connection, kind = take_out(request.environ)
     try:
         follow(connection, ticket)
-    except BlockingIOError:
+    except OSError:
+        # Too many are on their way, or who serves them is being begun again.
         turn_away(connection, too_many(ticket.request_id))
         return Detached(kind, 503)
     return Detached(kind)
