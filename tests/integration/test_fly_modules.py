@@ -93,6 +93,13 @@ def test_machine_check_run_check_run(modules: Modules, app: str) -> None:
     assert (updated["done"], updated["machine"]["id"]) == (["update"], made["machine"]["id"])
     assert updated["machine"]["config"]["guest"]["memory_mb"] == 8192
     assert not modules.result("fly_machine", **larger)["changed"]
+    # What is not said anew stays as it was marked.
+    less = {"app": app, "name": "dev", "environment_id": environment}
+    assert modules.result("fly_machine", **less, state="stopped")["done"] == ["stop"]
+    kept = modules.result("fly_machine", **less, image=IMAGE, memory_mb=2048)
+    assert kept["done"][0] == "update"
+    marks = kept["machine"]["config"]["metadata"]
+    assert (marks["fuel_code_owner"], marks["fuel_code_expires_at"]) == ("alice", "1767225600")
 
 
 def test_machine_goes_into_every_state_and_ends_with_proof(modules: Modules, app: str) -> None:

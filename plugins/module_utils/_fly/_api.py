@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import random
 import socket
@@ -20,8 +21,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from .._errors import UsageError
 
 PUBLIC = "https://api.machines.dev"
-#: Where a token may go without TLS: nowhere but inside this machine, or inside Fly.io's own network.
-PLAIN = ("localhost", "::1", "_api.internal")
+#: Names to which a token may go without TLS: of this machine, and in Fly.io's own network.
+PLAIN = ("localhost", "_api.internal")
 NONCE = "fly-machine-lease-nonce"
 #: The request never reached anybody: it can be made again whatever it asks for.
 UNREACHED = (ConnectionRefusedError, socket.gaierror)
@@ -50,12 +51,25 @@ class ApiError(Exception):
 
 def check_url(url: str) -> str:
     """The API's address without a slash at its end; UsageError for one that the token must not be sent to."""
-    parts = urlsplit(url if "//" in url else f"https://{url}")
-    host = parts.hostname or ""
-    if parts.scheme == "https" or (parts.scheme == "http" and (host in PLAIN or host.startswith("127."))):
-        if host and not parts.username and not parts.query:
+    try:
+        parts = urlsplit(url if "//" in url else f"https://{url}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    if parts.scheme == "https" or (parts.scheme == "http" and _stays_inside(host)):
+        if host and port != 0 and "@" not in parts.netloc and not parts.query:
             return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
     raise UsageError(f"{url[:100]!r} is no address for a Fly.io token", hint=f"use {PUBLIC}, or leave it out")
+
+
+def _stays_inside(host: str) -> bool:
+    if host in PLAIN:
+        return True
+    try:
+        # By the number: `127.example.com` is a name that anybody may have.
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_token(token: str) -> str:
@@ -71,7 +85,10 @@ def check_token(token: str) -> str:
 
 
 def place(*parts: str) -> str:
-    """A path of these parts, none of which can become two."""
+    """A path of these parts, none of which can become two, or none; UsageError for one that would."""
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise UsageError(f"{part!r} is no name on Fly.io", hint="name the app, and what is meant in it")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
@@ -194,10 +211,14 @@ class Api:
         except (URLError, OSError, http.client.HTTPException) as error:
             raise _lost(named, error) from None
         try:
-            return json.loads(text) if text.strip() else None
+            told = json.loads(text) if text.strip() else None
         except ValueError:
             # 2xx: it took effect, whatever the body says.
-            return None
+            told = None
+        if told is None and method == "GET":
+            # Half an answer, or a proxy's page, must not read as: there is nothing.
+            raise _FailedError(ApiError(named, 0, "what came is no answer of Fly.io's"), passing=True)
+        return told
 
 
 class _FailedError(Exception):

@@ -25,7 +25,7 @@ from ._refusals import explain, is_name_violation, one_line
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 _ID = re.compile(r"machine ID ([0-9A-Za-z_-]+)")
-#: States that a machine is asked into: the call, and the states from which it can be made.
+#: States that a machine is asked into: the call.
 CALLS: Dict[str, str] = {"started": "start", "stopped": "stop", "suspended": "suspend"}
 PASSING = frozenset({"created", "starting", "stopping", "suspending", "replacing", "restarting", "destroying"})
 ENDED = frozenset({"destroying", "destroyed"})
@@ -220,14 +220,16 @@ def _create(api: Api, plan: Plan) -> Dict[str, Any]:
 
 
 def _update(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) -> Dict[str, Any]:
-    body: Dict[str, Any] = {"name": plan.name, "config": {**(plan.config or {}), "metadata": plan.marks()}}
-    if plan.state in ("stopped", ""):
-        body["skip_launch"] = True
     with _lease.held(api, plan.app, str(machine["id"]), "update", waiting.lease) as nonce:
         # Another run may have made it so while this one waited for the lease.
         now = api.call("GET", _path(plan, machine))
         if _changes(now, plan) != ["update"]:
             return dict(now)
+        # What is not said anew stays as it was marked, by whomever.
+        metadata = {**_tags.of(now), **plan.marks()}
+        body: Dict[str, Any] = {"name": plan.name, "config": {**(plan.config or {}), "metadata": metadata}}
+        if plan.state in ("stopped", ""):
+            body["skip_launch"] = True
         answer = api.call("POST", _path(plan, machine), body, nonce=nonce)
     return dict(answer or now)
 

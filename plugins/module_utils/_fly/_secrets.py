@@ -52,9 +52,16 @@ def check(values: Mapping[str, Any]) -> Dict[str, str]:
     for name, value in values.items():
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name[:80]!r} cannot name a secret", hint="use letters, digits and _")
-        if not isinstance(value, str) or not value or "\0" in value or len(value.encode("utf-8")) > LIMIT:
+        if not isinstance(value, str) or not value or "\0" in value or not _fits(value):
             raise UsageError("a secret has to be text of 1 to 65536 bytes without NUL", where=name)
     return dict(values)
+
+
+def _fits(value: str) -> bool:
+    try:
+        return len(value.encode("utf-8")) <= LIMIT
+    except UnicodeEncodeError:
+        return False
 
 
 def digests(api: Api, app: str) -> Dict[str, str]:

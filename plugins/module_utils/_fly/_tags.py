@@ -20,8 +20,10 @@ MADE_FROM = "fuel_code_made_from"
 
 
 def metadata(environment_id: str, owner: str, expires_at: Optional[int] = None) -> Dict[str, str]:
-    """What marks a machine as this environment's."""
-    marks = {MANAGED: "true", ENVIRONMENT: _identity.check_environment_id(environment_id), OWNER: owner}
+    """What marks a machine as this environment's; what is not known marks nothing."""
+    marks = {MANAGED: "true", ENVIRONMENT: _identity.check_environment_id(environment_id)}
+    if owner:
+        marks[OWNER] = owner
     if expires_at is not None:
         marks[EXPIRES] = str(expires_at)
     return marks

@@ -27,6 +27,8 @@ ENDING = frozenset(
     {"scheduling_destroy", "fork_cleanup", "waiting_for_detach", "pending_destroy", "destroying", "destroyed"}
 )
 INTERVAL = 0.5
+#: Seconds after which a volume that is not listed yet is taken for one that was not made.
+SETTLE = 5.0
 
 
 @dataclass
@@ -143,27 +145,37 @@ def _create(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
         body["snapshot_id"] = wanted.snapshot_id
     begun = api.clock()
     while True:
+        made: Any = None
         failed: Optional[ApiError] = None
         try:
-            api.call("POST", place("apps", wanted.app, "volumes"), body, repeat=False)
+            made = api.call("POST", place("apps", wanted.app, "volumes"), body, repeat=False)
         except ApiError as error:
             if not error.unknown:
                 raise
             failed = error
-        there = listed(api, wanted.app, wanted.name)
+        # Its answer is as good as the list, which may show it later.
+        if isinstance(made, dict) and made.get("id"):
+            return listed(api, wanted.app, wanted.name) or [made]
+        there = _seen(api, wanted)
         if there:
             return there
-        if api.clock() - begun > api.patience:
+        if failed is None or api.clock() - begun > api.patience:
             raise failed or FuelError(
                 "Fly.io does not show the volume that it made",
                 hint="run again: it finds what there is",
                 where=f"{wanted.app}/{wanted.name}",
                 code="fly_broken",
             )
-        api.sleep(INTERVAL)
+
+
+def _seen(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
+    """What of this name comes to be listed after a create whose answer was lost."""
+    begun = api.clock()
+    while True:
         there = listed(api, wanted.app, wanted.name)
-        if there:
+        if there or api.clock() - begun > SETTLE:
             return there
+        api.sleep(INTERVAL)
 
 
 def snapshot(

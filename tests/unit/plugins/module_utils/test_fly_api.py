@@ -16,6 +16,10 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _api,
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import Api, ApiError
 
 
+class Text(str):
+    """An answer that is no JSON."""
+
+
 class Fly:
     """Answers what it is told to, in turn, and has a clock that only sleeping moves."""
 
@@ -31,7 +35,9 @@ class Fly:
             raise answer
         if isinstance(answer, tuple):
             raise refusal(*answer)
-        return io.BytesIO(json.dumps(answer).encode() if answer is not None else b"")
+        if answer is None or isinstance(answer, Text):
+            return io.BytesIO((answer or "").encode())
+        return io.BytesIO(json.dumps(answer).encode())
 
     def sleep(self, seconds):
         self.now += seconds
@@ -64,7 +70,14 @@ def test_token_that_is_none_is_refused(token):
 
 
 @pytest.mark.parametrize(
-    "url", ["https://api.machines.dev/", "api.machines.dev", "http://127.0.128.1:4280", "http://_api.internal:4280"]
+    "url",
+    [
+        "https://api.machines.dev/",
+        "api.machines.dev",
+        "http://127.0.128.1:4280",
+        "http://[::1]:4280",
+        "http://_api.internal:4280",
+    ],
 )
 def test_addresses_that_a_token_may_go_to(url):
     assert not _api.check_url(url).endswith("/")
@@ -72,7 +85,18 @@ def test_addresses_that_a_token_may_go_to(url):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://api.machines.dev", "ftp://x", "https://", "https://u:p@x", "http://127.evil@example.com", "https://x?y"],
+    [
+        "http://api.machines.dev",
+        "http://127.0.0.1.example.com",
+        "http://127.evil@example.com",
+        "ftp://x",
+        "https://",
+        "https://[::1",
+        "https://x:port",
+        "https://u:p@x",
+        "https://:p@x",
+        "https://x?y",
+    ],
 )
 def test_addresses_that_it_may_not(url):
     with pytest.raises(UsageError):
@@ -127,8 +151,19 @@ def test_refusals_are_not_repeated(status):
     assert (error.status, error.message, error.code, error.unknown, len(fly.asked)) == (status, "no", "word", False, 1)
 
 
-def test_answer_without_a_body_or_with_a_broken_one_is_none():
-    assert Fly(None).api().call("DELETE", "/v1/apps/x") is None
+@pytest.mark.parametrize("answer", [None, Text('{"id": '), Text("<html>sign in</html>")])
+def test_answer_that_is_none_says_nothing_of_what_there_is(answer):
+    assert Fly(answer).api().call("DELETE", "/v1/apps/x") is None
+    with pytest.raises(ApiError) as raised:
+        Fly(answer).api().listed("/v1/apps/x/machines")
+    assert _refusals.explain(raised.value).code == "fly_unreachable"
+    assert Fly(answer, [{"id": 1}]).api().listed("/v1/apps/x/machines") == [{"id": 1}]
+
+
+@pytest.mark.parametrize("part", ["", ".", ".."])
+def test_a_part_of_a_path_that_is_no_name_is_refused(part):
+    with pytest.raises(UsageError):
+        _api.place("apps", part, "secrets")
 
 
 def test_pages_are_read_to_the_last():

@@ -9,7 +9,14 @@ import json
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
-from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _app, _machine, _secrets, _tags, _volume
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly import (
+    _api,
+    _app,
+    _machine,
+    _secrets,
+    _tags,
+    _volume,
+)
 from ansible_collections.fuel_code.remote.plugins.modules import fly_machine
 
 ENVIRONMENT = "01JD0000000000000000000000"
@@ -52,6 +59,8 @@ def test_marks_name_the_environment_and_nothing_that_is_none():
         "fuel_code_owner": "alice",
         "fuel_code_expires_at": "5",
     }
+    # Who stops a machine need not know whose it is.
+    assert "fuel_code_owner" not in _tags.metadata(ENVIRONMENT, "")
     with pytest.raises(UsageError):
         _tags.metadata("x", "alice")
     assert _tags.of({}) == {}
@@ -97,7 +106,9 @@ def test_volumes_that_fly_does_not_take(wanted):
         _volume.check(_volume.Wanted(**{"app": "a", "name": "work", **wanted}))
 
 
-@pytest.mark.parametrize("values", [{"A B": "x"}, {"1A": "x"}, {"A": ""}, {"A": 5}, {"A": "a\0b"}, {"A": "x" * 65537}])
+@pytest.mark.parametrize(
+    "values", [{"A B": "x"}, {"1A": "x"}, {"A": ""}, {"A": 5}, {"A": "a\0b"}, {"A": "x" * 65537}, {"A": "\ud800"}]
+)
 def test_secrets_that_no_machine_could_be_given(values):
     with pytest.raises(UsageError) as raised:
         _secrets.check(values)
@@ -118,3 +129,39 @@ def test_secrets_are_read_from_a_file_that_is_ones_own(tmp_path):
             _secrets.read(str(path))
     with pytest.raises(UsageError):
         _secrets.read(str(tmp_path / "none"))
+
+
+class Volumes:
+    """An app whose list shows a volume so many looks after it was made."""
+
+    def __init__(self, later, *, loses):
+        self.later = later
+        self.loses = loses
+        self.made = []
+        self.now = 0.0
+        self.patience = 60.0
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def call(self, method, path, body=None, *, repeat=True):
+        assert (method, path, repeat) == ("POST", "/v1/apps/a/volumes", False)
+        self.made.append({"id": f"vol_{len(self.made)}", "name": body["name"], "size_gb": 1, "state": "created"})
+        if self.loses:
+            raise _api.ApiError("POST", 0, "lost", unknown=True)
+        return self.made[-1]
+
+    def listed(self, path):
+        assert path == "/v1/apps/a/volumes"
+        self.later -= bool(self.made)
+        return self.made if self.later < 0 else []
+
+
+@pytest.mark.parametrize("loses", [False, True])
+def test_a_volume_that_is_listed_late_is_not_made_twice(loses):
+    fly = Volumes(4, loses=loses)
+    result = _volume.ensure(fly, _volume.Wanted("a", "work"))
+    assert (len(fly.made), result.volume["id"], result.done) == (1, "vol_0", ["create"])
