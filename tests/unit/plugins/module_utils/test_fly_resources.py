@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from urllib.error import URLError
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
@@ -139,29 +141,25 @@ class Volumes:
         self.loses = loses
         self.made = []
         self.now = 0.0
-        self.patience = 60.0
 
-    def clock(self):
-        return self.now
+    def open(self, _url, *, method, data, **_how):
+        if method == "GET":
+            self.later -= bool(self.made)
+            return io.BytesIO(json.dumps(self.made if self.later < 0 else []).encode())
+        name = json.loads(data)["name"]
+        self.made.append({"id": f"vol_{len(self.made)}", "name": name, "size_gb": 1, "state": "created"})
+        if self.loses:
+            raise URLError("lost")
+        return io.BytesIO(json.dumps(self.made[-1]).encode())
 
     def sleep(self, seconds):
         self.now += seconds
-
-    def call(self, method, path, body=None, *, repeat=True):
-        assert (method, path, repeat) == ("POST", "/v1/apps/a/volumes", False)
-        self.made.append({"id": f"vol_{len(self.made)}", "name": body["name"], "size_gb": 1, "state": "created"})
-        if self.loses:
-            raise _api.ApiError("POST", 0, "lost", unknown=True)
-        return self.made[-1]
-
-    def listed(self, path):
-        assert path == "/v1/apps/a/volumes"
-        self.later -= bool(self.made)
-        return self.made if self.later < 0 else []
 
 
 @pytest.mark.parametrize("loses", [False, True])
 def test_a_volume_that_is_listed_late_is_not_made_twice(loses):
     fly = Volumes(4, loses=loses)
-    result = _volume.ensure(fly, _volume.Wanted("a", "work"))
-    assert (len(fly.made), result.volume["id"], result.done) == (1, "vol_0", ["create"])
+    api = _api.Api(fly.open, "FlyV1 secret", clock=lambda: fly.now, sleep=fly.sleep)
+    result = _volume.ensure(api, _volume.Wanted("a", "work"))
+    assert (len(fly.made), result.done) == (1, ["create"])
+    assert result.volume == fly.made[0]
