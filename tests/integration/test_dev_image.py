@@ -149,9 +149,10 @@ def test_a_start_that_cannot_be_right_says_so(
     [
         ("mkdir -p .fuel-code/ssh && echo x >.fuel-code/ssh/ssh_host_ed25519_key", "remove it to have a new host key"),
         ("ln -s /etc .fuel-code", "is not what this image made"),
+        ("mkdir .fuel-code && ln -s /etc .fuel-code/ssh", "is not what this image made"),
         ("mkdir .fuel-code && chown dev .fuel-code", "is not what this image made"),
     ],
-    ids=["damaged host key", "link", "not root's"],
+    ids=["damaged host key", "link", "link within", "not root's"],
 )
 def test_a_volume_that_cannot_be_right_is_left_as_it_is(image: str, key: Path, before: str, said: str) -> None:
     script = f"cd /workspaces && {before} && exec /usr/local/lib/fuel-code/entrypoint"
