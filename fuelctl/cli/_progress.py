@@ -22,6 +22,11 @@ UPLOAD = "upload"
 _QUIET = ("remote.step", "remote.output", "remote.stage")
 
 
+def is_echo(event: Mapping[str, Any]) -> bool:
+    """Whether it says once more what another event has said: that a stage goes on, for who follows updates alone."""
+    return event["type"] == "remote.update" and "stage" in (event.get("data") or {})
+
+
 @dataclass
 class Stage:
     """One stage as a person sees it; `begun` is on the clock of `Board`."""
@@ -167,7 +172,7 @@ def follow(
             show(event)
         after = int(reply["cursor"])
         # Stages and steps do not change a status: asking after each of them would only cost time.
-        if events and all(event["type"] in _QUIET for event in events):
+        if events and all(event["type"] in _QUIET or is_echo(event) for event in events):
             continue
         environment = client.environment(environment_id)
         if until(environment):

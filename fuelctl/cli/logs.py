@@ -73,6 +73,8 @@ def _show(event: _progress.Event) -> None:
 
 def event_lines(event: _progress.Event) -> list[str]:
     """One event with its local time; a line for every line of output."""
+    if _progress.is_echo(event):
+        return []
     at = moment(event.get("at"))
     clock = at.astimezone().strftime("%H:%M:%S") if at else "--:--:--"
     data = event.get("data") or {}

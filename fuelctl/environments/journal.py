@@ -62,7 +62,10 @@ class Journal:
             return self.core.safe.take(session, self.environment_id)
 
     def log(self, items: list[events.NewEvent]) -> None:
-        """Append what a playbook reports; a stage is also kept on the row, where `status` shows it."""
+        """Append what a playbook reports; a stage is also kept on the row, where `status` shows it.
+
+        Who follows one type alone, `remote.update`, hears of each stage as well.
+        """
         stages = [item for item in items if item.type == "remote.stage"]
         with self.core.write(durable=bool(stages)) as session:
             if stages:
@@ -70,7 +73,7 @@ class Journal:
                 environments.change(
                     session, self.environment_id, fence=self.fence, stages=_with_stages(row.stages, stages)
                 )
-            events.append(session, self.environment_id, items)
+            events.append(session, self.environment_id, [each for item in items for each in _with_update(item)])
 
     def ready(self, results: dict[str, Any]) -> None:
         """It can be entered. `results`: connection, agent, resources, conditions, provider."""
@@ -240,6 +243,13 @@ def _machines_end(row: EnvironmentRow, now: float) -> float:
 
 _OF_AN_ENDING = ("survey", "destroy")
 _DONE: dict[str, Any] = {"operation": None, "operation_id": None, "operation_options": {}}
+
+
+def _with_update(item: events.NewEvent) -> list[events.NewEvent]:
+    if item.type != "remote.stage":
+        return [item]
+    told = {name: item.data.get(name) for name in ("stage", "state", "seconds")}
+    return [item, events.NewEvent("remote.update", told, item.at)]
 
 
 def _with_stages(known: list[dict[str, Any]], told: list[events.NewEvent]) -> list[dict[str, Any]]:

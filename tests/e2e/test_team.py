@@ -214,7 +214,8 @@ def test_made_it_is_ready_with_every_status_and_event(team: Team) -> None:
         "remote.provision.start",
         "remote.provision.ready",
     ]
-    statuses = [each["data"]["status"] for each in team.events("done") if each["type"] == "remote.update"]
+    updates = [each["data"] for each in team.events("done") if each["type"] == "remote.update"]
+    statuses = [each["status"] for each in updates if "status" in each]
     assert statuses[:2] == ["provisioning", "ready"]
     assert team.lab.alive(document["id"])
 
@@ -230,8 +231,12 @@ def test_its_key_was_handed_out_once(team: Team) -> None:
 def test_whoever_follows_hears_of_every_status(team: Team) -> None:
     for name in NAMES:
         its = [each for each in team.heard if each["environment_id"] == team.documents[name]["id"]]
-        told = [each["data"]["status"] for each in its if each["type"] == "remote.update"]
+        updates = [each["data"] for each in its if each["type"] == "remote.update"]
+        told = [each["status"] for each in updates if "status" in each]
         assert (told[0], "ready" in told) == ("provisioning", True)
+        stages = [(each["data"]["stage"], each["data"]["state"]) for each in its if each["type"] == "remote.stage"]
+        assert ("container", "start") in stages
+        assert [(each["stage"], each["state"]) for each in updates if "stage" in each] == stages
         sequence = [each["seq"] for each in its]
         assert sequence == sorted(set(sequence)), "each once, and in order"
 

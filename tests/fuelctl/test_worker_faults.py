@@ -37,7 +37,9 @@ def finished(team: Team, made: str, times: int) -> None:
     assert len(team.made(made)) == times
     assert len({key for _at, key in team.made(made)}) == 1
     assert team.containers() == [f"fuel-code-{made.lower()}-1"]
-    told = [event.data["status"] for event in team.told(made) if event.type == "remote.update"]
+    told = [
+        event.data["status"] for event in team.told(made) if event.type == "remote.update" and "status" in event.data
+    ]
     assert told == ["provisioning", "ready"]
 
 

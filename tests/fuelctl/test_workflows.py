@@ -110,10 +110,16 @@ def test_work_that_would_be_lost_refuses_the_end(lab: Lab) -> None:
     assert (row.status, row.ended_by) == ("ready", None)
     # How the ending went is in the log; the environment is what it was.
     assert [stage["stage"] for stage in row.stages] == ["container"]
-    statuses = [event.data["status"] for event in lab.told(made) if event.type == "remote.update"]
+    statuses = [
+        event.data["status"] for event in lab.told(made) if event.type == "remote.update" and "status" in event.data
+    ]
     assert statuses == ["provisioning", "ready"]
     told = [event.data for event in lab.told(made) if event.type == "remote.stage"]
     assert ("survey", "ok") in [(stage["stage"], stage["state"]) for stage in told]
+    # Each of them is an update too.
+    updates = [event.data for event in lab.told(made) if event.type == "remote.update" and "stage" in event.data]
+    known = [{name: stage[name] for name in ("stage", "state", "seconds")} for stage in told]
+    assert updates == known
     refused = [event for event in lab.told(made) if event.type == "remote.terminate.refused"]
     assert refused[0].data == {"work": {"uncommitted": ["a.txt"]}}
     lab.down(made, discard=True)
