@@ -82,10 +82,21 @@ class Database:
             event.listen(self.engine, "begin", _on_sqlite_begin)
         else:
             event.listen(self.engine, "connect", _on_postgres_connect)
+        # Made once: each of them costs more than a statement.
+        self._engines = {(True, kind): self._engine(write=True, durable=kind) for kind in (True, False)}
+        self._engines[False, True] = self._engine(write=False, durable=True)
+
+    def _engine(self, *, write: bool, durable: bool) -> Engine:
+        more: dict[str, Any] = {}
+        if not write and not self.is_sqlite:
+            # Each statement sees what there is when it begins, in a transaction or not; to begin one and to end it
+            # would be two round trips more for every request.
+            more["isolation_level"] = "AUTOCOMMIT"
+        return self.engine.execution_options(fuel_write=write, fuel_durable=durable, **more)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view; nothing is written."""
+        """Nothing is written. On SQLite all of it is of one moment, on Postgres each statement by itself."""
         with self._session(write=False, durable=True) as session:
             yield session
 
@@ -118,8 +129,7 @@ class Database:
 
     @contextmanager
     def _session(self, *, write: bool, durable: bool) -> Iterator[Session]:
-        engine = self.engine.execution_options(fuel_write=write, fuel_durable=durable)
-        with Session(engine, expire_on_commit=False) as session:
+        with Session(self._engines[write, durable], expire_on_commit=False) as session:
             yield session
 
     @contextmanager

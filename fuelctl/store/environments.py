@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
 from fuelctl._shared._errors import FuelError
@@ -98,7 +98,13 @@ def page(
     What comes in meanwhile is newer, or lies where it belongs: no page shows one twice or leaves one out.
     """
     order = (EnvironmentRow.created_at.desc(), EnvironmentRow.id.desc())
-    keys = select(EnvironmentRow.created_at, EnvironmentRow.id).order_by(*order).limit(limit)
+    whole = select(EnvironmentRow).options(*(defer(column, raiseload=True) for column in _NEVER_LISTED))
+    everything: tuple[str | None, ...] = (None,)
+    statuses = tuple(sorted(set(wanted.status))) or everything
+    places = wanted.workspaces if wanted.workspaces is not None else everything
+    is_one = len(statuses) == len(places) == 1
+    keys = cast("Select[Any]", whole if is_one else select(EnvironmentRow.created_at, EnvironmentRow.id))
+    keys = keys.order_by(*order).limit(limit)
     if not wanted.status and not wanted.include_ended:
         keys = keys.where(EnvironmentRow.ended_at.is_(None))
     # With a workspace, which has few, the others are no reason to go by another index.
@@ -112,15 +118,15 @@ def page(
     # Of each status and workspace its own page, in the order of an index. Asked for all of them at once, a database
     # reads everything, and sorts it, for one page.
     found: set[tuple[float, str]] = set()
-    everything: tuple[str | None, ...] = (None,)
-    for status in tuple(sorted(set(wanted.status))) or everything:
-        for workspace in wanted.workspaces if wanted.workspaces is not None else everything:
+    for status in statuses:
+        for place in places:
             one = keys if status is None else keys.where(status_is == status)
-            one = one if workspace is None else one.where(EnvironmentRow.workspace_id == workspace)
+            one = one if place is None else one.where(EnvironmentRow.workspace_id == place)
+            if is_one:
+                return list(session.scalars(one))
             found.update((row.created_at, row.id) for row in session.execute(one))
     shown = [one_id for _at, one_id in sorted(found, reverse=True)[:limit]]
-    query = select(EnvironmentRow).where(EnvironmentRow.id.in_(bindparam("ids", expanding=True)))
-    query = query.options(*(defer(column, raiseload=True) for column in _NEVER_LISTED)).order_by(*order)
+    query = whole.where(EnvironmentRow.id.in_(bindparam("ids", expanding=True))).order_by(*order)
     return list(session.scalars(query, {"ids": shown})) if shown else []
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import insert, select, text
+from sqlalchemy.engine import make_url
 
-from fuelctl import paths
+from fuelctl import _supervise, paths
 from fuelctl.environments import idle_work, registry
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import NewEnvironment
@@ -22,6 +23,7 @@ from tests.fuelctl import databases
 
 #: Fewer, while a benchmark is being written.
 MANY = int(os.environ.get("FUEL_BENCH_ENVIRONMENTS", "100000"))
+_TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE = {
     "clock": 0,
     "uptime": 1.0,
@@ -105,3 +107,24 @@ def fill_log(core: Core, ids: list[str], count: int) -> None:
         session.execute(text(statement), {"ids": ids[:1000], "many": min(1000, len(ids)), "count": count})
     with core.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
+
+
+def postgres_of(url: str) -> list[int]:
+    """Process ids of the Postgres at `url`, a cluster of the tests'; none for SQLite."""
+    folder = make_url(url).query.get("host")
+    if folder is None:
+        return []
+    first = int((Path(str(folder)) / "data" / "postmaster.pid").read_text().split()[0])
+    return [first, *_supervise._descendants(first)]
+
+
+def used(pids: Iterable[int]) -> float:
+    """Processor seconds of these processes so far."""
+    total = 0
+    for pid in pids:
+        try:
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(words[11]) + int(words[12])
+    return total / _TICKS

@@ -23,13 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from fuelctl import _supervise, paths
 from fuelctl.environments.core import Core
@@ -37,14 +36,13 @@ from fuelctl.store.database import Database
 from fuelctl.store.secrets import Safe
 from tests.bench._harness import CHECKOUT, Figure, Group, table
 from tests.bench._load import Answers, Plan
-from tests.bench._many import fill, fill_log, on_postgres
+from tests.bench._many import fill, fill_log, on_postgres, postgres_of, used
 from tests.fuelctl.team_server import Follower, TeamServer, refused
 
 LOGGED = int(os.environ.get("FUEL_BENCH_EVENTS", "1000000"))
 SECONDS = float(os.environ.get("FUEL_BENCH_SECONDS", "20"))
 BEATING = 30_000
 FOLLOWERS = 200
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 Known = list[tuple[str, str]]
 
@@ -148,12 +146,12 @@ def _server(database: Database, *, processes: int) -> Iterator[TeamServer]:
 def _load(server: TeamServer, plan: Plan) -> Load:
     """This load alone."""
     with _sender(plan) as sender:
-        web, postgres = _web(server), _postgres(server)
-        before = _used(web), _used(postgres)
+        web, postgres = _web(server), postgres_of(server.environment["FUELCTL_DATABASE"])
+        before = used(web), used(postgres)
         answers = _answers(sender, plan)
         # What was gathered is written within a second.
         time.sleep(1.5 if plan.kind == "heartbeat" else 0.0)
-        return Load(answers, _used(web) - before[0], _used(postgres) - before[1])
+        return Load(answers, used(web) - before[0], used(postgres) - before[1])
 
 
 def _beside(server: TeamServer, known: Known) -> Load:
@@ -232,22 +230,3 @@ def _answers(sender: subprocess.Popen[str], plan: Plan) -> Answers:
 def _web(server: TeamServer) -> list[int]:
     """The web processes, without the one above them."""
     return _supervise._descendants(server.parts()["web"])
-
-
-def _postgres(server: TeamServer) -> list[int]:
-    """This benchmark's own Postgres: what its first process began."""
-    folder = make_url(server.environment["FUELCTL_DATABASE"]).query["host"]
-    file = Path(str(folder)) / "data" / "postmaster.pid"
-    return _supervise._descendants(int(file.read_text().split()[0]))
-
-
-def _used(pids: Sequence[int]) -> float:
-    """Processor seconds of these processes."""
-    total = 0
-    for pid in pids:
-        try:
-            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += int(words[11]) + int(words[12])
-    return total / _TICKS
