@@ -140,8 +140,9 @@ def test_lease_of_somebody_else_is_waited_for_and_told(modules: Modules, app: st
     made = modules.result("fly_machine", app=app, name="dev", image=IMAGE)["machine"]
     path = f"/apps/{app}/machines/{made['id']}/lease"
     modules.lab.api("POST", path, {"ttl": 3600})
-    refused = modules.result("fly_machine", app=app, name="dev", state="stopped", lease_timeout=1)
-    assert refused["error"]["code"] == "fly_leased"
+    for change in ({"state": "stopped"}, {"metadata": {"team": "blue"}}):
+        refused = modules.result("fly_machine", app=app, name="dev", **change, lease_timeout=1)
+        assert refused["error"]["code"] == "fly_leased"
     assert "lease currently held by" in refused["msg"]
     nonce = modules.lab.api("GET", path)[1]["data"]["nonce"]
     modules.lab.api("POST", path, {"ttl": 2}, nonce=nonce)

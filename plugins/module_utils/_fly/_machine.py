@@ -139,7 +139,7 @@ def _ensure(api: Api, plan: Plan, waiting: Waiting, *, check: bool) -> Result:
         found = _update(api, plan, found, waiting)
         done.append("update")
     elif changes:
-        _mark(api, plan, found)
+        _mark(api, plan, found, waiting)
         done.append("metadata")
     if plan.state:
         found = _settle(api, plan, found, waiting, done)
@@ -234,9 +234,9 @@ def _update(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) 
     return dict(answer or now)
 
 
-def _mark(api: Api, plan: Plan, machine: Mapping[str, Any]) -> None:
+def _mark(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) -> None:
     marks = _tags.of(machine)
-    with _lease.held(api, plan.app, str(machine["id"]), "metadata") as nonce:
+    with _lease.held(api, plan.app, str(machine["id"]), "metadata", waiting.lease) as nonce:
         for key, value in plan.metadata.items():
             if marks.get(key) != value:
                 api.call("POST", _path(plan, machine, "metadata", key), {"value": value}, nonce=nonce)
