@@ -260,6 +260,16 @@ def test_a_yarn_that_leaves_the_lockfile_as_it_is(
     assert ("yarn install --frozen-lockfile" in dockerfile) != bool(yarn)
 
 
+@pytest.mark.parametrize(("prepare", "left_out"), [("husky", True), ("", False)])
+def test_what_prepares_for_development_is_left_out(prepare: str, left_out: bool, sample: Sample) -> None:
+    folder = sample("processes")
+    package = json.loads((folder / "package.json").read_text())
+    package["scripts"]["prepare"] = prepare
+    (folder / "package.json").write_text(json.dumps(package))
+    dockerfile = render(plan(str(folder), OPTIONS))["Dockerfile"]
+    assert ("RUN npm pkg delete scripts.prepare && npm ci --omit=dev" in dockerfile) == left_out
+
+
 def test_an_application_in_a_folder_is_named(tmp_path: Path) -> None:
     unpack(HERE / "fly_samples" / "express.txt", tmp_path / "backend")
     with pytest.raises(UsageError, match="the application is in backend/"):

@@ -41,7 +41,7 @@ def test_express(image: Image) -> None:
     # A change of the program leaves the dependencies' layer alone.
     image.files({"server.js": (image.folder / "server.js").read_text() + "// changed\n"})
     steps = image.build().split("\nStep ")
-    install = next(step for step in steps if "RUN npm install" in step.split("\n")[0])
+    install = next(step for step in steps if "npm install" in step.split("\n")[0])
     assert "Using cache" in install
 
 
@@ -118,8 +118,8 @@ class Kind:
 
 
 _NODE, _YARN, _PYTHON = {"NODE_IMAGE": "node"}, {"NODE_IMAGE": "node-yarn"}, {"PYTHON_IMAGE": "python"}
-_NPM = "npm install --package-lock-only --no-audit --no-fund"
-_PNPM = "npx --yes pnpm@{version} install --lockfile-only"
+_NPM = "npm install --package-lock-only --ignore-scripts --no-audit --no-fund"
+_PNPM = "npx --yes pnpm@{version} install --lockfile-only --ignore-scripts"
 _CLASSIC = "npx --yes yarn@1.22.22 install --ignore-scripts --no-progress"
 _BERRY = "npx --yes --package @yarnpkg/cli-dist@4.9.2 yarn install --mode=update-lockfile"
 
@@ -129,7 +129,7 @@ def _tool(name: str, command: str) -> tuple[str, str]:
 
 
 KINDS = [
-    Kind("express", _NODE, ("node", _NPM), holds="RUN npm ci --omit=dev", name="express-npm"),
+    Kind("express", _NODE, ("node", _NPM), holds="npm ci --omit=dev", name="express-npm"),
     Kind(
         "express", _NODE, ("node", _PNPM.format(version=9)), holds="pnpm install --frozen-lockfile", name="express-pnpm"
     ),
@@ -156,7 +156,7 @@ KINDS = [
     ),
     Kind("fastapi-uv", _PYTHON, _tool("uv==0.8.22", "uv lock"), holds="uv sync --locked"),
     Kind("fastapi-uv", _PYTHON, holds="pip install", name="pyproject-src"),
-    Kind("flask-pdm", _PYTHON, _tool("pdm==2.25.9", "pdm lock"), holds="pdm export"),
+    Kind("flask-pdm", _PYTHON, _tool("pdm==2.25.9 'hishel<1' 'unearth<0.18'", "pdm lock"), holds="pdm export"),
     Kind("flask-pdm", _PYTHON, holds="pdm ", name="pdm-unlocked"),
     Kind("flask-pipenv", _PYTHON, _tool("pipenv==2025.0.4", "pipenv lock"), holds="pipenv requirements"),
     Kind("flask-pipenv", _PYTHON, holds="pipenv", name="pipenv-unlocked"),
@@ -188,5 +188,4 @@ def test_every_kind(kind: Kind, image: Image) -> None:
     else:
         image.healthy()
     assert image.user() == kind.user
-    assert docker("image", "inspect", "--format", "{{.Size}}", image.tag).isdigit()
     assert image.stop() < 15

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any, Dict, List
@@ -86,7 +87,9 @@ def comment(text: Any) -> str:
     return "".join(character if character.isprintable() else "?" for character in str(text))
 
 
+@functools.lru_cache(maxsize=1)
 def _engine() -> Any:
+    """Jinja, which compiles each template once."""
     import jinja2
 
     engine = jinja2.Environment(  # noqa: S701 - Dockerfiles and TOML, no HTML; every value is quoted where it stands

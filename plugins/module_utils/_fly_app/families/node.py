@@ -26,6 +26,11 @@ LOCKS = {
 #: Where the project names no version: one that leaves a lockfile of that version as it is, for a later one rewrites it.
 _YARNS = ((4, "2.4.3"), (7, "3.8.7"), (8, "4.9.2"))
 YARN, COREPACK = "4", "0.34.0"
+_UNPREPARED = {
+    "node": "npm pkg delete scripts.prepare",
+    "bun": "bun -e \"const p = await Bun.file('package.json').json(); delete p.scripts.prepare;"
+    " await Bun.write('package.json', JSON.stringify(p))\"",
+}
 #: Files that an install reads beside the manifest and the lockfile.
 _BESIDE = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml", "bunfig.toml")
 _FOLDERS = (".yarn", "patches", "prisma")
@@ -123,6 +128,9 @@ def install(repository: Repository, manager: str) -> Dict[str, Any]:
         every, production = f"yarn install{frozen} --production=false", f"yarn install{frozen} --production"
         prune = f"yarn install{frozen} --production --ignore-scripts --prefer-offline"
     on_bun = repository.runtime == "bun"
+    if repository.script("prepare")[0] and not berry:
+        # It runs at every install, most often a tool of development (husky) that is not there.
+        production = f"{_UNPREPARED['bun' if on_bun else 'node']} && {production}"
     return {
         "argument": "BUN_IMAGE" if on_bun else "NODE_IMAGE",
         "program": "bun" if on_bun else "node",

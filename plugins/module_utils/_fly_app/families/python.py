@@ -17,6 +17,8 @@ from ..repository import Decision, Repository
 
 #: Versions that images are built with; pinned, so that a build of tomorrow is the one of today.
 TOOLS = {"uv": "0.8.22", "poetry": "2.1.4", "pdm": "2.25.9", "pipenv": "2025.0.4"}
+#: What a tool of that version does not run with, though it says nothing of it.
+_WITH = {"pdm": " 'hishel<1' 'unearth<0.18'"}
 _PIP = "/venv/bin/pip install --no-cache-dir"
 _REQUIREMENTS = ("requirements.txt", "requirements/production.txt", "requirements/base.txt", "requirements.in")
 #: Lists that include each other.
@@ -98,6 +100,7 @@ def _install(repository: Repository) -> Dict[str, Any]:
         files = ["Pipfile" if manager == "pipenv" else "pyproject.toml", *([locks[manager]] if locked else [])]
         # Beside the program's environment, so that the manager is no part of the image.
         tool = f"python -m venv /tools && /tools/bin/pip install --no-cache-dir {manager}=={TOOLS[manager]}"
+        tool += _WITH.get(manager, "")
         steps = {
             "uv": [
                 f"UV_PROJECT_ENVIRONMENT=/venv /tools/bin/uv sync {'--locked ' if locked else ''}--no-dev"
