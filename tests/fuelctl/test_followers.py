@@ -222,7 +222,7 @@ def test_one_for_whom_there_is_no_way_over_is_answered(core: Core) -> None:
                 asks = socket.create_connection(("127.0.0.1", web.server_port), 10)
                 asks.sendall(_HANDSHAKE)
                 waiting.append(asks)
-                turned_away = select.select(waiting, [], [], 1)[0]
+                turned_away = select.select(waiting, [], [], 0.3)[0]
             answer = b""
             while more := turned_away[0].recv(65536):
                 answer += more
