@@ -7,17 +7,23 @@ import hashlib
 import io
 import os
 import threading
+import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
 
 from fuelctl import paths
+from fuelctl.store import database as database_module
 from fuelctl.store import files as files_module
 from fuelctl.store.database import Database
 from fuelctl.store.files import Files, WrongOffsetError
 from fuelctl.store.secrets import Safe
 from tests.fuelctl import databases
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
@@ -45,6 +51,33 @@ def test_what_is_put_is_read_in_parts(files: Files) -> None:
     assert files.read("a/b.bin") == b"short"
     files.put("a/b.bin", b"")
     assert (files.size("a/b.bin"), files.read("a/b.bin")) == (0, b"")
+
+
+class Slow(io.RawIOBase):
+    """What comes over a network that falls silent for longer than a transaction may."""
+
+    def __init__(self, content: bytes, silence: float) -> None:
+        self._content = io.BytesIO(content)
+        self._silence = silence
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        time.sleep(self._silence)
+        self._silence = 0
+        return self._content.readinto(buffer)
+
+
+def test_what_comes_slowly_holds_no_transaction_open(kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "IDLE_TRANSACTION", 2.0)
+    database = Database(kept.url)
+    try:
+        files = Files(database, Safe(paths.secret_key_file()))
+        assert files.put("x", io.BufferedReader(Slow(_SECRET, 0 if kept.is_sqlite else 3))) == len(_SECRET)
+        assert files.read("x") == _SECRET
+    finally:
+        database.close()
 
 
 @pytest.mark.parametrize("size", [1000, 2000])
