@@ -235,7 +235,8 @@ def test_one_for_whom_there_is_no_way_over_is_answered(core: Core) -> None:
             found = receive(take)
             assert found is not None
             connection, ticket = found
-            assert (connection.getpeername(), ticket.after) == (waiting[0].getsockname(), 0)
+            assert connection.getpeername() in [each.getsockname() for each in waiting]
+            assert ticket.after == 0
             connection.close()
             for each in waiting:
                 each.close()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,10 +150,8 @@ def test_quiet_machine_is_stopped_where_its_service_asks_for_it(lab: FlyLab) -> 
     made = lab.api("POST", "/apps/quiet/machines", {"name": "dev", "config": config})[1]
     path = f"/apps/quiet/machines/{made['id']}"
     until(lab, path, "started")
-    begun = time.monotonic()
     lab.configure(autostop_after=1)
     until(lab, path, "suspended")
-    assert time.monotonic() - begun > 0
     lab.configure(autostop_after=0)
     lab.api("DELETE", "/apps/quiet")
 
