@@ -6,13 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     JSON,
     ColumnElement,
-    CursorResult,
     Table,
     TableValuedAlias,
     Text,
@@ -56,9 +55,9 @@ def insert_new(session: Session, table: Table, rows: Sequence[Row], unique: tupl
         done = connection.execute(
             statement, _columns(table, names, rows), execution_options={"preserve_rowcount": True}
         )
-        return cast("CursorResult[Any]", done).rowcount
+        return done.rowcount
     known = sqlite.insert(table).on_conflict_do_nothing(index_elements=list(unique))
-    return cast("CursorResult[Any]", connection.execute(known, list(rows))).rowcount
+    return connection.execute(known, list(rows)).rowcount
 
 
 def _bind(name: str) -> str:

@@ -7,15 +7,15 @@ A row of the table is forty columns and a dozen documents; taking it apart costs
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fuelctl.store import bulk
 from fuelctl.store.models import EnvironmentRow
 
-_TABLE = cast("Table", EnvironmentRow.__table__)
+_TABLE = EnvironmentRow.metadata.tables[EnvironmentRow.__tablename__]
 
 
 class Due(NamedTuple):

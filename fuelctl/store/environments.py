@@ -67,7 +67,7 @@ def of_tokens(connection: Connection, sha256s: Iterable[str]) -> list[tuple[str,
     """Of the environments that live and whose own token has one of these digests: id and digest."""
     row = EnvironmentRow.__table__.c
     query = select(row.id, row.token_sha256).where(row.token_sha256.in_(sorted(sha256s)), row.ended_at.is_(None))
-    return [(one_id, digest) for one_id, digest in connection.execute(query)]
+    return [(found.id, found.token_sha256) for found in connection.execute(query)]
 
 
 def by_id(session: Session, ids: Iterable[str]) -> dict[str, EnvironmentRow]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, delete, exists, func, select, text
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from fuelctl.store import bulk
@@ -17,7 +17,7 @@ from fuelctl.store.notices import Channel
 from fuelctl.store.ulids import new_ulid
 
 _SEQUENCE_LOCK = 0x66_75_65_6D
-_LOG = cast("Table", EventRow.__table__)
+_LOG = EventRow.metadata.tables[EventRow.__tablename__]
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fuelctl.store import bulk
 from fuelctl.store.models import EnvironmentRow
 
-_TABLE = cast("Table", EnvironmentRow.__table__)
+_TABLE = EnvironmentRow.metadata.tables[EnvironmentRow.__tablename__]
 #: Values in one query: SQLite takes 999.
 _AT_ONCE = 500
 

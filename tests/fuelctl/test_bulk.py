@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from sqlalchemy import Table, select
+from sqlalchemy import select
 
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core
@@ -17,7 +17,8 @@ from fuelctl.store.models import EnvironmentRow, EventRow
 from tests.fuelctl import databases
 from tests.fuelctl.control import wanted
 
-_LOG, _TABLE = cast("Table", EventRow.__table__), cast("Table", EnvironmentRow.__table__)
+_TABLES = EnvironmentRow.metadata.tables
+_LOG, _TABLE = _TABLES[EventRow.__tablename__], _TABLES[EnvironmentRow.__tablename__]
 #: What hostile programs name their sessions, and what would break an array, a line, or a document out of its place.
 ODD: list[Any] = ["\x00", "\ud800", 'a"b\\', "null", "{a,b}", "line\nbreak\r", "\x1f", "'); DROP TABLE events; --"]
 ODD += [None, {}]
