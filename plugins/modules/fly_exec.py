@@ -33,7 +33,7 @@ options:
     elements: str
     required: true
   stdin:
-    description: What it reads.
+    description: What it reads. It may be a secret, and comes into no result.
     type: str
     default: ''
   timeout:
@@ -141,7 +141,7 @@ def main() -> None:
             "app": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "argv": {"type": "list", "elements": "str", "required": True},
-            "stdin": {"type": "str", "default": ""},
+            "stdin": {"type": "str", "default": "", "no_log": True},
             "timeout": {"type": "int", "default": 30},
             "again": {"type": "bool", "default": False},
             **_module.ARGUMENTS,

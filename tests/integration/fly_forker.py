@@ -16,6 +16,7 @@ from pathlib import Path
 
 MODULES = (
     "fly_app",
+    "fly_exec",
     "fly_machine",
     "fly_machine_info",
     "fly_volume",

@@ -208,7 +208,9 @@ def test_secrets_are_set_without_being_told(modules: Modules, app: str, tmp_path
     assert modules.result("fly_secrets", app=app, absent=["KEY"])["removed"] == ["KEY"]
     bad = modules.result("fly_secrets", app=app, values={"KEY": "canary-\0"})
     shown = modules.result("fly_secrets_info", app=app)
-    for result in (checked, made, other, gone, bad, shown):
+    read = modules.result("fly_exec", app=app, name="dev", argv=["cat"], stdin="canary-stdin")
+    assert read["error"]["code"] == "fly_not_started"
+    for result in (checked, made, other, gone, bad, shown, read):
         # What the module was called with is the test's own.
         told = {key: value for key, value in result.items() if key != "invocation"}
         assert "canary" not in json.dumps(told)
