@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session, defer
@@ -103,7 +103,9 @@ def page(
     statuses = tuple(sorted(set(wanted.status))) or everything
     places = wanted.workspaces if wanted.workspaces is not None else everything
     is_one = len(statuses) == len(places) == 1
-    keys = cast("Select[Any]", whole if is_one else select(EnvironmentRow.created_at, EnvironmentRow.id))
+    keys: Select[*tuple[Any, ...]] = select(EnvironmentRow.created_at, EnvironmentRow.id)
+    if is_one:
+        keys = whole
     keys = keys.order_by(*order).limit(limit)
     if not wanted.status and not wanted.include_ended:
         keys = keys.where(EnvironmentRow.ended_at.is_(None))

@@ -415,8 +415,9 @@ TERMINATING = [
 
 
 def _killed(server: Server, tmp_path: Path, points: list[str]) -> Path:
-    """Start a server that dies once at each of these points, one after the other."""
+    """Start a server that dies once at each of these points, one after the other; where it notes which it reached."""
     reached = tmp_path / "reached"
+    reached.touch()
     server.start(FUELCTL_CRASH_AT=",".join(points), FUELCTL_CRASH_ONCE=str(reached))
     return reached
 
