@@ -8,7 +8,8 @@ started=$SECONDS
 gates=0
 .venv/bin/python tools/gates.py || gates=$?
 tests=0
-.venv/bin/python -m pytest -q --numprocesses 2 --dist loadfile || tests=$?
+# Three on two cores: most of what tests do is wait for containers and processes.
+.venv/bin/python -m pytest -q --numprocesses 3 --dist loadfile || tests=$?
 if [ "$gates" -ne 0 ] || [ "$tests" -ne 0 ]; then
   echo "make test: FAILED after $((SECONDS - started)) s (gates: $gates, pytest: $tests)"
   exit 1
