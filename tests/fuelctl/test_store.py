@@ -64,28 +64,24 @@ def _write_much(work: tuple[str, str, int]) -> list[str]:
     """What went wrong, in one of several processes; each of its threads keeps all others waiting once."""
     url, key, number = work
     core = Core(Database(url), Safe(Path(key)))
-    wrong: list[str] = []
 
     def write(thread: int) -> None:
-        try:
-            row = registry.create(core, wanted(name=f"p{number}-{thread}"))
-            for turn in range(_TURNS):
-                with core.write(durable=turn % 2 == 0) as session:
-                    found = environments.get(session, row.id)
-                    assert found is not None
-                    told = [core.event("tool.use", {"turn": turn}) for _each in range(10)]
-                    events.append(session, row.id, told)
-                    if turn == thread:
-                        time.sleep(0.2)
-                with core.database.read() as session:
-                    events.after(session, 0, environment_id=row.id)
-        except Exception as error:  # noqa: BLE001 - told to the test
-            wrong.append(f"{type(error).__name__}: {error}")
+        row = registry.create(core, wanted(name=f"p{number}-{thread}"))
+        for turn in range(_TURNS):
+            with core.write(durable=turn % 2 == 0) as session:
+                found = environments.get(session, row.id)
+                assert found is not None
+                told = [core.event("tool.use", {"turn": turn}) for _each in range(10)]
+                events.append(session, row.id, told)
+                if turn == thread:
+                    time.sleep(0.2)
+            with core.database.read() as session:
+                events.after(session, 0, environment_id=row.id)
 
     with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(write, range(_WRITERS)))
+        writers = [pool.submit(write, thread) for thread in range(_WRITERS)]
     core.database.close()
-    return wrong
+    return [repr(error) for each in writers if (error := each.exception())]
 
 
 def test_processes_that_write_at_once_wait_their_turn(tmp_path: Path) -> None:

@@ -8,12 +8,10 @@ machines, on a signal, or when standard input closes if `--until-eof` is given.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +22,8 @@ from pathlib import Path
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
+
+from tests.lab.address_blocks import take_block
 
 from .cloud import Cloud
 from .fleet import Fleet
@@ -44,23 +44,6 @@ class Handler(MotoRequestHandler):
 
     def connection_dropped(self, *_: object) -> None:
         pass
-
-
-def take_block(wanted: int | None) -> tuple[int, socket.socket]:
-    """A free block, or the wanted one, and its listening socket."""
-    for block in BLOCKS if wanted is None else [wanted]:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((f"127.0.{block}.1", PORT))
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return block, listener
-    raise SystemExit(f"lab: {'every address block' if wanted is None else wanted} is taken by another lab")
 
 
 def start_fleet(block: int, images: Sequence[str]) -> Fleet:
@@ -105,7 +88,7 @@ def main() -> None:
         signal.signal(number, lambda *_: os._exit(0))
     if options.until_eof:
         threading.Thread(target=end_with_stdin, daemon=True).start()
-    block, listener = take_block(options.block)
+    block, listener = take_block(BLOCKS if options.block is None else [options.block], PORT)
     fleet = None if options.no_machines else start_fleet(block, options.image)
     host = f"127.0.{block}.1"
     server = make_server(

@@ -8,12 +8,10 @@ volumes, on a signal, or when standard input closes if `--until-eof` is given.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +19,8 @@ import uuid
 from pathlib import Path
 
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.lab.address_blocks import take_block
 
 from .cloud import Cloud
 from .engine import Engine
@@ -45,23 +45,6 @@ class Handler(WSGIRequestHandler):
 
     def connection_dropped(self, *_: object) -> None:
         pass
-
-
-def take_block(wanted: int | None) -> tuple[int, socket.socket]:
-    """A free block, or the wanted one, and its listening socket."""
-    for block in BLOCKS if wanted is None else [wanted]:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((f"127.0.{block}.1", PORT))
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return block, listener
-    raise SystemExit(f"lab: {'every address block' if wanted is None else wanted} is taken by another lab")
 
 
 def start_engine(block: int) -> Engine:
@@ -102,7 +85,7 @@ def main() -> None:
         signal.signal(number, lambda *_: os._exit(0))
     if options.until_eof:
         threading.Thread(target=end_with_stdin, daemon=True).start()
-    block, listener = take_block(options.block)
+    block, listener = take_block(BLOCKS if options.block is None else [options.block], PORT)
     engine = None if options.no_machines else start_engine(block)
     cloud = Cloud(settings, engine, block)
     if engine is not None:
