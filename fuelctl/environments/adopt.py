@@ -67,10 +67,9 @@ def adopt(
             "key_served_at": now.wall,
             **lease_values(new_lease(left, None, now)),
         }
-        values["check_at"] = values["expires_at"]
         values["name"] = _name(session, row.name if row is not None else found.name, values["owner"], one_id)
         if row is not None:
-            environments.change(session, one_id, **values)
+            environments.change(session, one_id, **values, check_at=values["expires_at"])
         else:
             _insert(session, one_id, blueprint, values | {"created_at": found.since or now.wall})
         core.audit(session, "environment.adopt", one_id, after={"owner": values["owner"], "name": values["name"]})
@@ -82,23 +81,21 @@ def adopt(
 
 def _insert(session: Session, one_id: str, blueprint: dict[str, Any], values: dict[str, Any]) -> None:
     text = json.dumps(blueprint, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    session.add(
-        EnvironmentRow(
-            id=one_id,
-            attempt=1,
-            fence=0,
-            version=1,
-            blueprint=blueprint,
-            blueprint_sha256=hashlib.sha256(text.encode("utf-8")).hexdigest(),
-            repository=_NO_REPOSITORY,
-            keep_on_error=False,
-            idle_discard=False,
-            rescue=False,
-            stages=[],
-            **values,
-        )
+    row = EnvironmentRow(
+        id=one_id,
+        attempt=1,
+        fence=0,
+        version=1,
+        blueprint=blueprint,
+        blueprint_sha256=hashlib.sha256(text.encode("utf-8")).hexdigest(),
+        repository=_NO_REPOSITORY,
+        keep_on_error=False,
+        idle_discard=False,
+        rescue=False,
+        stages=[],
+        **values,
     )
-    session.flush()
+    environments.add(session, row, check_at=row.expires_at)
 
 
 def _provider(found: Found, options: dict[str, Any], engine: str, disk_gb: float) -> dict[str, Any]:

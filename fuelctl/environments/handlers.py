@@ -96,7 +96,7 @@ def _ending(core: Core, session: Session, teller: Teller, told: Sequence[NewEven
     row = _row(session, teller)
     accepted = events.append(session, row.id, [_as_report(event) for event in told])
     if accepted:
-        environments.change(session, row.id, check_at=min(row.check_at or core.clock().wall, core.clock().wall))
+        environments.change(session, row.id, check_at=core.clock().wall)
         _logger.warning("%s says that it is about to end", row.id, extra=about.of(row))
     return accepted
 

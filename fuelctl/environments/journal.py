@@ -18,8 +18,9 @@ from fuelctl.environments.interruption import BY_ITSELF
 from fuelctl.environments.lease import Lease
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status, may_become
+from fuelctl.store import checks, environments, events, resources, secrets
 from fuelctl.store import devices as known_devices
-from fuelctl.store import environments, events, resources, secrets
+from fuelctl.store.checks import Check
 from fuelctl.store.models import EnvironmentRow
 
 _logger = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ class Journal:
         """The environment as it is."""
         with self.core.database.read() as session:
             return self._row(session)
+
+    def check(self) -> Check:
+        """When it is looked at next, and what was decided about it last."""
+        with self.core.database.read() as session:
+            return checks.get(session, self.environment_id)
 
     def lease(self) -> Lease:
         """The environment's lease."""
@@ -114,7 +120,7 @@ class Journal:
             if receipt is not None:
                 resources.settle(session, self.environment_id, receipt, now)
             if held or (receipt is not None and receipt.get("complete")):
-                values |= {"check_at": now} if held else {"ended_at": now, "check_at": None}
+                values |= {"check_at": now} if held else {"ended_at": now}
                 values |= {} if held else {"provider": cost.ended(row.provider, now)}
                 self._become(session, row, Status.ERROR, **values)
             else:
@@ -184,7 +190,6 @@ class Journal:
                 terminated_at=now if final == Status.TERMINATED else None,
                 ended_at=now,
                 provider=cost.ended(row.provider, _machines_end(row, now)),
-                check_at=None,
                 conditions=[],
                 connection=None,
                 **_DONE,

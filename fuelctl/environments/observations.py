@@ -25,12 +25,14 @@ _ENDINGS = (Action.END, Action.ABANDON)
 
 
 def observe(
-    row: EnvironmentRow | Due, now: Now, running: frozenset[str], *, slept: bool, period: float
+    row: EnvironmentRow | Due, check_at: float | None, now: Now, running: frozenset[str], *, slept: bool, period: float
 ) -> Observations:
     """The row as the decision sees it. `period`: seconds between two rounds of the observer."""
     lease = lease_of(row)
-    due_in = (row.check_at or 0.0) - now.wall
-    activity = idleness.read(row.activity)
+    due_in = (check_at or 0.0) - now.wall
+    # As it is stored: to make a whole `Activity` of each costs more than to decide.
+    known = row.activity or {}
+    kept = known.get("kept")
     return Observations(
         status=row.status,
         operation=row.operation if row.operation_id else None,
@@ -44,10 +46,10 @@ def observe(
         retry_due_in=due_in if due_in <= SLOWEST_RETRY else 0.0,
         slept=slept,
         idle_limit=row.idle_seconds,
-        quiet=activity.quiet,
-        observed_ago=idleness.since(activity.observed, now),
+        quiet=known.get("quiet", 0.0),
+        observed_ago=idleness.since(known.get("observed"), now),
         fresh_for=idleness.fresh_for(period),
-        kept_for=idleness.since(activity.kept["at"], now) if activity.kept else None,
+        kept_for=idleness.since(kept["at"], now) if kept else None,
         lead=min(RESCUE_LEAD, lease.ttl_seconds * RESCUE_SHARE) if row.rescue else 0.0,
         operation_age=_operation_age(row, lease, now),
     )
@@ -62,11 +64,12 @@ def _operation_age(row: EnvironmentRow | Due, lease: Lease, now: Now) -> float:
 
 
 def record(row: Due, decision: Decision, now: Now) -> dict[str, Any]:
-    """What is kept on the row: the decision with its inputs, what had been seen then, and the one that ended it."""
-    activity = idleness.read(row.activity)
-    seen = {"last": activity.last, "observed": activity.observed, "kept": activity.kept}
+    """What is kept of it (`CheckRow`): when it is due again, the decision with its inputs, what had been seen then."""
+    known = row.activity or {}
+    seen = {"last": known.get("last", {}), "observed": known.get("observed"), "kept": known.get("kept")}
     new = {**decision.as_dict(), "at": rfc3339(now.wall), "seen": seen}
-    return {**new, "ending": {**new} if decision.action in _ENDINGS else row.ending}
+    kept = {"check_at": now.wall + decision.check_in, "decision": new, "reason": decision.reason}
+    return {**kept, "ending": new} if decision.action in _ENDINGS else kept
 
 
 def tell(core: Core, session: Session, decided: Sequence[tuple[Due, Decision]]) -> None:
@@ -78,7 +81,8 @@ def tell(core: Core, session: Session, decided: Sequence[tuple[Due, Decision]]) 
 
 def _is_news(row: Due, decision: Decision) -> bool:
     """That nothing is to be done is worth a line only after something was."""
-    if (row.last_action, row.last_reason) == (decision.action, decision.reason):
+    # Each reason is of one action.
+    if row.reason == decision.reason:
         return False
     ordinary = ("within its lease", "under way", "waiting for its source", None)
-    return decision.reason not in ordinary or row.last_reason not in ordinary
+    return decision.reason not in ordinary or row.reason not in ordinary

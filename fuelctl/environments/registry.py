@@ -259,7 +259,7 @@ def extend_lease(
         # Whoever wants it to live longer is at work with it.
         values |= idle_work.values(row, "person", core.clock())
         ends, later_end = {"expires_at": row.expires_at}, {"expires_at": lease.expires_at}
-        environments.change(session, environment_id, **values, check_at=min(row.check_at or 0.0, core.clock().wall))
+        environments.change(session, environment_id, **values, check_at=core.clock().wall)
         core.audit(session, "environment.extend", environment_id, before=ends, after=later_end)
         events.append(session, environment_id, [core.event("remote.update", {"ttl_seconds": lease.ttl_seconds})])
         budget.warn(session, row, cost, month_limit, now.wall)
@@ -346,7 +346,6 @@ def _insert(
                 version=1,
                 operation_options={},
                 retries=0,
-                check_at=now.wall,
                 provider=wanted.provider | {"offer": {"hourly": offer.hourly, "ceiling": offer.ceiling}},
                 blueprint=wanted.blueprint,
                 blueprint_sha256=hashlib.sha256(blueprint.encode("utf-8")).hexdigest(),
@@ -363,8 +362,7 @@ def _insert(
                 token_sha256=hashlib.sha256(token.encode("ascii")).hexdigest(),
                 **lease_values(new_lease(wanted.ttl_seconds, wanted.idle_seconds, now)),
             )
-            session.add(row)
-            session.flush()
+            environments.add(session, row, check_at=now.wall)
             resources.intend(session, row.id, row.attempt, now.wall)
             core.safe.put(session, row.id, {**wanted.secrets, CALLBACK_TOKEN: token})
             events.append(session, row.id, [core.event("remote.update", {"status": row.status})])

@@ -16,7 +16,7 @@ from fuelctl.environments.observations import observe
 from fuelctl.server.parts import parts
 from fuelctl.server.remote import find
 from fuelctl.server.types import ProblemOut, RefPath
-from fuelctl.store import environments, settings
+from fuelctl.store import checks, environments, settings
 from fuelctl.store.models import EnvironmentRow
 
 api = APIBlueprint("reaper", __name__, url_prefix="/api", abp_responses={"4XX": ProblemOut, "5XX": ProblemOut})
@@ -94,10 +94,11 @@ def forecast() -> Response:
     """Nothing is ended by asking."""
     with parts().core.database.read() as session:
         rows, last = environments.live(session), settings.reaper(session)
+        times = checks.times(session)
     now = parts().core.clock()
     entries: list[dict[str, Any]] = []
     for row in rows:
-        decision = _decide(row, now)
+        decision = _decide(row, times.get(row.id), now)
         ended = {"action": decision.action, "reason": decision.reason, "ends": _ends(decision, now)}
         entries.append({"id": row.id, "name": row.name, "owner": row.owner, "status": row.status, **ended})
     entries.sort(key=lambda entry: entry["ends"][0]["in_seconds"] if entry["ends"] else 0.0)
@@ -117,11 +118,12 @@ def cycle() -> Response:
 def why(path: RefPath) -> Response:
     """The last decision and the one that ended it, each made again from its recorded inputs; and today's."""
     row = find(path.ref)
+    with parts().core.database.read() as session:
+        check = checks.get(session, row.id)
     now = parts().core.clock()
-    stored = row.decision or {}
     # One that was to end it and did not, because work would have been lost, is not why it ended later.
-    ending = stored.get("ending") or {}
-    decision = None if row.ended_at is not None else _decide(row, now)
+    ending = check.ending or {}
+    decision = None if row.ended_at is not None else _decide(row, check.check_at, now)
     activity = idleness.shown(idleness.read(row.activity), row.idle_seconds, row.expires_at, enterable=True)
     return jsonify(
         id=row.id,
@@ -129,17 +131,17 @@ def why(path: RefPath) -> Response:
         status=row.status,
         ended_by=row.ended_by,
         activity=activity if row.activity else None,
-        last=_record(stored),
+        last=_record(check.decision or {}),
         ending=_record(ending if ending.get("reason") == row.ended_by else {}),
         now=decision.as_dict() if decision else None,
         ends=_ends(decision, now) if decision else [],
     )
 
 
-def _decide(row: EnvironmentRow, now: Now) -> Decision:
+def _decide(row: EnvironmentRow, check_at: float | None, now: Now) -> Decision:
     given = parts()
     running = frozenset(given.operations())
-    return decide(observe(row, now, running, slept=False, period=given.settings.observe_seconds))
+    return decide(observe(row, check_at, now, running, slept=False, period=given.settings.observe_seconds))
 
 
 def _ends(decision: Decision, now: Now) -> list[dict[str, Any]]:

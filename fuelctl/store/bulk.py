@@ -28,19 +28,26 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Update
 
 Row = dict[str, Any]
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def update_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:
-    """Set, of each row by its `id`, the other columns that it names; all rows name the same ones."""
-    if not rows:
-        return
+def update_rows(session: Session, table: Table, rows: Sequence[Row], key: str = "id") -> None:
+    """Set, of each row by its `key`, the other columns that it names; a statement for those that name the same ones."""
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        alike.setdefault(tuple(sorted(row)), []).append(row)
+    for names, some in alike.items():
+        if len(names) > 1:
+            _update_alike(session, table, names, some, key)
+
+
+def _update_alike(session: Session, table: Table, names: tuple[str, ...], rows: Sequence[Row], key: str) -> None:
     connection = session.connection()
-    names = tuple(rows[0])
     if connection.dialect.name == "postgresql":
-        connection.execute(_update(table, names), _columns(table, names, rows))
+        connection.execute(_update(table, names, key), _columns(table, names, rows))
         return
-    changed = {name: bindparam(_bind(name), type_=table.c[name].type) for name in names if name != "id"}
-    statement = update(table).where(table.c.id == bindparam(_bind("id"))).values(changed)
+    changed = {name: bindparam(_bind(name), type_=table.c[name].type) for name in names if name != key}
+    statement = update(table).where(table.c[key] == bindparam(_bind(key))).values(changed)
     connection.execute(statement, [{_bind(name): value for name, value in row.items()} for row in rows])
 
 
@@ -72,7 +79,7 @@ def _columns(table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> dict[
         values = [row[name] for row in rows]
         if isinstance(table.c[name].type, JSON):
             # A line break within one is written as `\\n`, and what is absent as `null`, which is then SQL's.
-            found[_bind(name)] = "\n".join(map(json.dumps, values))
+            found[_bind(name)] = "\n".join(map(_dumps, values))
             continue
         # All of one type, as an array wants them: an integer is a time too, and a status is a word.
         convert = table.c[name].type.python_type
@@ -81,9 +88,9 @@ def _columns(table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> dict[
 
 
 @lru_cache(64)
-def _update(table: Table, names: tuple[str, ...]) -> Update:
+def _update(table: Table, names: tuple[str, ...], key: str) -> Update:
     given = _given(table, names)
-    return update(table).where(table.c.id == given.c.id).values({n: given.c[n] for n in names if n != "id"})
+    return update(table).where(table.c[key] == given.c[key]).values({n: given.c[n] for n in names if n != key})
 
 
 @lru_cache(64)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, selec
 from sqlalchemy.orm import Session, defer
 
 from fuelctl._shared._errors import FuelError
+from fuelctl.store import checks
 from fuelctl.store.models import EnvironmentRow
 
 _CANDIDATES_SHOWN = 20
@@ -20,7 +21,6 @@ _AT_ONCE = 500
 _NEVER_LISTED = (
     EnvironmentRow.source,
     EnvironmentRow.agent_home,
-    EnvironmentRow.decision,
     EnvironmentRow.operation_options,
 )
 
@@ -168,8 +168,21 @@ def take_fence(session: Session, environment_id: str, operation_id: str) -> int:
     return taken
 
 
+def add(session: Session, row: EnvironmentRow, *, check_at: float) -> None:
+    """A new one, that is looked at then (epoch seconds)."""
+    session.add(row)
+    session.flush()
+    checks.add(session, row.id, check_at)
+
+
 def change(session: Session, environment_id: str, *, fence: int | None = None, **values: Any) -> None:
-    """Set `values` on one row and count its version up; with a `fence`, only when nobody has taken a higher one."""
+    """Set `values`, those of `checks` as well, and count its version up; what ends is looked at no more.
+
+    With a `fence`, only when nobody has taken a higher one.
+    """
+    if values.get("ended_at") is not None:
+        values["check_at"] = None
+    values, check = checks.apart(values)
     statement = update(EnvironmentRow).where(EnvironmentRow.id == environment_id)
     if fence is not None:
         statement = statement.where(EnvironmentRow.fence == fence)
@@ -179,6 +192,7 @@ def change(session: Session, environment_id: str, *, fence: int | None = None, *
     ).scalar_one_or_none()
     if changed is None:
         raise FencedOffError(environment_id)
+    checks.put(session, environment_id, check)
 
 
 def _select(session: Session, condition: ColumnElement[bool]) -> list[EnvironmentRow]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fuelctl.store import bulk
+from fuelctl.store import bulk, checks
 from fuelctl.store.models import EnvironmentRow
 
 _TABLE = EnvironmentRow.metadata.tables[EnvironmentRow.__tablename__]
@@ -61,12 +61,10 @@ def marks(session: Session, ids: Iterable[str]) -> dict[str, Mark]:
 
 
 def write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Set the columns that each names, by its `id`; those that name the same ones by one statement."""
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        alike.setdefault(tuple(sorted(row)), []).append(row)
-    for some in alike.values():
-        bulk.update_rows(session, _TABLE, some)
+    """Set the columns that each names, those of `checks` as well, by its `id`."""
+    both = [(row["id"], *checks.apart(row)) for row in rows]
+    bulk.update_rows(session, _TABLE, [here for _id, here, _check in both])
+    checks.put_each(session, [{"environment_id": one_id, **check} for one_id, _here, check in both if check])
 
 
 def _parts(ids: Iterable[str]) -> Iterator[list[str]]:

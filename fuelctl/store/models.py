@@ -42,8 +42,6 @@ class EnvironmentRow(Base):
     operation: Mapped[str | None] = mapped_column(String(16))
     operation_options: Mapped[_Document] = mapped_column(_Json, default=dict)
     retries: Mapped[int] = mapped_column(Integer, default=0)
-    #: Never later than the next moment at which something has to be decided.
-    check_at: Mapped[float | None] = mapped_column(Float)
 
     provider: Mapped[_Document] = mapped_column(_Json)
     blueprint: Mapped[_Document] = mapped_column(_Json)
@@ -84,8 +82,6 @@ class EnvironmentRow(Base):
     agent: Mapped[_Document | None] = mapped_column(_Json)
     error: Mapped[_Document | None] = mapped_column(_Json)
     receipt: Mapped[_Document | None] = mapped_column(_Json)
-    #: The last keep-or-end decision with the inputs it was made from.
-    decision: Mapped[_Document | None] = mapped_column(_Json)
 
     token_sha256: Mapped[str | None] = mapped_column(String(64))
     key_served_at: Mapped[float | None] = mapped_column(Float)
@@ -96,12 +92,6 @@ class EnvironmentRow(Base):
             "owner",
             "name",
             unique=True,
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
-        ),
-        Index(
-            "environments_check_at",
-            "check_at",
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),
@@ -121,6 +111,30 @@ class EnvironmentRow(Base):
         Index("environments_workspace", "workspace_id", "created_at", "id"),
         # Whose token it is that comes without saying so.
         Index("environments_token", "token_sha256"),
+    )
+
+
+class CheckRow(Base):
+    """When an environment is decided about, and what was decided last: one row of each, made with it, kept with it."""
+
+    __tablename__ = "checks"
+
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), primary_key=True)
+    #: Never later than the next moment at which something has to be decided; null once it has ended.
+    check_at: Mapped[float | None] = mapped_column(Float)
+    #: The last keep-or-end decision with the inputs it was made from, and the last one that was to end it.
+    decision: Mapped[_Document | None] = mapped_column(_Json)
+    ending: Mapped[_Document | None] = mapped_column(_Json)
+    #: Why the last one came out so, again: every round compares it with why the next one does.
+    reason: Mapped[str | None] = mapped_column(String(64))
+
+    __table_args__ = (
+        Index(
+            "checks_check_at",
+            "check_at",
+            sqlite_where=text("check_at IS NOT NULL"),
+            postgresql_where=text("check_at IS NOT NULL"),
+        ),
     )
 
 

@@ -173,13 +173,11 @@ class Reaper:
             rows = due(session, None if everything else now.wall, after=beyond, limit=_BATCH)
             for row in rows:
                 try:
-                    decided.append((row, decide(observe(row, now, running, slept=slept, period=self._period))))
+                    seen = observe(row, row.check_at, now, running, slept=slept, period=self._period)
+                    decided.append((row, decide(seen)))
                 except Exception:
                     _logger.exception("%s: cannot be decided", row.id, extra={"environment": row.id})
-            remember(
-                session,
-                [(row.id, now.wall + decision.check_in, record(row, decision, now)) for row, decision in decided],
-            )
+            remember(session, [(row.id, record(row, decision, now)) for row, decision in decided])
             tell(self._core, session, decided)
             acted_on = environments.by_id(session, [row.id for row, what in decided if what.action not in _NO_ACT])
         return rows, [(row.id, acted_on.get(row.id), decision) for row, decision in decided]

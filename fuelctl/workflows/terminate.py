@@ -82,7 +82,7 @@ def _not_seen_lately(run: Run) -> dict[str, Any] | None:
     if row.ended_by != "idle" or row.status == Status.TERMINATING:
         return None
     ago = idleness.since(idleness.read(row.activity).observed, run.plant.core.clock())
-    inputs = ((row.decision or {}).get("ending") or {}).get("inputs") or {}
+    inputs = (run.journal.check().ending or {}).get("inputs") or {}
     if ago is not None and ago <= float(inputs.get("fresh_for") or 0.0) + _BEGINNING:
         return None
     return {"end": "refused", "work": {"unknown": "its end was interrupted, and nobody has looked into it since"}}

@@ -16,8 +16,9 @@ from fuelctl import _supervise, paths
 from fuelctl.environments import idle_work, registry
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import NewEnvironment
+from fuelctl.store import checks
 from fuelctl.store.database import Database, sqlite_url
-from fuelctl.store.models import EnvironmentRow
+from fuelctl.store.models import CheckRow, EnvironmentRow
 from fuelctl.store.ulids import new_ulid
 from tests.fuelctl import databases
 
@@ -84,7 +85,7 @@ def fill(core: Core) -> list[str]:
         row = session.get_one(EnvironmentRow, first.id)
         row.status, row.ready_at, row.operation, row.operation_id = "ready", now.wall, None, None
         row.activity = idle_work.observed(row, {**SAMPLE, "clock": int(now.wall)}, None, now, 60.0)["activity"]
-        row.check_at = now.wall + 3600
+        checks.put(session, row.id, {"check_at": now.wall + 3600})
     columns = EnvironmentRow.__table__
     with core.write() as session:
         given = dict(session.execute(select(columns).where(columns.c.id == first.id)).mappings().one())
@@ -92,6 +93,9 @@ def fill(core: Core) -> list[str]:
         for begin in range(0, len(ids), 5000):
             rows = [{**given, "id": one, "name": f"e{begin + n}"} for n, one in enumerate(ids[begin : begin + 5000])]
             session.execute(insert(EnvironmentRow), rows)
+            session.execute(
+                insert(CheckRow), [{"environment_id": row["id"], "check_at": now.wall + 3600} for row in rows]
+            )
     return [first.id, *ids]
 
 

@@ -26,7 +26,7 @@ from fuelctl.environments import activity
 from fuelctl.environments.core import Core
 from fuelctl.serving.begin import settle
 from fuelctl.store.events import NewEvent
-from fuelctl.store.models import EnvironmentRow
+from fuelctl.store.models import CheckRow
 from fuelctl.store.secrets import Safe
 from fuelctl.store.ulids import new_ulid
 from fuelctl.workflows.reaper import Reaper
@@ -93,7 +93,7 @@ def measure() -> Group:
 def _due(core: Core, ids: list[str]) -> None:
     with core.write() as session:
         some = ids[:: len(ids) // DUE][:DUE]
-        session.execute(update(EnvironmentRow).where(EnvironmentRow.id.in_(some)).values(check_at=0.0))
+        session.execute(update(CheckRow).where(CheckRow.environment_id.in_(some)).values(check_at=0.0))
 
 
 def _tell(core: Core, environment_id: str) -> None:

@@ -62,8 +62,12 @@ def was_quiet_for(user: Fuelctl, seconds: float, observed_ago: float = 0.0) -> N
         known["quiet"] = seconds
         known["observed"]["boottime"] -= observed_ago
         database.execute(
-            "UPDATE environments SET activity = ?, check_at = 0, version = version + 1 WHERE name = ?",
-            (json.dumps(known), NAME),
+            "UPDATE environments SET activity = ?, version = version + 1 WHERE name = ?", (json.dumps(known), NAME)
+        )
+        database.execute(
+            "UPDATE checks SET check_at = 0 WHERE environment_id IN (SELECT id FROM environments WHERE name = ?) "
+            "AND check_at IS NOT NULL",
+            (NAME,),
         )
         database.execute("COMMIT")
 

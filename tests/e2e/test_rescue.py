@@ -52,9 +52,13 @@ def change(person: Fuelctl, name: str, **columns: Any) -> None:
     assignments = ", ".join(f"{column} = ?" for column in columns)
     with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as database:
         database.execute(
-            f"UPDATE environments SET {assignments}, check_at = 0, version = version + 1 WHERE name = ? "
-            "AND ended_at IS NULL",
+            f"UPDATE environments SET {assignments}, version = version + 1 WHERE name = ? AND ended_at IS NULL",
             (*columns.values(), name),
+        )
+        database.execute(
+            "UPDATE checks SET check_at = 0 WHERE environment_id = "
+            "(SELECT id FROM environments WHERE name = ? AND ended_at IS NULL)",
+            (name,),
         )
 
 

@@ -13,7 +13,8 @@ from fuelctl.environments import registry
 from fuelctl.environments.clock import Now
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import NewEnvironment
-from fuelctl.store import environments, events
+from fuelctl.store import checks, environments, events
+from fuelctl.store.checks import Check
 from fuelctl.store.database import sqlite_url
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows.engine import Engine
@@ -47,6 +48,12 @@ def wanted(**fields: Any) -> NewEnvironment:
         "owner": "me",
     }
     return NewEnvironment(**{**given, **fields})
+
+
+def check_of(core: Core, environment_id: str) -> Check:
+    """When it is looked at, and what was decided about it."""
+    with core.database.read() as session:
+        return checks.get(session, environment_id)
 
 
 PLAYBOOKS = Path(__file__).parent / "playbooks"

@@ -55,8 +55,8 @@ def test_each_row_gets_its_own_values_and_no_other_row_any(core: Core) -> None:
     with core.database.read() as session:
         untouched = session.execute(select(_TABLE).where(_TABLE.c.id == made[3])).one()
     rows: list[dict[str, Any]] = [
-        {"id": one, "check_at": at, "decision": decision, "ended_by": by}
-        for one, at, decision, by in zip(
+        {"id": one, "ready_at": at, "error": error, "ended_by": by}
+        for one, at, error, by in zip(
             made, (1, 2.5, None), ({"a": ODD[:3]}, None, {}), ("x", None, "{y}"), strict=False
         )
     ]
@@ -64,9 +64,9 @@ def test_each_row_gets_its_own_values_and_no_other_row_any(core: Core) -> None:
         bulk.update_rows(session, _TABLE, rows)
         bulk.update_rows(session, _TABLE, [])
     with core.database.read() as session:
-        columns = (_TABLE.c.id, _TABLE.c.check_at, _TABLE.c.decision, _TABLE.c.ended_by)
+        columns = (_TABLE.c.id, _TABLE.c.ready_at, _TABLE.c.error, _TABLE.c.ended_by)
         found = {row.id: dict(row._mapping) for row in session.execute(select(*columns))}
         assert [found[one] for one in made[:3]] == rows
-        absent = select(_TABLE.c.id).where(_TABLE.c.decision.is_(None))
+        absent = select(_TABLE.c.id).where(_TABLE.c.error.is_(None))
         assert set(session.scalars(absent)) == {made[1], made[3]}, "what is absent is SQL's NULL"
         assert session.execute(select(_TABLE).where(_TABLE.c.id == made[3])).one() == untouched

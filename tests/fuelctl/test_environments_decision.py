@@ -144,6 +144,13 @@ def test_what_somebody_may_work_in_is_ended_by_its_ttl_or_by_watched_silence_alo
         assert decision.reason == "ttl"
 
 
+@given(observations, observations)
+def test_a_reason_tells_the_action(seen: Observations, other: Observations) -> None:
+    """The log of decisions goes by their reasons alone."""
+    one, two = decide(seen), decide(other)
+    assert one.reason != two.reason or one.action == two.action
+
+
 @given(observations)
 def test_what_is_being_provisioned_is_never_ended_by_silence(seen: Observations) -> None:
     made = replace(seen, seconds_left=1.0)

@@ -32,7 +32,7 @@ from fuelctl.store.environments import FencedOffError
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow, ResourceRow
 from fuelctl.workflows.reaper import Reaper
-from tests.fuelctl.control import HandClock, wanted
+from tests.fuelctl.control import HandClock, check_of, wanted
 from tests.fuelctl.databases import KINDS, of_kind
 from tests.fuelctl.test_reaper import Recorder
 
@@ -216,7 +216,7 @@ class Life(RuleBasedStateMachine):
                 self._settle(*self.runs[-1], "terminated")
         row = self.row()
         assert row.status in (Status.TERMINATED, Status.ERROR)
-        assert (row.operation, row.operation_id, row.check_at) == (None, None, None)
+        assert (row.operation, row.operation_id, check_of(self.core, self.id).check_at) == (None, None, None)
         assert row.ended_at is not None
         assert self.row().receipt is not None
         with self.core.database.read() as session:

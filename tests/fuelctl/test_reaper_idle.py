@@ -20,7 +20,7 @@ from fuelctl.store import environments, events
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
-from tests.fuelctl.control import HandClock
+from tests.fuelctl.control import HandClock, check_of
 from tests.fuelctl.test_reaper import Recorder, ready, row_of
 
 
@@ -89,8 +89,10 @@ def test_silence_ends_it_at_its_limit_and_not_before(core: Core, world: World) -
     row = row_of(core, made)
     assert row.ended_by == "idle"
     assert row.operation_options == {"discard": False}, "what is in it is looked through first"
-    assert row.decision is not None
-    assert (row.decision["reason"], row.decision["ending"]["inputs"]["quiet"]) == ("idle", 1800)
+    check = check_of(core, made)
+    assert check.decision is not None
+    assert (check.decision["reason"], check.decision["inputs"]["quiet"]) == ("idle", 1800)
+    assert check.ending == check.decision
 
 
 def test_work_keeps_it(core: Core, world: World) -> None:
@@ -125,7 +127,7 @@ def test_a_machine_that_says_nothing_is_not_idle(core: Core, world: World) -> No
         world.reaper.cycle()
     assert world.engine.started == []
     assert world.looked > 100, "it is asked for"
-    decision = row_of(core, made).decision
+    decision = check_of(core, made).decision
     assert decision is not None
     assert (decision["action"], decision["reason"]) == ("observe", "perhaps idle")
     world.pass_(4 * 3600)

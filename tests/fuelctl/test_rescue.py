@@ -44,7 +44,7 @@ def end(lab: Lab, made: str, by: str, *, discard: bool = False, rescue: bool = F
     with lab.core.write() as session:
         known = idleness.touched(idleness.read(None), "start", now)
         seen = replace(known, quiet=7200.0, observed=asdict(now)).as_dict() if by == "idle" else known.as_dict()
-        environments.change(session, made, activity=seen, decision={"ending": {"inputs": {"fresh_for": 180.0}}})
+        environments.change(session, made, activity=seen, ending={"inputs": {"fresh_for": 180.0}})
     _row, operation_id = registry.begin_termination(lab.core, made, discard=discard, by=by, rescue=rescue)
     assert operation_id is not None
     lab.engine.start("terminate", made, operation_id)
@@ -117,9 +117,7 @@ def test_who_begins_to_work_while_it_is_saved_keeps_it(lab: Lab) -> None:
     now = lab.core.clock()
     with lab.core.write() as session:
         seen = replace(idleness.read(None), quiet=7200.0, observed=asdict(now))
-        environments.change(
-            session, made, activity=seen.as_dict(), decision={"ending": {"inputs": {"fresh_for": 180.0}}}
-        )
+        environments.change(session, made, activity=seen.as_dict(), ending={"inputs": {"fresh_for": 180.0}})
     _row, operation_id = registry.begin_termination(lab.core, made, discard=False, by="idle")
     lab.engine.start("terminate", made, str(operation_id))
     lab.wait(made, lambda _row: (lab.world / "rescues.log").exists())
@@ -260,6 +258,6 @@ def test_rows_tell_their_lead(core: Core) -> None:
 
     made = registry.create(core, wanted(ttl_seconds=600, rescue=True))
     plain = registry.create(core, wanted(ttl_seconds=600, name="plain"))
-    seen = [observe(row, core.clock(), frozenset(), slept=False, period=60).lead for row in (made, plain)]
+    seen = [observe(row, None, core.clock(), frozenset(), slept=False, period=60).lead for row in (made, plain)]
     assert seen == [30.0, 0.0]
     assert json.dumps(vars(SEEN))

@@ -19,7 +19,7 @@ from fuelctl.store.database import Database
 from fuelctl.store.ulids import new_ulid
 from tests.fuelctl.accounts import Team
 from tests.fuelctl.api import problem, ready, token_of
-from tests.fuelctl.control import HandClock
+from tests.fuelctl.control import HandClock, check_of
 from tests.fuelctl.databases import KINDS, of_kind
 
 LAPTOP = "01HZZZZZZZZZZZZZZZZZZZZZZX"
@@ -81,8 +81,8 @@ class TestEnvironments:
         with team.core.database.read() as session:
             row = environments.get(session, made)
             assert row is not None
-            assert row.check_at == clock.wall, "it is looked at now"
-            assert row.status == "ready", "and its provider says whether it has ended"
+            assert row.status == "ready", "its provider says whether it has ended"
+        assert check_of(team.core, made).check_at == clock.wall, "it is looked at now"
 
     @pytest.mark.parametrize("at", [1e300, -1e300])
     @pytest.mark.parametrize("type_", ["remote.provision.error", "remote.terminate", "system.device.register"])

@@ -24,7 +24,7 @@ from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.provision import _published
 from fuelctl.workflows.reaper import Reaper
-from tests.fuelctl.control import CANARY, Lab, wanted
+from tests.fuelctl.control import CANARY, Lab, check_of, wanted
 
 
 @pytest.fixture
@@ -206,9 +206,10 @@ def test_ttl_ends_it_even_with_work_inside(lab: Lab) -> None:
     reaper.cycle()
     row = lab.settled(made)
     assert (row.status, row.ended_by) == ("terminated", "ttl")
-    assert row.decision is not None
-    assert row.decision["action"] == "end"
-    assert row.decision["inputs"]["seconds_left"] <= 0
+    decision = check_of(lab.core, made).decision
+    assert decision is not None
+    assert decision["action"] == "end"
+    assert decision["inputs"]["seconds_left"] <= 0
 
 
 def test_a_source_that_is_no_tar_fails_with_its_reason(lab: Lab) -> None:

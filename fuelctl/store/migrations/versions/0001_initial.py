@@ -29,7 +29,6 @@ def upgrade() -> None:
         sa.Column("operation", sa.String(length=16), nullable=True),
         sa.Column("operation_options", sa.JSON(), nullable=False),
         sa.Column("retries", sa.Integer(), nullable=False),
-        sa.Column("check_at", sa.Float(), nullable=True),
         sa.Column("provider", sa.JSON(), nullable=False),
         sa.Column("blueprint", sa.JSON(), nullable=False),
         sa.Column("blueprint_sha256", sa.String(length=64), nullable=False),
@@ -59,18 +58,9 @@ def upgrade() -> None:
         sa.Column("agent", sa.JSON(), nullable=True),
         sa.Column("error", sa.JSON(), nullable=True),
         sa.Column("receipt", sa.JSON(), nullable=True),
-        sa.Column("decision", sa.JSON(), nullable=True),
         sa.Column("token_sha256", sa.String(length=64), nullable=True),
         sa.Column("key_served_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index(
-        "environments_check_at",
-        "environments",
-        ["check_at"],
-        unique=False,
-        sqlite_where=sa.text("ended_at IS NULL"),
-        postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_index("environments_created_at", "environments", ["created_at", "id"], unique=False)
     op.create_index(
@@ -95,6 +85,24 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_index("environments_name", "environments", ["name"], unique=False)
+    op.create_table(
+        "checks",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("check_at", sa.Float(), nullable=True),
+        sa.Column("decision", sa.JSON(), nullable=True),
+        sa.Column("ending", sa.JSON(), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.ForeignKeyConstraint(["environment_id"], ["environments.id"]),
+        sa.PrimaryKeyConstraint("environment_id"),
+    )
+    op.create_index(
+        "checks_check_at",
+        "checks",
+        ["check_at"],
+        unique=False,
+        sqlite_where=sa.text("check_at IS NOT NULL"),
+        postgresql_where=sa.text("check_at IS NOT NULL"),
+    )
     op.create_table(
         "workspaces",
         sa.Column("id", sa.String(length=26), nullable=False),
