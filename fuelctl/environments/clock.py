@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -42,6 +42,7 @@ def wall_jump(before: Now, after: Now) -> float:
     return (after.wall - before.wall) - (after.boottime - before.boottime)
 
 
+@lru_cache(64)
 def rfc3339(seconds: float | None) -> str | None:
     """Epoch seconds as RFC 3339 in UTC, to the millisecond."""
     if seconds is None:

@@ -44,12 +44,12 @@ def last(core: Core) -> dict[str, Any]:
 
 def report(core: Core, at: str | None, seconds: float, number: int, counts: Mapping[str, int]) -> None:
     """Write down a cycle: `counts` are `{checked, ended, failed}`, of which sums are kept as well."""
-    before = last(core)
-    totals = {name: int((before.get("totals") or {}).get(name, 0)) + count for name, count in counts.items()}
-    totals["cycles"] = int((before.get("totals") or {}).get("cycles", 0)) + 1
-    value = {"last_cycle_at": at, **counts, "seconds": round(seconds, 6), "asked": number, "totals": totals}
     with core.database.write(durable=False) as session:
-        session.merge(SettingRow(name=_SETTING, value=value))
+        row = session.get(SettingRow, _SETTING) or SettingRow(name=_SETTING, value={})
+        before = row.value.get("totals") or {}
+        totals = {name: int(before.get(name, 0)) + count for name, count in {**counts, "cycles": 1}.items()}
+        row.value = {"last_cycle_at": at, **counts, "seconds": round(seconds, 6), "asked": number, "totals": totals}
+        session.add(row)
 
 
 def shown(value: Mapping[str, Any], now: float, period: float) -> dict[str, Any]:
