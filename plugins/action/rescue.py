@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._folder import settle, unpack
 from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._stream import Deadline, stream_out
-from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._task import ARGUMENTS, rescue
+from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._task import ARGUMENTS, RULES, rescue
 from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._verify import verify
 from ansible_collections.fuel_code.remote.plugins.module_utils._scratch import RESCUE, scratch
 from ansible_collections.fuel_code.remote.plugins.plugin_utils.elsewhere import run_there
@@ -29,6 +29,7 @@ class ActionModule(InProcess):
     """Ansible's entry point."""
 
     arguments: ClassVar[Dict[str, Any]] = ARGUMENTS
+    rules: ClassVar[Dict[str, Any]] = RULES
 
     def work(self, params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         """As the module does it."""
@@ -38,7 +39,7 @@ class ActionModule(InProcess):
         """Ansible's entry point."""
         if self._here() or self._connection.transport in ("local", "ansible.builtin.local"):
             return super().run(tmp, task_vars)
-        _checked, params = self.validate_argument_spec(argument_spec=self.arguments)
+        _checked, params = self.validate_argument_spec(argument_spec=self.arguments, **self.rules)
         deadline = Deadline(float(params["timeout"]))
         there: str = self._make_tmp_path()
         self._task.args = {**self._task.args, "dest": f"{there}/rescue.tar", "archive": True}

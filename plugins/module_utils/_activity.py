@@ -20,9 +20,9 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
-from ._docker import Docker
 from ._errors import FuelError
-from ._spool import CURSOR, READ, SpoolBatch, parse_spool
+from ._inside import Inside
+from ._spool import CURSOR, READ, SpoolBatch, ask, parse_spool
 
 #: Terminals and connections that are told of.
 _MOST = 64
@@ -58,19 +58,15 @@ exit 0
 """
 
 
-def look(
-    docker: Docker, container: str, cursor: str = "", notice: str = ""
-) -> Tuple[SpoolBatch, Optional[Dict[str, Any]]]:
+def look(environment: Inside, cursor: str = "", notice: str = "") -> Tuple[SpoolBatch, Optional[Dict[str, Any]]]:
     """What hooks told since `cursor`, and a sample (see `parse_sample`), in one call; FuelError when nobody answers.
 
-    `notice` is a line that is written on every terminal of the container.
+    `notice` is a line that is written on every terminal in it.
     """
     if not CURSOR.fullmatch(cursor):
         raise FuelError("that is no cursor of a spool", code="bad_cursor")
     given = f"{cursor}\n{_printable(notice)}\n".encode("ascii")
-    script = f"({READ})\n{SAMPLE}"
-    answer = docker.exec(container, ["sh", "-c", script], user="0", stdin=given, timeout=30)
-    text = answer.stdout.decode("ascii", "replace")
+    text = ask(environment, f"({READ})\n{SAMPLE}", given)
     return parse_spool(text), parse_sample(text)
 
 

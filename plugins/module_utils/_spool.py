@@ -18,8 +18,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional
 
-from ._docker import Docker
 from ._errors import FuelError
+from ._inside import Inside, last_lines
 
 #: In the container.
 SPOOL = "/var/lib/fuel-code/spool"
@@ -172,12 +172,20 @@ class SpoolBatch:
     cursor: str = ""
 
 
-def read_spool(docker: Docker, container: str, cursor: str = "") -> SpoolBatch:
+def read_spool(environment: Inside, cursor: str = "") -> SpoolBatch:
     """Read what hooks told since `cursor` (empty: everything there is); FuelError when nobody answers."""
     if not CURSOR.fullmatch(cursor):
         raise FuelError("that is no cursor of a spool", code="bad_cursor")
-    answer = docker.exec(container, ["sh", "-c", READ], user="0", stdin=cursor.encode("ascii") + b"\n", timeout=30)
-    return parse_spool(answer.stdout.decode("ascii", "replace"))
+    return parse_spool(ask(environment, READ, cursor.encode("ascii") + b"\n"))
+
+
+def ask(environment: Inside, script: str, given: bytes) -> str:
+    """What one of the readers prints, run as root; FuelError when nobody answers."""
+    answer = environment.script(script, given, user="0", timeout=30)
+    if answer.returncode:
+        said = (last_lines(answer.stderr) or [f"exit code {answer.returncode}"])[-1]
+        raise FuelError(f"the environment did not answer: {said[:300]}", where=environment.name, code="silent")
+    return answer.stdout.decode("ascii", "replace")
 
 
 def parse_spool(text: str) -> SpoolBatch:

@@ -45,7 +45,7 @@ options:
     description: Folder for locks and broken downloads; by default below E(XDG_CACHE_HOME).
     type: path
   container:
-    description: Name or id of the container. Required with O(state=present).
+    description: Name or id of the container. Required with O(state=present), where the environment is one.
     type: str
   user:
     description: Login of the container that uses the agent. Required with O(state=present).
@@ -110,6 +110,7 @@ options:
     choices: [fetched, present]
     default: present
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.progress
 """
 

@@ -55,7 +55,7 @@ options:
     description: Who owns the environment. Required if O(state=present).
     type: str
   image:
-    description: The base image, Debian-like. Required if O(state=present).
+    description: The base image, Debian-like. Required if O(state=present), unless O(environment_is=machine).
     type: str
   system_packages:
     description: Debian packages to have in the derived image beside what the environment itself needs.
@@ -157,6 +157,7 @@ options:
     description: File on the machine to which each step is appended as a line of JSON.
     type: path
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)

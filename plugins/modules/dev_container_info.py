@@ -32,6 +32,7 @@ options:
       - Environment ids of O(cursors), each with a line that is written on every terminal in the environment.
     type: dict
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)

@@ -38,6 +38,7 @@ options:
     description: Who logs in to this machine on the way into the environment. Without it, the machine is left as it is.
     type: str
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)

@@ -32,9 +32,8 @@ attributes:
     description: What is in it is in the result.
 options:
   container:
-    description: Name or id of the container.
+    description: Name or id of the container. Required where the environment is one.
     type: str
-    required: true
   user:
     description: Login of the container whose work it is.
     type: str
@@ -72,6 +71,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.progress
 """
 
@@ -143,12 +143,12 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._task import ARGUMENTS, rescue
+from ansible_collections.fuel_code.remote.plugins.module_utils._rescue._task import ARGUMENTS, RULES, rescue
 
 
 def main() -> None:
     """Ansible's entry point on another machine; what it writes there is fetched by the action plugin of this name."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
     result = rescue(module.params, check=module.check_mode)
     if result.get("failed"):
         module.fail_json(**result)

@@ -38,6 +38,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.attributes
 author:
   - fuel_code maintainers (@fuel-code)
@@ -73,10 +74,13 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fuel_code.remote.plugins.module_utils import _machine_timer, _watchdog
+from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container import _in_place
 from ansible_collections.fuel_code.remote.plugins.module_utils._dev_container._lock import only_one
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._identity import container_names
+from ansible_collections.fuel_code.remote.plugins.module_utils._inside import ARGUMENTS as INSIDE
+from ansible_collections.fuel_code.remote.plugins.module_utils._inside import MACHINE
 
 
 def _move(docker: Docker, params: Dict[str, Any], *, check: bool) -> Dict[str, Any]:
@@ -95,6 +99,22 @@ def _move(docker: Docker, params: Dict[str, Any], *, check: bool) -> Dict[str, A
                 _machine_timer.move(after)
         if after != before and not check:
             _watchdog.deadline(docker, watchdog, after)
+    return _result(name, before, after)
+
+
+def _move_machine(params: Dict[str, Any], *, check: bool) -> Dict[str, Any]:
+    """Of an environment that is this machine: it ends by itself."""
+    wanted: int = params["expires_at"]
+    with only_one("machine.deadline"):
+        # `never` is what nobody asked for: the lease decides.
+        before = _in_place.deadline()[0] or wanted
+        after = max(before, wanted) if params["only_later"] else wanted
+        if not check:
+            _in_place.deadline(after)
+    return _result("the machine", before, after)
+
+
+def _result(name: str, before: int, after: int) -> Dict[str, Any]:
     shown = {"before": f"{name} ends it at {before}\n", "after": f"{name} ends it at {after}\n"}
     return {"changed": after != before, "expires_at": after, "expires_at_before": before, "diff": shown}
 
@@ -126,11 +146,15 @@ def main() -> None:
             "attempt": {"type": "int", "default": 1},
             "expires_at": {"type": "int", "required": True},
             "only_later": {"type": "bool", "default": False},
+            **INSIDE,
         },
         supports_check_mode=True,
     )
     try:
-        result = _move(Docker(), module.params, check=module.check_mode)
+        if module.params["environment_is"] == MACHINE:
+            result = _move_machine(module.params, check=module.check_mode)
+        else:
+            result = _move(Docker(), module.params, check=module.check_mode)
     except FuelError as error:
         module.fail_json(msg=str(error), error=error.as_dict())
     module.exit_json(**result)

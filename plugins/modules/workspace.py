@@ -29,9 +29,8 @@ attributes:
     description: Shows which setup commands would run or have run.
 options:
   container:
-    description: Name or id of the container.
+    description: Name or id of the container. Required where the environment is one.
     type: str
-    required: true
   user:
     description: Login of the container whose workspace it is.
     type: str
@@ -64,6 +63,7 @@ options:
     choices: [present, surveyed]
     default: present
 extends_documentation_fragment:
+  - fuel_code.remote.environment_is
   - fuel_code.remote.progress
 """
 

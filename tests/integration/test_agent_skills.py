@@ -17,7 +17,7 @@ from fuelctl._shared._coding_agent._skills import MARK, pack_skills, wanted
 from fuelctl._shared._coding_agent._store import MOUNT, VOLUME, Store
 from fuelctl._shared._docker import Docker
 from fuelctl._shared._errors import UsageError
-from fuelctl._shared._workspace._container import Container
+from fuelctl._shared._inside import InContainer
 from tests.integration.containers import CHECKOUT, USER, Box, box, play
 from tests.integration.test_coding_agent import claude
 from tests.lab.messages_api import messages_api
@@ -52,7 +52,7 @@ def container(shared: Box) -> Box:
 def present(cache: Path, container: Box, *names: str, path: str = SKILLS, **more: Any) -> dict[str, Any]:
     agent = Agent(Store(Docker(), Registry(open_url), str(cache)), "claude-code", "latest")
     settings = Wanted(workspace=WORKSPACE, skills=names, skills_path=path, **more)
-    return agent.present(Container(container.name, USER), settings, check=False)
+    return agent.present(InContainer(container.name, USER), settings, check=False)
 
 
 def there(container: Box) -> list[str]:

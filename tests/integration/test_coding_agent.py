@@ -26,8 +26,8 @@ from fuelctl._shared._coding_agent._registry import Registry, package_of
 from fuelctl._shared._coding_agent._store import MOUNT, VOLUME, Store
 from fuelctl._shared._docker import Docker
 from fuelctl._shared._errors import FuelError
+from fuelctl._shared._inside import InContainer
 from fuelctl._shared._spool import read_spool
-from fuelctl._shared._workspace._container import Container
 from tests.integration.containers import USER, Box, box, fastest, one_exec, play
 from tests.lab.messages_api import SENTENCE, Api, messages_api
 
@@ -67,7 +67,7 @@ def agent(cache: Path, version: str = "latest") -> Agent:
 
 
 def present(cache: Path, container: Box, **wanted: Any) -> dict[str, Any]:
-    return agent(cache).present(Container(container.name, USER), Wanted(workspace=WORKSPACE, **wanted))
+    return agent(cache).present(InContainer(container.name, USER), Wanted(workspace=WORKSPACE, **wanted))
 
 
 def claude(container: Box, api: Api, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -92,7 +92,7 @@ def test_a_headless_run_is_heard_of_from_start_to_end(cache: Path, container: Bo
     assert (done.returncode, done.stdout.strip()) == (0, SENTENCE), done.stderr
     assert set(api.keys) == {KEY}
     assert container.sh(f"cat {WORKSPACE}/made-by-the-agent") == "made by the agent"
-    batch = read_spool(Docker(), container.name)
+    batch = read_spool(InContainer(container.name, USER))
     kinds = [event["type"] for event in batch.events]
     assert kinds == ["session.start", "session.prompt", "tool.start", "tool.end", "session.stop", "session.end"]
     assert len({event["data"]["session"] for event in batch.events}) == 1
@@ -101,8 +101,8 @@ def test_a_headless_run_is_heard_of_from_start_to_end(cache: Path, container: Bo
     assert "canary" not in told
     assert "made-by" not in told
     # Reading again from the beginning gives the same, from the cursor nothing.
-    assert read_spool(Docker(), container.name).events == batch.events
-    assert read_spool(Docker(), container.name, batch.cursor).events == []
+    assert read_spool(InContainer(container.name, USER)).events == batch.events
+    assert read_spool(InContainer(container.name, USER), batch.cursor).events == []
     # What the agent wrote about itself meanwhile does not look like a change.
     assert present(cache, container)["changed"] is False
 
@@ -218,7 +218,7 @@ def test_hooks_of_the_blueprint_run_beside_ours(cache: Path, container: Box) -> 
     with messages_api() as api:
         claude(container, api, "-p", "go", "--dangerously-skip-permissions")
     assert container.sh(f"cat {WORKSPACE}/hook-ran") == "ran"
-    assert "session.prompt" in [event["type"] for event in read_spool(Docker(), container.name).events]
+    assert "session.prompt" in [event["type"] for event in read_spool(InContainer(container.name, USER)).events]
 
 
 def test_two_fetches_at_once_pay_once_and_a_killed_one_leaves_nothing_half(
@@ -283,7 +283,7 @@ def test_without_the_volume_or_the_user_one_line_says_so(cache: Path) -> None:
         with pytest.raises(FuelError, match="is not in the container"):
             present(cache, bare)
         with pytest.raises(FuelError, match="there is no user nobody-here"):
-            agent(cache).present(Container(bare.name, "nobody-here"), Wanted(workspace=WORKSPACE))
+            agent(cache).present(InContainer(bare.name, "nobody-here"), Wanted(workspace=WORKSPACE))
 
 
 def test_the_token_of_the_callback_is_only_in_its_file(cache: Path, container: Box, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from fuelctl._shared._errors import FuelError
+from fuelctl._shared._inside import InContainer
 from fuelctl._shared._rescue._folder import pack, unpack
 from fuelctl._shared._rescue._stream import Deadline
 from fuelctl._shared._rescue._task import ARGUMENTS, rescue
 from fuelctl._shared._rescue._verify import verify
-from fuelctl._shared._workspace._container import Container
 from fuelctl._shared._workspace._present import Wanted, Workspace
 from tests.integration.containers import CHECKOUT, USER, Box, box, play
 from tests.lab.ec2 import image
@@ -112,7 +112,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def present(into: Box, source: Path) -> dict[str, Any]:
-    return Workspace(Container(into.name, USER), PATH).present(Wanted(str(source)))
+    return Workspace(InContainer(into.name, USER), PATH).present(Wanted(str(source)))
 
 
 def save(of: Box, dest: Path, **options: Any) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def test_everything_is_put_back_as_it_was(worked: tuple[Box, Box], tmp_path: Pat
     assert other.sh(f"git -C {PATH} show refs/fuel/worktrees/1/work:u") == "u"
     assert other.sh("cat ~/.claude/projects/-workspaces-app/s1.jsonl") == '{"type":"user"}'
     # Work is work still: it would be missed there too, and a second rescue holds the same.
-    assert Workspace(Container(other.name, USER), PATH).survey()["would_lose"] is True
+    assert Workspace(InContainer(other.name, USER), PATH).survey()["would_lose"] is True
     again = save(other, tmp_path / "again")
     assert again["rescue"]["counts"]["stashes"] == 2
     assert present(other, tmp_path / "arrived")["changed"] is False

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from fuelctl._shared._errors import FuelError, UsageError
-from fuelctl._shared._workspace._container import Container
+from fuelctl._shared._inside import InContainer
 from fuelctl._shared._workspace._present import Wanted, Workspace
 from tests.integration.containers import CHECKOUT, USER, Box, box, fastest, one_exec, play
 
@@ -79,7 +79,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def workspace(box: Box, progress: Path | None = None, path: str = PATH) -> Workspace:
-    return Workspace(Container(box.name, USER), path, str(progress) if progress else None)
+    return Workspace(InContainer(box.name, USER), path, str(progress) if progress else None)
 
 
 def present(box: Box, repository: Path, *setup: str, progress: Path | None = None, **more: Any) -> dict[str, Any]:
@@ -257,9 +257,9 @@ class TestPresent:
         git(repository, "add", "--all")
         git(repository, "commit", "-qm", "large")
         program = (
-            "import sys; from fuelctl._shared._workspace._container import Container;"
+            "import sys; from fuelctl._shared._inside import InContainer;"
             "from fuelctl._shared._workspace._present import Wanted, Workspace;"
-            f"Workspace(Container(sys.argv[1], {USER!r}), {PATH!r}).present(Wanted(sys.argv[2]))"
+            f"Workspace(InContainer(sys.argv[1], {USER!r}), {PATH!r}).present(Wanted(sys.argv[2]))"
         )
         for delay in (0.3, 0.6, 0.9, 1.2, 1.6):
             process = subprocess.Popen([sys.executable, "-c", program, container.name, str(repository)], cwd=CHECKOUT)
@@ -335,9 +335,9 @@ class TestSetup:
     def test_a_command_does_not_outlive_who_waits_for_it(self, container: Box, repository: Path) -> None:
         present(container, repository)
         program = (
-            "import sys; from fuelctl._shared._workspace._container import Container;"
+            "import sys; from fuelctl._shared._inside import InContainer;"
             "from fuelctl._shared._workspace._present import Wanted, Workspace;"
-            f"Workspace(Container(sys.argv[1], {USER!r}), {PATH!r}).present(Wanted(sys.argv[2], ['sleep 5432']))"
+            f"Workspace(InContainer(sys.argv[1], {USER!r}), {PATH!r}).present(Wanted(sys.argv[2], ['sleep 5432']))"
         )
         process = subprocess.Popen([sys.executable, "-c", program, container.name, str(repository)], cwd=CHECKOUT)
         wait_there(container, "sleep 5432")

@@ -25,10 +25,10 @@ SECONDS = 900
 
 _PRESENT = """
 import resource, sys
-from fuelctl._shared._workspace._container import Container
+from fuelctl._shared._inside import InContainer
 from fuelctl._shared._workspace._present import Wanted, Workspace
 name, user, source = sys.argv[1:]
-result = Workspace(Container(name, user), "/workspaces/large").present(Wanted(source))
+result = Workspace(InContainer(name, user), "/workspaces/large").present(Wanted(source))
 assert result["changed"]
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .._errors import FuelError, UsageError
+from .._inside import FIELD, Inside, last_lines, line
 from .._progress import Progress
 from .._spool import HOOK, HOOK_SCRIPT, PUSH, PUSH_SCRIPT, SPOOL
-from .._workspace._container import FIELD, Container, last_lines, line
 from ._config import Wishes, holds_secret, settings_for, state_for
 from ._home import Home, read_home
 from ._registry import Package, check_version, package_of
@@ -133,6 +133,10 @@ class Agent:
         """Everything done so far."""
         return self._progress.steps
 
+    @property
+    def _link(self) -> str:
+        return f"/usr/local/bin/{self._package.binary}"
+
     def fetched(self, *, check: bool = False) -> Dict[str, Any]:
         """Have it in the machine's store; the module's result."""
         version, changed = self._fetch(check)
@@ -143,7 +147,7 @@ class Agent:
         version = self._store.resolve(self._package, self._version)
         self._store.fetch_ahead(self._package, version)
 
-    def present(self, container: Container, wanted: Wanted, *, check: bool = False) -> Dict[str, Any]:
+    def present(self, container: Inside, wanted: Wanted, *, check: bool = False) -> Dict[str, Any]:
         """Have it in the container, configured and verified; the module's result."""
         home = read_home(wanted.home) if wanted.home else Home()
         callback = _callback(wanted)
@@ -173,6 +177,9 @@ class Agent:
                 step.message = self._apply(container, version, wanted.workspace, payload)
             if taught.install:
                 step.message += "; skills: " + ", ".join(taught.install)
+            if not check:
+                # Each time: who was killed before it would not do it again.
+                container.keep([HOOK, PUSH, self._link])
             if home.left_out:
                 step.message += f"; left out of {wanted.home}: " + ", ".join(home.left_out)[:500]
         result = self._result(version, changed or fetched)
@@ -193,7 +200,7 @@ class Agent:
                 step.reuse()
         return version, missing
 
-    def _probe(self, container: Container, version: str, workspace: str) -> "_Found":
+    def _probe(self, container: Inside, version: str, workspace: str) -> "_Found":
         answer = container.script(_PROBE, self._fields(container, version, workspace), user="0", timeout=60)
         lines = answer.stdout.decode("utf-8", "replace").splitlines()
         if not lines or lines[0] != "user":
@@ -221,13 +228,12 @@ class Agent:
             skills=present(lines[1:]),
         )
 
-    def _fields(self, container: Container, version: str, workspace: str) -> bytes:
-        link = f"/usr/local/bin/{self._package.binary}"
+    def _fields(self, container: Inside, version: str, workspace: str) -> bytes:
         return b"".join(
-            line(text) for text in (container.user, self._store.path(self._package, version), link, workspace)
+            line(text) for text in (container.user, self._store.path(self._package, version), self._link, workspace)
         )
 
-    def _apply(self, container: Container, version: str, workspace: str, payload: bytes) -> str:
+    def _apply(self, container: Inside, version: str, workspace: str, payload: bytes) -> str:
         fields = self._fields(container, version, workspace)
         answer = container.script(_APPLY, fields + payload, user="0", timeout=120)
         said = last_lines(answer.stdout)

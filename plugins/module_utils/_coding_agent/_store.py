@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import tarfile
 import time
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import IO, Callable, Iterator, Optional, cast
 from .._docker import Docker
 from .._errors import FuelError
 from .._identity import TAG_CACHE
+from .._inside import architecture as architecture_here
 from ._registry import Package, Registry, download, unreachable
 
 VOLUME = "fuel-code-agents"
@@ -34,8 +34,6 @@ _LATEST_FOR = 6 * 3600
 _LOCK_TIMEOUT = 1800.0
 #: Seconds, roughly, for which an engine that is being installed is waited for.
 _ENGINE_TURNS = 600
-#: As the kernel names them, and as Docker does.
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 Say = Callable[[str], None]
 
@@ -117,7 +115,7 @@ class Store:
 
     def fetch_ahead(self, package: Package, version: str, sleep: Callable[[float], None] = time.sleep) -> None:
         """As `fetch`, where the engine may still be being installed: the download does not wait for it."""
-        architecture = _ARCHITECTURES.get(platform.machine())
+        architecture = architecture_here()
         if architecture and not self._engine_answers():
             with self.lock(f"{package.name}-{version}"):
                 if not os.path.exists(self._staged(package, version)):
@@ -257,6 +255,28 @@ class Store:
                         ) from None
                     time.sleep(0.05)
             yield
+
+
+class MachineStore(Store):
+    """Agents on a machine that is the environment itself: no engine, and a folder instead of a volume."""
+
+    def architecture(self) -> str:
+        """The machine's own."""
+        found = architecture_here()
+        if not found:
+            raise FuelError("there is no agent for this machine's architecture", code="no_architecture")
+        return found
+
+    def _volume_facts(self) -> "tuple[str, str]":
+        # Whatever is there can be seen: nothing has to be remembered of it.
+        return "", MOUNT
+
+    def _engine_is_here(self) -> bool:
+        return True
+
+    def _carry(self, package: Package, version: str, binary: str) -> None:
+        refused = PermissionError(errno.EACCES, f"only root can put {os.path.basename(binary)} there")
+        raise _not_stored(refused, os.path.dirname(self.path(package, version)))
 
 
 def _silently(_text: str) -> None:

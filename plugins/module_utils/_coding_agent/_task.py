@@ -12,11 +12,12 @@ from typing import Any, Dict, Mapping
 from .._apart import apart
 from .._docker import Docker
 from .._errors import FuelError
-from .._workspace._container import Container
+from .._inside import ARGUMENTS as INSIDE
+from .._inside import MACHINE, inside
 from ._present import Agent, Wanted
 from ._registry import OpenUrl, Registry
 from ._skills import wanted as wanted_skills
-from ._store import Store
+from ._store import MachineStore, Store
 
 ARGUMENTS: Dict[str, Any] = {
     "name": {"type": "str", "choices": ["claude-code"], "default": "claude-code"},
@@ -38,9 +39,10 @@ ARGUMENTS: Dict[str, Any] = {
     "progress_path": {"type": "path"},
     "wait": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["fetched", "present"], "default": "present"},
+    **INSIDE,
 }
 RULES: Dict[str, Any] = {
-    "required_if": [("state", "present", ["container", "user", "workspace"])],
+    "required_if": [("state", "present", ["user", "workspace"])],
     "required_together": [("events_url", "events_token_file")],
 }
 
@@ -50,7 +52,9 @@ def coding_agent(params: Mapping[str, Any], open_url: OpenUrl, *, check: bool) -
     agent = None
     try:
         docker = Docker()
-        store = Store(docker, Registry(open_url, params["registry"]), params["cache_path"])
+        store = (MachineStore if params["environment_is"] == MACHINE else Store)(
+            docker, Registry(open_url, params["registry"]), params["cache_path"]
+        )
         agent = Agent(store, params["name"], params["version"], params["progress_path"])
         if params["state"] == "fetched" and not params["wait"] and not check:
             apart(agent.fetch_ahead)
@@ -68,6 +72,6 @@ def coding_agent(params: Mapping[str, Any], open_url: OpenUrl, *, check: bool) -
             skills=wanted_skills(params["skills"], params["platforms"]),
             skills_path=params["skills_path"],
         )
-        return agent.present(Container(params["container"], params["user"], docker), wanted, check=check)
+        return agent.present(inside(params, docker), wanted, check=check)
     except FuelError as error:
         return error.as_result(steps=agent.steps if agent else [])

@@ -16,7 +16,10 @@ from typing import Any, Dict, Mapping, Optional
 from .._docker import Docker
 from .._errors import FuelError
 from .._identity import check_environment_id, container_names
+from .._inside import ARGUMENTS as INSIDE
+from .._inside import MACHINE
 from .._public_key import PublicKey, check_public_key
+from . import _in_place
 from ._lock import only_one
 from ._login import LATER_MARK
 
@@ -25,6 +28,7 @@ ARGUMENTS: Dict[str, Any] = {
     "attempt": {"type": "int", "default": 1},
     "public_key": {"type": "str", "required": True, "no_log": False},
     "machine_user": {"type": "str"},
+    **INSIDE,
 }
 #: $1 check|write, $2 the mark; the key on stdin. Prints `added` when it is not there.
 _ADD = r"""
@@ -47,15 +51,20 @@ def admit(params: Mapping[str, Any], *, check: bool = False) -> Dict[str, Any]:
     """`{changed, admitted: {fingerprint, machine}}`. FuelError when it cannot be done."""
     key = check_public_key(params["public_key"])
     environment_id = check_environment_id(params["environment_id"])
+    if params["environment_is"] == MACHINE:
+        changed = _in_place.admit(key, check=check)
+        return _result(key, "the machine", changed, machine=True)
     container = container_names(environment_id, params["attempt"]).container
     # Two that come at once: each reads what the other has written.
     with only_one(f"{container}.admit"):
         inside = _inside(Docker(), container, key, check=check)
         machine = _on_machine(params.get("machine_user"), key, check=check)
-    changed = inside or bool(machine)
-    shown = {"before": "", "after": f"{key.fingerprint} may enter {container}\n" if changed else ""}
-    admitted = {"fingerprint": key.fingerprint, "machine": params.get("machine_user") is not None}
-    return {"changed": changed, "admitted": admitted, "diff": shown}
+    return _result(key, container, inside or bool(machine), machine=params.get("machine_user") is not None)
+
+
+def _result(key: PublicKey, name: str, changed: bool, *, machine: bool) -> Dict[str, Any]:
+    shown = {"before": "", "after": f"{key.fingerprint} may enter {name}\n" if changed else ""}
+    return {"changed": changed, "admitted": {"fingerprint": key.fingerprint, "machine": machine}, "diff": shown}
 
 
 def _inside(docker: Docker, container: str, key: PublicKey, *, check: bool) -> bool:

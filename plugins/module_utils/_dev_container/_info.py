@@ -12,6 +12,9 @@ from typing import Any, Dict, Mapping
 from .._docker import Docker
 from .._errors import FuelError
 from .._identity import check_environment_id
+from .._inside import ARGUMENTS as INSIDE
+from .._inside import MACHINE
+from . import _in_place
 from ._audit import audit, describe
 from ._observe import observe
 
@@ -19,6 +22,7 @@ ARGUMENTS: Dict[str, Any] = {
     "environment_id": {"type": "str"},
     "cursors": {"type": "dict"},
     "notices": {"type": "dict"},
+    **INSIDE,
 }
 
 
@@ -26,6 +30,8 @@ def info(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
     """The module's result; with `check`, nothing is written on terminals."""
     try:
         wanted, cursors = params["environment_id"], params["cursors"]
+        if params["environment_is"] == MACHINE:
+            return _of_machine(params, check=check)
         found = audit(Docker(), check_environment_id(wanted) if wanted else None)
         result = {"changed": False, "environments": found}
         if cursors is None:
@@ -35,3 +41,11 @@ def info(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         return {**result, "observed": observe(Docker(), cursors, None if check else params["notices"])}
     except FuelError as error:
         return error.as_result()
+
+
+def _of_machine(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
+    wanted, cursors = params["environment_id"], params["cursors"]
+    result = {"changed": False, "environments": _in_place.audit(check_environment_id(wanted) if wanted else None)}
+    if cursors is None:
+        return result
+    return {**result, "observed": _in_place.observe(cursors, None if check else params["notices"])}

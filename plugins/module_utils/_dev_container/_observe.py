@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from .._activity import look
 from .._docker import Docker
 from .._errors import FuelError
+from .._inside import InContainer
 from .._interruption import notice
 from ._audit import audit
 
@@ -45,7 +46,7 @@ def _one(docker: Docker, environment_id: str, found: Any, cursor: str, notice: s
     }
     if seen["running"]:
         try:
-            batch, sample = look(docker, login["container"], cursor, notice)
+            batch, sample = look(InContainer(login["container"], login["user"], docker), cursor, notice)
         except FuelError as error:
             # One container that cannot be asked must not hide the others.
             seen["problem"] = error.message

@@ -12,10 +12,13 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from .. import _heartbeat
 from .._docker import Docker
 from .._docker_engine import Machine, ensure
-from .._errors import FuelError
+from .._errors import FuelError, UsageError
 from .._identity import check_environment_id
+from .._inside import ARGUMENTS as INSIDE
+from .._inside import MACHINE
 from .._progress import Progress
 from .._receipt import GONE, PRESENT, entry, receipt
+from . import _in_place
 from ._absent import absent
 from ._present import present
 from ._spec import Spec
@@ -64,9 +67,10 @@ ARGUMENTS: Dict[str, Any] = {
     },
     **_HEARTBEAT,
     **_SPEC,
+    **INSIDE,
 }
 RULES: Dict[str, Any] = {
-    "required_if": [("state", "present", ("name", "owner", "image"))],
+    "required_if": [("state", "present", ("name", "owner"))],
     "required_together": [tuple(_HEARTBEAT)],
 }
 
@@ -76,7 +80,9 @@ def dev_container(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
     state = params["state"]
     progress = Progress("container" if state == "present" else "destroy", params["progress_path"])
     try:
-        if state == "absent":
+        if params["environment_is"] == MACHINE:
+            result = _on_machine(params, progress, check=check)
+        elif state == "absent":
             result = _absent(params, Docker(), progress, check=check)
         else:
             installed = _have_engine(params["engine"], progress, check=check)
@@ -88,15 +94,28 @@ def dev_container(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
     return {**result, "steps": progress.steps}
 
 
+def _on_machine(params: Mapping[str, Any], progress: Progress, *, check: bool) -> Dict[str, Any]:
+    if params["state"] == "absent":
+        raise UsageError(
+            "an environment that is a machine is ended with it, by its provider", where="state", code="provider_ends_it"
+        )
+    return _in_place.present(_spec({**params, "image": params["image"] or "machine"}), progress, check=check)
+
+
+def _spec(params: Mapping[str, Any]) -> Spec:
+    given = {name: params[name] for name in _SPEC}
+    given["workspace"] = given["workspace"] or given["name"]
+    given["image"] = given["image"] or ""
+    return Spec.build(**given)
+
+
 def _have_engine(wanted: Optional[Mapping[str, Any]], progress: Progress, *, check: bool) -> bool:
     """Whether the machine's engine had to be installed or to be set otherwise. Nothing is touched without `wanted`."""
     return wanted is not None and ensure(wanted["registry_mirrors"], progress, Machine(), check=check).changed
 
 
 def _present(params: Mapping[str, Any], docker: Docker, progress: Progress, *, check: bool) -> Dict[str, Any]:
-    given = {name: params[name] for name in _SPEC}
-    given["workspace"] = given["workspace"] or given["name"]
-    outcome = present(docker, Spec.build(**given), progress, check=check)
+    outcome = present(docker, _spec(params), progress, check=check)
     result: Dict[str, Any] = {"changed": outcome.changed, "diff": {"before": outcome.before, "after": outcome.after}}
     if outcome.environment:
         result.update(environment=outcome.environment, resources=outcome.resources)

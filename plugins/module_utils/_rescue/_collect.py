@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from .._errors import FuelError
-from .._workspace._container import Container, line
+from .._inside import Inside, line
 from .._workspace._names import check_branch, repository_name, without_credentials
 from .._workspace._pack import BUNDLE, DESCRIPTION
 from ._choose import LeftOut, Limits, Room, choose, choose_sessions, removed_files
@@ -56,7 +56,7 @@ class _One:
 class Collector:
     """Collects one environment's work."""
 
-    def __init__(self, container: Container, path: str, limits: Limits, deadline: Deadline) -> None:
+    def __init__(self, container: Inside, path: str, limits: Limits, deadline: Deadline) -> None:
         self._container = container
         self._path = path
         self._limits = limits
@@ -255,9 +255,9 @@ class Collector:
         return answer
 
     def _give(self, name: str, folder: str, script: str, stdin: bytes) -> None:
-        argv = ["docker", "exec", "--interactive", "--user", self._container.user, self._container.name]
-        argv += ["sh", "-c", script, "fuel-code"]
-        part = stream_out(argv, stdin, os.path.join(folder, name), self._total.left, self._deadline)
+        part = stream_out(
+            self._container.command(script), stdin, os.path.join(folder, name), self._total.left, self._deadline
+        )
         self._total.left -= part.size
         self._parts[name] = part
 

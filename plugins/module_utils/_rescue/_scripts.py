@@ -10,7 +10,7 @@ They change nothing there but a scratch folder of their own. What they answer, l
 
 from __future__ import annotations
 
-from .._workspace._container import FIELD
+from .._inside import FIELD
 
 _COMMON = (
     FIELD

@@ -12,8 +12,9 @@ import shutil
 from typing import Any, Dict, Mapping, Optional
 
 from .._errors import FuelError, UsageError
+from .._inside import ARGUMENTS as INSIDE
+from .._inside import inside
 from .._progress import Progress
-from .._workspace._container import Container
 from .._workspace._present import checked_path
 from .._workspace._survey import survey
 from ._choose import Limits, limits_of
@@ -24,7 +25,7 @@ from ._verify import verify
 
 _MIB = 1024 * 1024
 ARGUMENTS: Dict[str, Any] = {
-    "container": {"type": "str", "required": True},
+    "container": {"type": "str"},
     "user": {"type": "str", "required": True},
     "path": {"type": "str", "required": True},
     "dest": {"type": "path", "required": True},
@@ -35,7 +36,9 @@ ARGUMENTS: Dict[str, Any] = {
     "timeout": {"type": "int", "default": 600},
     "archive": {"type": "bool", "default": False},
     "progress_path": {"type": "path"},
+    **INSIDE,
 }
+RULES: Dict[str, Any] = {"required_if": [("environment_is", "container", ["container"])]}
 
 
 def rescue(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
@@ -48,7 +51,7 @@ def rescue(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
         dest = str(params["dest"])
         if not os.path.isabs(dest) or os.path.basename(dest) in ("", ".", ".."):
             raise UsageError("dest must be an absolute path", where=dest, code="bad_path")
-        container = Container(params["container"], params["user"])
+        container = inside(params)
         with progress.step("work") as step:
             found = survey(container, path, timeout=deadline.left())
             step.message = found.reason or "no work that is only here"

@@ -17,7 +17,7 @@ import shutil
 from typing import IO, Any, Mapping
 
 from .._errors import FuelError
-from ._container import Container, last_lines
+from .._inside import Inside, last_lines
 from ._place import place, read_description
 
 #: What is there already stays.
@@ -30,7 +30,7 @@ exec tar --extract --file=- --directory="$home/.claude/projects" --skip-old-file
 """
 
 
-def put_beside(container: Container, path: str, folder: str, source: Mapping[str, Any]) -> None:
+def put_beside(container: Inside, path: str, folder: str, source: Mapping[str, Any]) -> None:
     """Place the repositories beside `path` and the transcript that the rescue in `folder` has."""
     for one in source.get("beside") or ():
         name, inner = str(one.get("name")), str(one.get("folder"))
@@ -44,7 +44,7 @@ def put_beside(container: Container, path: str, folder: str, source: Mapping[str
         _put_sessions(container, sessions)
 
 
-def _put_sessions(container: Container, sessions: str) -> None:
+def _put_sessions(container: Inside, sessions: str) -> None:
     def feed(pipe: IO[bytes]) -> None:
         with open(sessions, "rb") as file:
             shutil.copyfileobj(file, pipe, 1 << 20)

@@ -20,7 +20,7 @@ from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .. import _scratch
 from .._errors import FuelError, UsageError
-from ._container import Container, last_lines, line
+from .._inside import Inside, last_lines, line
 from ._names import check_branch, repository_name, without_credentials
 from ._pack import BUNDLE, DESCRIPTION, PATCH, describe, write_bundle
 from ._scripts import LFS_CLEAN, LFS_SMUDGE, NO_GIT, PLACE, PROBE, TAKEN
@@ -55,7 +55,7 @@ class Found:
         }
 
 
-def probe(container: Container, path: str) -> Found:
+def probe(container: Inside, path: str) -> Found:
     """Look, in one call, whether the workspace is there and which setup commands are done."""
     answer = container.script(PROBE, line(path), timeout=60)
     lines = answer.stdout.decode("utf-8", "replace").splitlines()
@@ -138,7 +138,7 @@ def unpack(tar_path: str, directory: str) -> None:
         raise UsageError("is no source bundle folder, no repository and no tar of either", where=tar_path) from error
 
 
-def place(container: Container, path: str, folder: str, source: Mapping[str, Any]) -> Found:
+def place(container: Inside, path: str, folder: str, source: Mapping[str, Any]) -> Found:
     """Stream the bundle into the container and build the workspace from it; what is there then."""
 
     def feed(pipe: IO[bytes]) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
 
 from .._errors import FuelError, UsageError
+from .._inside import Inside
 from .._progress import Progress
 from ._beside import put_beside
-from ._container import Container
 from ._place import Found, check_free, open_source, place, probe
 from ._setup import degraded, keys, run_setup
 from ._survey import survey
@@ -33,7 +33,7 @@ class Wanted:
 class Workspace:
     """One workspace in one container."""
 
-    def __init__(self, container: Container, path: str, progress_path: Optional[str] = None) -> None:
+    def __init__(self, container: Inside, path: str, progress_path: Optional[str] = None) -> None:
         self._container = container
         self._path = path
         self._placing = Progress("workspace", progress_path)

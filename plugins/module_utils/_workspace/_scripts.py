@@ -13,7 +13,7 @@ remotes as well: then its bundle holds everything, refs, index and tree.
 
 from __future__ import annotations
 
-from ._container import FIELD
+from .._inside import FIELD
 
 #: Exit codes of PLACE that mean something to `_place`. Its last line is `placed` and the tree, if it did the work.
 NO_GIT, TAKEN = 3, 4

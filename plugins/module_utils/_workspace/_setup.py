@@ -11,8 +11,8 @@ import hashlib
 import time
 from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from .._inside import FIELD, Inside, last_lines, line
 from .._progress import Progress
-from ._container import FIELD, Container, last_lines, line
 
 #: Of one command's output, this much is passed on; its end is kept in any case.
 _OUTPUT_LIMIT = 1024 * 1024
@@ -71,7 +71,7 @@ def keys(commit: str, tree: str, commands: Sequence[str]) -> List[str]:
 
 
 def run_setup(
-    container: Container,
+    container: Inside,
     path: str,
     folder: str,
     commands: Sequence[str],
@@ -108,7 +108,7 @@ class _CommandFailedError(Exception):
 
 
 def _run_one(
-    container: Container,
+    container: Inside,
     path: str,
     folder: str,
     key: str,

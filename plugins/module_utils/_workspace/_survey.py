@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from .._errors import FuelError
-from ._container import FIELD, Container, line
+from .._inside import FIELD, Inside, line
 
 #: Entries of a list that are named; the rest is counted.
 SHOWN = 100
@@ -158,7 +158,7 @@ class Survey:
         }
 
 
-def survey(container: Container, path: str, timeout: float = 120) -> Survey:
+def survey(container: Inside, path: str, timeout: float = 120) -> Survey:
     """Look at every repository beside `path`; an absent container has nothing to lose."""
     state = container.state()
     if state == "absent":

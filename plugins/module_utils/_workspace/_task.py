@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping
 
 from .._errors import FuelError
-from ._container import Container
+from .._inside import ARGUMENTS as INSIDE
+from .._inside import inside
 from ._present import Wanted, Workspace
 
 ARGUMENTS: Dict[str, Any] = {
-    "container": {"type": "str", "required": True},
+    "container": {"type": "str"},
     "user": {"type": "str", "required": True},
     "path": {"type": "str", "required": True},
     "source": {"type": "path"},
@@ -22,13 +23,16 @@ ARGUMENTS: Dict[str, Any] = {
     "setup_timeout": {"type": "int", "default": 3600},
     "progress_path": {"type": "path"},
     "state": {"type": "str", "choices": ["present", "surveyed"], "default": "present"},
+    **INSIDE,
 }
-RULES: Dict[str, Any] = {"required_if": [("state", "present", ["source"])]}
+RULES: Dict[str, Any] = {
+    "required_if": [("state", "present", ["source"]), ("environment_is", "container", ["container"])]
+}
 
 
 def workspace(params: Mapping[str, Any], *, check: bool) -> Dict[str, Any]:
     """The module's result."""
-    one = Workspace(Container(params["container"], params["user"]), params["path"], params["progress_path"])
+    one = Workspace(inside(params), params["path"], params["progress_path"])
     try:
         if params["state"] == "surveyed":
             return one.survey()

@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._activity import look, parse_sample
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Completed, Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._inside import InContainer
 
 ANSWER = """cpu ns 1500000000
 tty /dev/pts/0 1795288198 1795288173
@@ -64,7 +65,7 @@ def test_a_notice_is_one_printable_line_and_no_part_of_the_program():
         given.append((argv, stdin))
         return Completed(argv, 0, ANSWER.encode(), b"")
 
-    batch, sample = look(Docker(run), "box", "1:5", "ends\n$(rm -rf /)\x1b[2J\u2014" + "x" * 500)
+    batch, sample = look(InContainer("box", "dev", Docker(run)), "1:5", "ends\n$(rm -rf /)\x1b[2J\u2014" + "x" * 500)
     argv, stdin = given[0]
     assert stdin.startswith(b"1:5\nends?$(rm -rf /)?[2J?xxx")
     assert stdin.count(b"\n") == 2
@@ -72,4 +73,4 @@ def test_a_notice_is_one_printable_line_and_no_part_of_the_program():
     assert not any("rm -rf /" in word for word in argv)
     assert (batch.events, sample["cpu"]) == ([], 1.5)
     with pytest.raises(FuelError):
-        look(Docker(run), "box", "1;rm")
+        look(InContainer("box", "dev", Docker(run)), "1;rm")

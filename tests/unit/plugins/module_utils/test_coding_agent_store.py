@@ -45,7 +45,7 @@ def registry(monkeypatch):
 
     monkeypatch.setattr(_store, "download", download)
     monkeypatch.setattr(Registry, "release", lambda _self, package, version: (package, version))
-    monkeypatch.setattr(_store.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(_store, "architecture_here", lambda: "amd64")
     return asked
 
 

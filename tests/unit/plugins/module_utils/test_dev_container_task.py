@@ -35,7 +35,9 @@ def done(monkeypatch):
 
 
 def run(*, engine, check=False, state="present"):
-    return _task.dev_container({"state": state, "engine": engine, "progress_path": None}, check=check)
+    return _task.dev_container(
+        {"environment_is": "container", "state": state, "engine": engine, "progress_path": None}, check=check
+    )
 
 
 def test_there_has_to_be_one_unless_it_is_asked_for(done):

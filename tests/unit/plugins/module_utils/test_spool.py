@@ -14,8 +14,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
+from ansible_collections.fuel_code.remote.plugins.module_utils._inside import InContainer
 from ansible_collections.fuel_code.remote.plugins.module_utils._spool import (
     HOOK_SCRIPT,
     PUSH_SCRIPT,
@@ -162,7 +162,7 @@ def test_an_answer_that_is_none(text):
 @pytest.mark.parametrize("cursor", ["x", "1", "1:2;rm", "1:2,", "1:2\n3:4", "1:" + "9" * 40])
 def test_a_cursor_that_is_none(cursor):
     with pytest.raises(FuelError):
-        read_spool(Docker(), "container", cursor)
+        read_spool(InContainer("container", "dev"), cursor)
 
 
 def test_an_empty_batch_reads_on_from_the_beginning():

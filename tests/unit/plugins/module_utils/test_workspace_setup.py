@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._container import last_lines
+from ansible_collections.fuel_code.remote.plugins.module_utils._inside import last_lines
 from ansible_collections.fuel_code.remote.plugins.module_utils._workspace._setup import Batch, degraded, keys
 
 
