@@ -57,8 +57,15 @@ machines:
   elements: dict
   sample: [{id: 148ed123456789, name: dev, state: started, region: fra}]
 environments:
-  description: The same by environment, with C(environment_id), C(owner) and C(resources).
+  description:
+    - The same by environment, with C(environment_id), C(owner), C(resources), C(since), C(expires_at) and C(region).
+    - Of an organization, also apps that have an environment's name and no machine any more.
   returned: success
+  type: list
+  elements: dict
+observed:
+  description: Environments whose machine does not run, with C(environment_id), C(running) and C(state).
+  returned: with O(app)
   type: list
   elements: dict
 steps:
@@ -72,7 +79,10 @@ error:
   type: dict
 """
 
-from typing import Any, Dict, List
+import calendar
+import re
+import time
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
@@ -80,18 +90,52 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _app,
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import place
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 
+#: As provider_fly names an app: who knows the environment's id knows it, and the other way round.
+_APP = re.compile(r"fuel-code-([0-7][0-9a-hjkmnp-tv-z]{25})")
+_ASLEEP = ("stopped", "suspended")
 
-def by_environment(machines: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Machines that environments own, by environment."""
+
+def by_environment(machines: List[Dict[str, Any]], apps: List[Dict[str, Any]], org: str) -> List[Dict[str, Any]]:
+    """What environments own, by environment."""
     found: Dict[str, Dict[str, Any]] = {}
+
+    def of(name: str) -> Dict[str, Any]:
+        empty: Dict[str, Any] = {"environment_id": name, "owner": "", "name": "", "login": None, "account": org}
+        return found.setdefault(name, {**empty, "since": None, "expires_at": None, "region": "", "resources": []})
+
     for each in machines:
         marks = _tags.of(each)
         name = marks.get(_tags.ENVIRONMENT)
         if name:
-            empty: Dict[str, Any] = {"environment_id": name, "owner": marks.get(_tags.OWNER, ""), "resources": []}
+            one = of(name)
             line = {"kind": "fly machine", "name": str(each["id"]), "state": str(each.get("state") or "")}
-            found.setdefault(name, empty)["resources"].append(line)
+            one["resources"].append(line)
+            expires = marks.get(_tags.EXPIRES, "")
+            one.update(owner=marks.get(_tags.OWNER, ""), region=str(each.get("region") or ""))
+            one.update(since=moment(each.get("created_at")), expires_at=int(expires) if expires.isdigit() else None)
+    for each in apps:
+        named = _APP.fullmatch(str(each.get("name")))
+        if named:
+            line = {"kind": "fly app", "name": str(each["name"]), "state": str(each.get("status") or "present")}
+            of(named.group(1).upper())["resources"].append(line)
     return [found[name] for name in sorted(found)]
+
+
+def moment(text: Any) -> Optional[float]:
+    """Epoch seconds of a time as the API writes it, in UTC; None for none."""
+    parts = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z$", str(text or ""))
+    return float(calendar.timegm(time.strptime(parts.group(1), "%Y-%m-%dT%H:%M:%S"))) if parts else None
+
+
+def asleep(machines: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """As `dev_container_info` tells of one that does not run, where it was read to being left as it is."""
+    said: Dict[str, Any] = {"present": True, "running": False, "events": [], "cursor": None, "activity": None}
+    said.update(problem=None, notice=None)
+    return [
+        {"environment_id": _tags.of(each)[_tags.ENVIRONMENT], **said, "state": str(each["state"])}
+        for each in machines
+        if each.get("state") in _ASLEEP and _tags.of(each).get(_tags.ENVIRONMENT)
+    ]
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:
@@ -99,6 +143,7 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
     api = _module.connect(module, open_url)
     app, name = module.params["app"], module.params["name"]
     result: Dict[str, Any] = {"changed": False}
+    apps: List[Dict[str, Any]] = []
     if app:
         _app.check_name(app)
         shown = _app.find(api, app)
@@ -106,10 +151,12 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
         if shown is not None:
             result.update(app=shown, addresses=_app.addresses(api, app))
     else:
+        apps = api.listed(place("apps"), "apps", org_slug=module.params["org"])
         every = api.listed(place("orgs", module.params["org"], "machines"), "machines")
         machines = [each for each in every if _tags.of(each).get(_tags.MANAGED)]
     machines = [each for each in machines if name in ("", each.get("name")) and each.get("state") != "destroyed"]
-    return {**result, "machines": machines, "environments": by_environment(machines)}
+    result["environments"] = by_environment(machines, apps, module.params["org"])
+    return {**result, "machines": machines, **({"observed": asleep(machines)} if app else {})}
 
 
 def main() -> None:

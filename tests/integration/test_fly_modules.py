@@ -230,10 +230,22 @@ def test_info_finds_what_environments_own_by_their_marks(modules: Modules) -> No
     assert [each["name"] for each in found["machines"]] == ["dev"]
     [line] = found["environments"]
     assert (line["environment_id"], line["owner"]) == (environment, "bob")
-    assert [each["kind"] for each in line["resources"]] == ["fly machine"]
+    assert [each["kind"] for each in line["resources"]] == ["fly machine", "fly app"]
+    # What is left of one whose machine is gone is found by the app's name.
+    orphan = environment_id()
+    modules.result("fly_app", app=app_of(orphan), org="found")
+    found = modules.result("fly_machine_info", org="found")
+    assert [(each["environment_id"], len(each["resources"])) for each in found["environments"]] == sorted(
+        [(environment, 2), (orphan, 1)]
+    )
     shown = modules.result("fly_machine_info", app=app_of(environment))
     assert sorted(each["name"] for each in shown["machines"]) == ["dev", "other"]
     assert shown["app"]["organization"]["slug"] == "found"
+    assert shown["observed"] == []
+    modules.result("fly_machine", app=app_of(environment), name="dev", state="stopped")
+    [asleep] = modules.result("fly_machine_info", app=app_of(environment))["observed"]
+    assert (asleep["environment_id"], asleep["present"], asleep["running"]) == (environment, True, False)
+    assert asleep["state"] == "stopped"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role provider_fly by itself on the Fly lab: its entry points, with a machine of images/dev."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import dev_image
+
+from .fly import CHECKOUT, FlyLab, app_of, environment_id
+
+pytestmark = pytest.mark.docker
+
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  tasks:
+    - fuel_code.remote.ssh_keypair: {path: "{{ remote_keys_path }}/{{ remote_environment_id }}/id_ed25519"}
+      when: verb == 'launch'
+    - ansible.builtin.include_role: {name: fuel_code.remote.provider_fly, tasks_from: "{{ verb }}"}
+    - ansible.builtin.debug: {msg: "{{ provider_fly__destroyed | default(provider_fly__audit) | default({}) }}"}
+- hosts: fuel_machines
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command:
+        argv: [sh, -c, "id -un; cat /workspaces/work 2>/dev/null || echo kept > /workspaces/work"]
+      vars: {ansible_become: false}
+      changed_when: false
+      register: said
+    - ansible.builtin.debug: {msg: "ENTERED {{ said.stdout_lines | join('/') }}"}
+"""
+
+
+def play(lab: FlyLab, folder: Path, verb: str, **more: Any) -> str:
+    (folder / "play.yml").write_text(PLAY)
+    link = folder / "collections" / "ansible_collections" / "fuel_code" / "remote"
+    if not link.exists():
+        link.parent.mkdir(parents=True)
+        link.symlink_to(CHECKOUT)
+    (folder / "vars.json").write_text(json.dumps({"verb": verb, "remote_keys_path": str(folder / "keys"), **more}))
+    environment = {
+        **os.environ,
+        **lab.environment(),
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+    }
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    argv = [program, "-v", "-e", f"@{folder / 'vars.json'}", str(folder / "play.yml")]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    return done.stdout
+
+
+def test_entry_points(tmp_path: Path) -> None:
+    environment = environment_id()
+    options = {"image": dev_image.ensure("remote"), "region": "fra"}
+    given = {"remote_environment_id": environment, "remote_owner": "alice", "remote_provider_options": options}
+    with FlyLab() as lab:
+        assert "ENTERED dev" in play(lab, tmp_path, "launch", **given, remote_expires_at=int(time.time()) + 3600)
+        assert len(lab.machines(app_of(environment))) == 1
+        assert "ENTERED dev/kept" in play(lab, tmp_path, "locate", **given)
+        play(lab, tmp_path, "extend", **given, remote_expires_at=int(time.time()) + 7200)
+        play(lab, tmp_path, "stop", **given)
+        assert [each["state"] for each in lab.machines()] == ["stopped"]
+        play(lab, tmp_path, "start", **given)
+        assert "ENTERED dev/kept" in play(lab, tmp_path, "launch", **given)
+        assert environment in play(lab, tmp_path, "audit", **given)
+        ended = play(lab, tmp_path, "destroy", **given)
+        assert '"complete": true' in ended, ended[-3000:]
+        assert lab.truth()["apps"] == []
+        assert lab.volumes() == []
