@@ -48,10 +48,13 @@ _OF_PROVIDERS = {
             "AWS_WEB_IDENTITY_TOKEN_FILE",
         }
     ),
+    "fly": frozenset({"FLY_API_HOSTNAME", "FLY_API_TOKEN"}),
     "ssh": frozenset({"SSH_AUTH_SOCK"}),
 }
 _OF_ANY_PROVIDER = frozenset().union(*_OF_PROVIDERS.values())
-_SECRET = frozenset({"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+_SECRET = frozenset(
+    {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "FLY_API_TOKEN"}
+)
 #: Who works somewhere is what a server is started with. These say where, which is said anew each time, or only how.
 _PLACES = frozenset(
     {

@@ -6,6 +6,7 @@ Pure: dictionaries in, dictionaries out.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,10 @@ _SHAPES = (
 _LOOKING = frozenset({"launch", "locate", "contact"})
 #: Work that is begun before its stage's turn.
 _AHEAD = "fetch"
+#: A machine of one environment, by its host's name. Who works in it may be root there, and have modules say anything.
+_ONE_S = re.compile(r"fuel-([0-7][0-9a-hjkmnp-tv-z]{25})")
+#: What is the provider's to say, or the control plane's own, and no machine's.
+_NOT_A_MACHINE_S = frozenset({"contact", "let_in", "lost", "machine", "provider", "receipt"})
 _TAIL_LINES = 20
 _LONGEST_TEXT = 8192
 _LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -101,8 +106,8 @@ class Story:
 
     def _result(self, event: dict[str, Any], at: float, *, failed: bool) -> list[dict[str, Any]]:
         result = event.get("res") if isinstance(event.get("res"), dict) else {}
-        module = _module(str(event.get("action") or ""), result or {})
-        result = result or {}
+        result = _believed(str(event.get("host") or ""), result or {})
+        module = _module(str(event.get("action") or ""), result)
         if not failed and module is not None:
             self.results.setdefault(module, []).append(result)
         if failed and event.get("ignored"):
@@ -209,6 +214,19 @@ def _module(action: str, result: dict[str, Any]) -> str | None:
         if isinstance(result.get(key), dict):
             return _COLLECTION + name
     return None
+
+
+def _believed(host: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The result without what its host has no say in: others' environments, and what its provider tells."""
+    one = _ONE_S.fullmatch(host)
+    if one is None:
+        return result
+    kept = {key: value for key, value in result.items() if key not in _NOT_A_MACHINE_S}
+    seen = kept.get("observed")
+    if seen:
+        mine = one.group(1).upper()
+        kept["observed"] = [each for each in seen if isinstance(each, dict) and each.get("environment_id") == mine]
+    return kept
 
 
 def _plain_failure(event: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:

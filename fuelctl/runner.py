@@ -339,6 +339,7 @@ def _picked(event: dict[str, Any]) -> dict[str, Any]:
     return {
         "event": event["event"],
         "at": time.time(),
+        "host": data.get("host"),
         "task": data.get("task"),
         "role": data.get("resolved_role") or data.get("role"),
         "file": Path(str(data.get("task_path") or "").rpartition(":")[0]).stem,

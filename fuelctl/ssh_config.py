@@ -30,7 +30,7 @@ _HEAD = "# Written by fuelctl; changes made here are lost.\n"
 _PATTERNS = {
     "id": re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}"),
     "name": re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"),
-    "container": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"),
+    "container": re.compile(r"|[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"),
     "user": re.compile(r"[a-z_][a-z0-9_-]{0,31}"),
     "host_key": re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{40,1400}={0,2}"),
     "server": re.compile(r"[\x21-\x7e ]{1,1024}"),
@@ -47,8 +47,9 @@ class Entry:
     """What ssh has to know about one environment; `server` is the control plane that it belongs to.
 
     `machine` is `[own ][sudo ]user@address port` of the machine that its container is on, with `machine_key` for a host
-    key; both are empty where that is this machine. `own`: it is entered with the keys and settings of the user's
-    own, among them `identity`, the path of a private key, where one was named.
+    key; both are empty where that is this machine. Without a `container`, the machine is the environment itself. `own`:
+    it is entered with the keys and settings of the user's own, among them `identity`, the path of a private key, where
+    one was named.
     """
 
     id: str
@@ -69,6 +70,12 @@ class Entry:
                     hint="see `fuelctl server status`; this server may not be trustworthy",
                     code="bad_connection",
                 )
+        if not self.container and not self.machine:
+            raise FuelError(
+                "The server reported neither a container nor a machine for an environment",
+                hint="see `fuelctl server status`",
+                code="bad_connection",
+            )
 
     @property
     def host(self) -> str:
@@ -87,12 +94,14 @@ class Entry:
 
     def block(self) -> str:
         """The entry as ssh reads it, its facts in a comment above."""
+        if not self.container:
+            address, port = self._machine_parts()[2:]
+            way = (f"HostName {address}", f"Port {port}", f"User {self.user}", "ConnectTimeout 60")
+            return _MARK + json.dumps(asdict(self)) + "\n" + _block(self.host, self.host_key_alias, self.id, way)
         reach = f"docker exec -i -u 0 {self.container} /usr/sbin/sshd -i -f /etc/fuel-code/sshd_config"
         blocks = []
         if self.machine:
-            who, _space, port = self.machine.rpartition(" ")
-            words, _at, address = who.rpartition("@")
-            *how, user = words.split(" ")
+            how, user, address, port = self._machine_parts()
             if "own" in how:
                 key = f"-i {_word(Path(self.identity))} " if self.identity else ""
                 over = f"ssh {key}{_pinned(self.machine_host)} -o BatchMode=yes -p {port} {user}@{address}"
@@ -107,8 +116,18 @@ class Entry:
         blocks.insert(0, _block(self.host, self.host_key_alias, self.id, facts))
         return _MARK + json.dumps(asdict(self)) + "\n" + "\n".join(blocks)
 
+    def _machine_parts(self) -> tuple[list[str], str, str, str]:
+        """How it is entered, and user, address and port."""
+        who, _space, port = self.machine.rpartition(" ")
+        words, _at, address = who.rpartition("@")
+        *how, user = words.split(" ")
+        return how, user, address, port
+
     def known_hosts(self) -> str:
         """Its lines of the file of pinned host keys."""
+        if not self.container:
+            # What was pinned before anybody worked in it, and not what is said in it now.
+            return f"{self.host_key_alias} {self.machine_key}\n"
         machine = f"{self.machine_host} {self.machine_key}\n" if self.machine else ""
         return f"{self.host_key_alias} {self.host_key}\n{machine}"
 
@@ -160,7 +179,7 @@ def entry_for(environment: dict[str, Any], server: str) -> Entry | None:
     return Entry(
         id=environment["id"],
         name=environment["name"],
-        container=connection.get("container"),
+        container=connection.get("container") or "",
         user=connection.get("user"),
         host_key=host_key,
         server=server,

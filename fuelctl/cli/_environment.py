@@ -118,12 +118,13 @@ def not_enterable(environment: Environment) -> tuple[str, str] | None:
     """Why nobody can enter (one sentence) and what to do; None when one can."""
     name, status = clean(environment["name"]), environment["status"]
     if status in ENTERABLE:
-        for condition in environment.get("conditions") or []:
-            if condition.get("type") == "stopped":
-                return (
-                    f"The container of {name} is stopped",
-                    f"see `fuelctl status {name}`; end it: fuelctl down {name}",
-                )
+        stopped = any(condition.get("type") == "stopped" for condition in environment.get("conditions") or [])
+        # A machine wakes when somebody knocks.
+        if stopped and (environment.get("connection") or {}).get("container"):
+            return (
+                f"The container of {name} is stopped",
+                f"see `fuelctl status {name}`; end it: fuelctl down {name}",
+            )
         return None
     if status == "provisioning":
         stage = stage_in_work(environment)

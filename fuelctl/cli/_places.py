@@ -11,12 +11,12 @@ import typer
 from fuelctl.cli import _context, _provider
 from fuelctl.client import Client
 
-#: Those whose regions are asked for besides, when no provider is named.
-_WITH_REGIONS = ("ec2",)
+#: Clouds, which are asked with what this shell says of them when no provider is named.
+_CLOUDS = ("ec2", "fly")
 
 ProviderOption = Annotated[
     list[str] | None,
-    typer.Option("--provider", metavar="NAME", help="Look there only: local, ec2. Repeat it for several."),
+    typer.Option("--provider", metavar="NAME", help="Look there only: local, ec2, fly. Repeat it for several."),
 ]
 RegionOption = Annotated[
     str | None,
@@ -42,8 +42,8 @@ def settle(client: Client, providers: Sequence[str], region: str | None, *, all_
         for name in named or ["local"]:
             _context.check_engine(name)
         if not named:
-            _context.take_up_credentials({"provider": {"name": name}} for name in _WITH_REGIONS)
-    options = {name: _provider.usual(name, region) for name in named or ["local", *_WITH_REGIONS]}
+            _context.take_up_credentials({"provider": {"name": name}} for name in _CLOUDS)
+    options = {name: _provider.usual(name, region) for name in named or ["local", *_CLOUDS]}
     return {
         "providers": named,
         "options": {name: given for name, given in options.items() if given},

@@ -22,6 +22,7 @@ from fuelctl._shared._errors import FuelError, UsageError
 _OWNERS = frozenset(
     {"account", "address_services", "allow_from", "instance_profile", "kms_key", "registry_mirrors"}
     | {"keys_bucket", "keys_prefix", "keys_region"}
+    | {"org"}
     | {"host", "fingerprint", "known_hosts", "identity_file", "python", "sudo"}
 )
 _ELSEWHERE = frozenset({"cpus", "disk_gb", "memory_gb", "region"})
@@ -184,7 +185,7 @@ def _region(name: str, known: Mapping[str, Any]) -> str:
     if not found:
         raise UsageError(
             f"No region is named for the provider {name}",
-            hint="give --region, for example eu-central-1, or set AWS_REGION",
+            hint=_REGION_HINTS.get(name, "give --region"),
             where="--region",
             code="no_region",
         )
@@ -206,5 +207,13 @@ def _aws_region() -> str:
     return parser.get(section, "region", fallback="").strip()
 
 
-_REGIONS: dict[str, Callable[[], str]] = {"ec2": _aws_region}
+def _fly_region() -> str:
+    return os.environ.get("FLY_REGION", "")
+
+
+_REGIONS: dict[str, Callable[[], str]] = {"ec2": _aws_region, "fly": _fly_region}
+_REGION_HINTS = {
+    "ec2": "give --region, for example eu-central-1, or set AWS_REGION",
+    "fly": "give --region, for example fra, or set FLY_REGION",
+}
 _LIBRARIES = {"ec2": ("boto3", "botocore")}

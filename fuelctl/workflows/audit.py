@@ -28,7 +28,8 @@ _SIGNS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
             "AWS_WEB_IDENTITY_TOKEN_FILE",
         ),
         (".aws/config", ".aws/credentials"),
-    )
+    ),
+    "fly": (("FLY_API_TOKEN",), ()),
 }
 
 

@@ -148,14 +148,15 @@ class Observer:
         told = [NewEvent(item["type"], item["data"], float(item["at"]), item["id"]) for item in seen["events"]]
         with self._core.write(durable=False) as session:
             accepted = take_in(self._core, session, row.id, told)
-            session.execute(
-                update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=str(seen["cursor"])[:200])
-            )
+            # Of one that does not run, nothing could be read.
+            if seen["cursor"] is not None:
+                cursor = str(seen["cursor"])[:200]
+                session.execute(update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=cursor))
             if seen.get("activity"):
                 latest = max(item.at for item in told) if accepted else None
                 self._remember(session, row.id, seen["activity"], latest, warned)
         if not seen["running"]:
-            self._condition(row, _STOPPED, "its container does not run: `docker start` wakes it, `down` ends it")
+            self._condition(row, _STOPPED, _asleep(row, seen.get("state")))
         elif seen["problem"]:
             self._condition(row, UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
@@ -210,3 +211,10 @@ class Observer:
         self.then()
         ended = time.monotonic()
         self._not_before = ended + max(_FRESH, _SPARE * (ended - begun))
+
+
+def _asleep(row: EnvironmentRow, state: Any) -> str:
+    if (row.connection or {}).get("container"):
+        return "its container does not run: `docker start` wakes it, `down` ends it"
+    found = state if state in ("stopped", "suspended") else "stopped"
+    return f"its machine is {found}, and its volume costs on: `fuelctl start {row.name}` wakes it, `down` ends it"

@@ -112,3 +112,25 @@ def test_a_repository_does_not_decide_on_rights(option: str) -> None:
     with pytest.raises(UsageError, match="not a repository's to decide"):
         settled(blueprint(region="eu-west-1", options={option: "x"}), foreign=True)
     settled(blueprint(region="eu-west-1", options={option: "x"}))
+
+
+def test_fly_has_to_be_told_its_image_and_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLY_REGION", raising=False)
+    with pytest.raises(UsageError, match="No region is named") as caught:
+        settled(blueprint(), Asked(name="fly"))
+    assert "FLY_REGION" in str(caught.value.hint)
+    monkeypatch.setenv("FLY_REGION", "fra")
+    with pytest.raises(UsageError, match="has to be told its image"):
+        settled(blueprint(), Asked(name="fly"))
+    write_settings('[providers.fly]\nimage = "registry.fly.io/mine:dev"\norg = "mine"\n')
+    place = settled(blueprint(), Asked(name="fly", options=["autostop=stop"]))["provider"]
+    assert place == {
+        "name": "fly",
+        "region": "fra",
+        "options": {"image": "registry.fly.io/mine:dev", "org": "mine", "autostop": "stop"},
+    }
+    foreign = dict(
+        to_dict(from_dict({"image": "debian:bookworm", "provider": {"name": "fly", "options": {"org": "x"}}}, "test"))
+    )
+    with pytest.raises(UsageError, match=r"provider\.options\.org, which is not a repository's"):
+        settled(foreign, foreign=True)

@@ -25,6 +25,26 @@ def stages(story: Story, *given: dict[str, Any], ok: bool = True) -> list[tuple[
     return [(event["data"]["stage"], event["data"]["state"]) for event in told if event["type"] == "remote.stage"]
 
 
+def test_a_machine_speaks_for_itself_alone() -> None:
+    """Who works in it may be root there."""
+    mine, other = "01JD3Z5Q8W6S9X4V7T2R1P0N8M", "01JD3Z5Q8W6S9X4V7T2R1P0N8N"
+    forged: dict[str, Any] = {
+        "observed": [{"environment_id": mine}, {"environment_id": other, "present": False}, "x"],
+        "lost": [{"environment_id": other}],
+        "receipt": {"complete": True},
+        "machine": {"instance_id": "i-1"},
+        "resources": [],
+    }
+    story = Story("observe")
+    event = {**end(PREFIX + "dev_container_info", **forged), "host": f"fuel-{mine.lower()}"}
+    story.ansible(event)
+    story.ansible({**event, "action": "ansible.builtin.command"})
+    assert story.results == {PREFIX + "dev_container_info": [{"observed": [{"environment_id": mine}], "resources": []}]}
+    trusted = Story("observe")
+    trusted.ansible({**event, "host": "localhost"})
+    assert trusted.results == {PREFIX + "dev_container_info": [forged]}
+
+
 SURVEY: dict[str, Any] = {"steps": [{"stage": "survey", "step": "look", "state": "ok"}]}
 
 

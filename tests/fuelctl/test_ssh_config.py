@@ -285,3 +285,27 @@ class TestInclude:
         assert "No space left" in told
         assert config.read_text() == "Host work\n"
         assert [path.name for path in config.parent.iterdir()] == ["config"]
+
+
+def test_a_machine_that_is_the_environment_is_entered_by_itself() -> None:
+    machine_key = "ssh-ed25519 " + "B" * 68
+    contact = {"user": "dev", "address": "203.0.113.7", "port": 10022, "sudo": False, "host_key": machine_key}
+    shown = environment(ONE, container=None, machine=contact)
+    entry = ssh_config.entry_for(shown, "unix:/run/s")
+    assert entry is not None
+    put(entry)
+    found = options("fuel-shop")
+    assert (found["hostname"], found["port"], found["user"]) == ("203.0.113.7", "10022", "dev")
+    assert found.get("proxycommand", "none") == "none"
+    assert found["hostkeyalias"] == entry.host_key_alias
+    assert found["stricthostkeychecking"] in ("true", "yes")
+    # The key that was pinned before anybody worked in it, not what it says of itself.
+    assert paths.ssh_known_hosts_file().read_text() == f"{entry.host_key_alias} {machine_key}\n"
+    assert ssh_config.entries() == [entry]
+    ssh_config.repair([shown], "unix:/run/s")
+    assert ssh_config.entries() == [entry]
+
+
+def test_an_environment_is_somewhere() -> None:
+    with pytest.raises(FuelError, match="neither a container nor a machine"):
+        ssh_config.entry_for(environment(ONE, container=None), "unix:/run/s")

@@ -121,3 +121,13 @@ def test_who_works_there_is_told_by_credentials_and_not_by_places() -> None:
     assert _environ.identity(shell) == _environ.identity({**shell, "AWS_REGION": "eu-west-2", "HOME": "/h"})
     assert _environ.identity(shell) != _environ.identity({**shell, "AWS_PROFILE": "home"})
     assert _environ.identity({"AWS_REGION": "eu-west-1"}) == ""
+
+
+def test_a_fly_token_reaches_its_own_playbooks_and_no_record() -> None:
+    shell = {"FLY_API_TOKEN": "FlyV1 t", "AWS_PROFILE": "work", "HOME": "/h"}
+    assert _environ.for_playbooks(shell, "fly") == {"FLY_API_TOKEN": "FlyV1 t", "HOME": "/h"}
+    assert "FLY_API_TOKEN" not in {**_environ.for_playbooks(shell, "ec2"), **_environ.for_playbooks(shell, "local")}
+    assert _environ.secrets(shell) == ["FlyV1 t"]
+    assert _environ.has_credentials("fly")
+    assert _environ.identity(shell) != _environ.identity({**shell, "FLY_API_TOKEN": "FlyV1 u"})
+    assert "FlyV1" not in _environ.identity(shell)
