@@ -149,6 +149,10 @@ class Client:
         # The machine is told first, and an engine that hangs is given its time to answer.
         return self.call("POST", _at(ref, "extend"), body=body, repeat=True, timeout=self._timeout * 4)
 
+    def power(self, ref: str, *, state: str) -> Json:
+        """Have the environment's machine `started` or `stopped`; answered when it is."""
+        return self.call("POST", _at(ref, "power"), body={"state": state}, repeat=True, timeout=self._timeout * 12)
+
     def authorize_ip(self, ref: str, *, address: str) -> Json:
         """Have the environment's machine let this address in; answered when it does."""
         # A provider is asked while we wait.

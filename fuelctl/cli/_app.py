@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Show what happened in an environment, and follow it with -f."),
     "why": ("why", "Show why an environment is kept or was ended, and what would end it when."),
     "extend": ("extend", "Give an environment more time to live."),
+    "stop": ("stop", "Stop an environment's machine, and keep what is on its volume."),
+    "start": ("start", "Start an environment's machine that was stopped."),
     "down": ("down", "End environments and prove that nothing of them is left."),
     "rescue": ("rescue", "List, show and fetch work that was saved before its environment ended."),
     "reap": ("reap", "Show who would end and when, or have one round of it now."),

@@ -17,6 +17,7 @@ from fuelctl.environments.audit import Look, Seen
 from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.environments.own_token import OwnTokens
+from fuelctl.environments.power import Power, nobody_can
 from fuelctl.server.hand_over import Follow
 from fuelctl.server.held import Held
 from fuelctl.server.rates import Rates
@@ -35,7 +36,7 @@ class Parts:
     `engine`: which Docker engine provider `local` means here.
     `audit`: what a provider shows that carries our label. `auditable`: those that can be asked, given those in use.
     `authorize`: have an environment's machine let an address in.
-    `admit`: have a public key open an environment.
+    `admit`: have a public key open an environment. `power`: have its machine stopped or started.
     `reap`: one round of the reaper; `{checked, ended, failed}`.
     `webhooks`: who is told what happens. `try_webhooks`: send a test to the one of this name, or to all.
     `follow`: who serves followers; None for this process itself.
@@ -53,6 +54,7 @@ class Parts:
     move_deadline: MoveDeadline = lambda _row, _expires_at: None
     authorize: Authorize = lambda _row, _address: LetIn([], [])
     admit: Admit = nobody_admits
+    power: Power = nobody_can
     embedded: bool = True
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False

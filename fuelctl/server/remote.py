@@ -19,6 +19,7 @@ from fuelctl._shared._prices._offer import check_ceiling
 from fuelctl.environments import reaping, registry
 from fuelctl.environments.access import let_in
 from fuelctl.environments.policy import Granted, Policy, grant, words
+from fuelctl.environments.power import set_power
 from fuelctl.environments.registry import NewEnvironment
 from fuelctl.environments.states import ENTERABLE, Operation, Status
 from fuelctl.environments.views import detail_view, environment_view
@@ -36,6 +37,7 @@ from fuelctl.server.types import (
     ExtendIn,
     ListOut,
     ListQuery,
+    PowerIn,
     ProblemOut,
     RefPath,
     ShowQuery,
@@ -150,6 +152,16 @@ def extend(path: RefPath, body: ExtendIn) -> Response:
     if row.expires_at < asked_for - 1:
         told.append(f"it ends before that: nothing lives longer than {words(most)} in all on this server")
     return shown(row, told)
+
+
+@api.post("/<ref>/power", responses={200: EnvironmentOut}, summary="Stop its machine, or start it again")
+def power(path: RefPath, body: PowerIn) -> Response:
+    """What is on its volume is kept; its lease goes on. Answers when its machine is so. Harmless when it is repeated.
+
+    409 where its provider stops no machines, or nobody can enter; 503 when the provider could not be told.
+    """
+    given = parts()
+    return shown(set_power(given.core, find(path.ref), body.state, given.power))
 
 
 @api.post("/<ref>/authorize-ip", responses={200: EnvironmentOut}, summary="Let an address in")

@@ -53,6 +53,7 @@ RULES: dict[str, Action | Open] = {
     "remote.terminate": Action.CHANGE,
     "remote.extend": Action.CHANGE,
     "remote.authorize_ip": Action.CHANGE,
+    "remote.power": Action.CHANGE,
     "rescues.listing": Action.CHANGE,
     "rescues.show": Action.CHANGE,
     "rescues.content_of": Action.CHANGE,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
@@ -171,6 +171,12 @@ class ExtendIn(_Strict):
     """At least this long from now."""
 
     ttl_seconds: int = Field(ge=1, le=_MOST_SECONDS)
+
+
+class PowerIn(_Strict):
+    """How its machine is to be."""
+
+    state: Literal["started", "stopped"]
 
 
 class AuthorizeIn(_Strict):

@@ -59,6 +59,7 @@ class Front:
             move_deadline=self.work.move_deadline,
             authorize=self.work.authorize,
             admit=self.work.admit,
+            power=self.work.power,
             embedded=False,
             stop=self._stop,
             stopping=self._closing.is_set,

@@ -24,7 +24,7 @@ from fuelctl.store.secrets import Safe
 from fuelctl.webhooks import receivers
 from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows import audit
-from fuelctl.workflows.access import admit, authorize
+from fuelctl.workflows.access import admit, authorize, power
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.housekeeping import Housekeeper
@@ -103,6 +103,7 @@ class ControlPlane:
             move_deadline=partial(move_deadline, self.plant),
             authorize=partial(authorize, self.plant),
             admit=partial(admit, self.plant),
+            power=partial(power, self.plant),
             embedded=self._embedded,
             stop=self._stop,
             stopping=self._closing.is_set,

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Access: have an address, or a key, let in. No workflow: whoever asks for it waits for the answer."""
+"""Access: have an address, or a key, let in; a machine stopped or started. No workflow: who asks waits for it."""
 
 from __future__ import annotations
 
 from fuelctl import paths
 from fuelctl.environments.access import LetIn
 from fuelctl.environments.core import MachineError
+from fuelctl.environments.registry import ConflictError
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
+from fuelctl.workflows import provider_traits
 from fuelctl.workflows.run import Plant, common, play
 
 
@@ -54,6 +56,40 @@ def admit(plant: Plant, row: EnvironmentRow, public_key: str) -> None:
     if result.status != "ok" or "admitted" not in result.of("dev_container_key"):
         raise MachineError(
             f"the key was not let in to {row.name}: {failure.get('message') or 'its machine is not there'}",
+            hint=failure.get("hint") or f"see fuelctl status {row.name}",
+            where=failure.get("where"),
+            code=failure.get("code") or "failed",
+        )
+
+
+def check_stops(row: EnvironmentRow) -> None:
+    """ConflictError where its provider has no machines that can be stopped."""
+    provider = row.provider["name"]
+    if not provider_traits.of(provider).stops:
+        raise ConflictError(
+            f"the provider {provider} has no machines that can be stopped",
+            hint=f"end it, and save its work before: fuelctl down --rescue {row.name}",
+            code="cannot_stop",
+            where=row.name,
+        )
+
+
+def power(plant: Plant, row: EnvironmentRow, state: str) -> None:
+    """Return once its machine is in that state; MachineError when its provider could not be told."""
+    check_stops(row)
+    result = play(
+        plant,
+        "power",
+        {**common(row), "remote_power": state},
+        of=[row.id],
+        record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
+    )
+    if result.status == "stopped":
+        raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")
+    if result.status != "ok":
+        failure = result.failure or {}
+        raise MachineError(
+            f"{row.name} is not {state}: {failure.get('message') or 'another run is at work on it'}",
             hint=failure.get("hint") or f"see fuelctl status {row.name}",
             where=failure.get("where"),
             code=failure.get("code") or "failed",

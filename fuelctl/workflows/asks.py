@@ -17,7 +17,7 @@ from fuelctl.environments.core import MachineError
 from fuelctl.store import environments
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows import audit
-from fuelctl.workflows.access import admit, authorize
+from fuelctl.workflows.access import admit, authorize, power
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.run import Plant
 
@@ -66,11 +66,21 @@ def _admit(plant: Plant, environment_id: str, public_key: str) -> None:
     admit(plant, _row(plant, environment_id), public_key)
 
 
+def _power(plant: Plant, environment_id: str, state: str) -> None:
+    power(plant, _row(plant, environment_id), state)
+
+
 def _audit(plant: Plant, place: dict[str, Any]) -> dict[str, Any]:
     return asdict(audit.look(plant, Place(**place)))
 
 
-_VERBS: dict[str, Answer] = {"extend": _extend, "authorize": _authorize, "admit": _admit, "audit": _audit}
+_VERBS: dict[str, Answer] = {
+    "extend": _extend,
+    "authorize": _authorize,
+    "admit": _admit,
+    "power": _power,
+    "audit": _audit,
+}
 
 
 def _row(plant: Plant, environment_id: str) -> EnvironmentRow:

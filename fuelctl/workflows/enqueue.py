@@ -21,11 +21,12 @@ from fuelctl.store.database import IDLE_TRANSACTION
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
 from fuelctl.workflows import asks
+from fuelctl.workflows.access import check_stops
 from fuelctl.workflows.work import APPLICATION_VERSION, OVER, VERSION, Work, queue
 
 _logger = logging.getLogger(__name__)
 #: For how long somebody waits for a worker's answer; a provider that is asked in all its regions takes longest.
-PATIENCE = {"extend": 90.0, "authorize": 90.0, "admit": 90.0, "audit": 300.0, "observe": 600.0}
+PATIENCE = {"extend": 90.0, "authorize": 90.0, "admit": 90.0, "power": 360.0, "audit": 300.0, "observe": 600.0}
 _ASK_EVERY = 0.1
 _UNDER_WAY = ("ENQUEUED", "PENDING", "DELAYED")
 
@@ -92,6 +93,11 @@ class Enqueuer(Work):
     def admit(self, row: EnvironmentRow, public_key: str) -> None:
         """See workflows.access."""
         self._ask("admit", row.id, environment_id=row.id, public_key=public_key)
+
+    def power(self, row: EnvironmentRow, state: str) -> None:
+        """See workflows.access."""
+        check_stops(row)
+        self._ask("power", row.id, environment_id=row.id, state=state)
 
     def audit(self, place: Place) -> Seen:
         """See workflows.audit."""

@@ -21,6 +21,7 @@ from fuelctl.environments import about, idle_work, idleness, interruption, warni
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
+from fuelctl.environments.power import asleep
 from fuelctl.environments.registry import begin_termination, lease_of
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.store import environments, events
@@ -156,7 +157,7 @@ class Observer:
                 latest = max(item.at for item in told) if accepted else None
                 self._remember(session, row.id, seen["activity"], latest, warned)
         if not seen["running"]:
-            self._condition(row, _STOPPED, _asleep(row, seen.get("state")))
+            self._condition(row, _STOPPED, asleep(row, seen.get("state")))
         elif seen["problem"]:
             self._condition(row, UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
@@ -211,10 +212,3 @@ class Observer:
         self.then()
         ended = time.monotonic()
         self._not_before = ended + max(_FRESH, _SPARE * (ended - begun))
-
-
-def _asleep(row: EnvironmentRow, state: Any) -> str:
-    if (row.connection or {}).get("container"):
-        return "its container does not run: `docker start` wakes it, `down` ends it"
-    found = state if state in ("stopped", "suspended") else "stopped"
-    return f"its machine is {found}, and its volume costs on: `fuelctl start {row.name}` wakes it, `down` ends it"

@@ -20,12 +20,14 @@ _NAME = re.compile(r"[a-z0-9_]+")
 class Traits:
     """`ends_several`: several environments in one run. `has_regions`: an API in regions, with limits of its own.
 
-    `key_names`: key pairs that it makes beside the environment's own.
+    `key_names`: key pairs that it makes beside the environment's own. `stops`: its machines can be stopped, and started
+    again with what they had.
     """
 
     ends_several: bool = False
     has_regions: bool = False
     key_names: tuple[str, ...] = ()
+    stops: bool = False
 
 
 @cache
@@ -44,6 +46,7 @@ def of(provider: str) -> Traits:
         ends_several="remote_environment_ids" in options("destroy"),
         has_regions=f"provider_{provider}_region" in options("launch"),
         key_names=tuple(str(name) for name in names),
+        stops=all((folder / "tasks" / f"{entry}.yml").is_file() for entry in ("start", "stop")),
     )
 
 

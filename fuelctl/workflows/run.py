@@ -35,6 +35,7 @@ _PLAYBOOKS = {
     "extend": "fuel_code.remote.remote_extend",
     "access": "fuel_code.remote.remote_access",
     "admit": "fuel_code.remote.remote_admit",
+    "power": "fuel_code.remote.remote_power",
     "audit": "fuel_code.remote.remote_audit",
     "rescue": "fuel_code.remote.remote_rescue",
 }

@@ -60,6 +60,8 @@ class Stage:
         #: Whether machines let keys in, and which they did: (environment, key).
         self.admits = True
         self.admitted: list[tuple[str, str]] = []
+        #: What machines were put into: (environment, state).
+        self.powered: list[tuple[str, str]] = []
         #: Provider -> what it shows; a failure is raised. What was asked for is in `places`.
         self.shown: dict[str, list[dict[str, Any]] | MachineError] = {"local": []}
         self.places: list[Place] = []
@@ -90,6 +92,10 @@ class Stage:
         if not self.admits:
             raise MachineError("the engine does not answer", hint="start it", code="docker_unavailable")
         self.admitted.append((row.id, public_key))
+
+    def power(self, row: EnvironmentRow, state: str) -> None:
+        """A machine is to be stopped, or started."""
+        self.powered.append((row.id, state))
 
     def audit(self, place: Place) -> Seen:
         """A provider is asked for all that carries our label."""
@@ -124,6 +130,7 @@ def stage(*, tcp: bool = False, **settings: Any) -> Iterator[Stage]:
             embedded=not tcp,
             look=made.look,
             admit=made.admit,
+            power=made.power,
             audit=made.audit,
             auditable=lambda known: sorted(known | made.shown.keys()),
         )

@@ -126,6 +126,14 @@ class TestEntering:
         assert len(stage.admitted) == 1
         assert sorted(entry.name for entry in file.parent.iterdir()) == [file.name]
 
+    def test_a_machine_is_stopped_and_started(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
+        environment = fuelctl("up", str(repo), "--yes", "--json").json
+        done = fuelctl("stop", "my-shop")
+        assert (done.code, done.out.split(".")[0]) == (0, "my-shop is stopped")
+        assert "stopped" in fuelctl("status", "my-shop").out
+        assert fuelctl("start", "my-shop", "--json").json["conditions"] == []
+        assert stage.powered == [(environment["id"], "stopped"), (environment["id"], "started")]
+
     def test_a_machine_that_lets_no_key_in(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         environment = fuelctl("up", str(repo), "--yes", "--json").json
         with ssh_config.locked():
