@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from fuelctl import __version__, paths
 from fuelctl._shared._errors import FuelError, UsageError
-from fuelctl._shared._prices import _aws_list, _book, _offer
+from fuelctl._shared._prices import _aws_list, _book, _fly, _offer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,7 @@ _MOST_INDEX_BYTES = 4 * 1024**2
 _OWNED = frozenset({"local", "ssh"})
 #: Providers whose prices the book has.
 _BILLED = frozenset({"ec2"})
+_FLY = "fly"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,21 @@ def wish(blueprint: dict[str, Any]) -> _offer.Wish:
     )
 
 
+def fly_machine(blueprint: dict[str, Any]) -> _fly.Machine:
+    """The machine that this blueprint asks of Fly.io: as its role does."""
+    resources, place = blueprint.get("resources") or {}, blueprint.get("provider") or {}
+    options = place.get("options") or {}
+    usual = _fly.Machine("")
+    return _fly.Machine(
+        region=str(options.get("region") or place.get("region") or ""),
+        cpu_kind=str(options.get("cpu_kind") or usual.cpu_kind),
+        cpus=_number(resources.get("cpus")) or usual.cpus,
+        memory_gb=_number(resources.get("memory_gb")) or usual.memory_gb,
+        disk_gb=_number(resources.get("disk_gb")) or usual.disk_gb,
+        dedicated_ipv4=options.get("address", "v4") == "v4",
+    )
+
+
 def disk_gb(blueprint: dict[str, Any]) -> float:
     """The disk of that machine, in GB."""
     options = (blueprint.get("provider") or {}).get("options") or {}
@@ -139,6 +155,8 @@ def offer(book: _book.Book, provider: str, blueprint: dict[str, Any]) -> _offer.
     """What an environment's machine would cost."""
     if provider in _OWNED:
         return _offer.FREE
+    if provider == _FLY:
+        return _fly.offer(fly_machine(blueprint))
     if provider not in _BILLED:
         return _offer.Offer(None, None, estimate=True, reason=f"no prices of provider {provider}")
     return _offer.offer(book, wish(blueprint))

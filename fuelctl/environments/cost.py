@@ -2,7 +2,8 @@
 """What an environment costs: from the machines that its provider showed running, kept with the row. Pure.
 
 `provider["machines"]`: id -> `{type, region, market, hourly, estimate, begun, ended}`. A machine that nobody saw
-running is not in it, and costs nothing.
+running is not in it, and costs nothing. One that can be stopped has `{awake, asleep}` besides, what it costs per hour
+in either; each of its times is an entry of its own, `id`, `id/1`, `id/2`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from fuelctl._shared._prices import _count, _offer
+from fuelctl._shared._prices import _count, _fly, _offer
 from fuelctl._shared._prices._book import Book
 
 _Provider = dict[str, Any]
 #: `eu-central-1` of zone `eu-central-1a`, and of local zone `us-west-2-lax-1a` the region that it belongs to.
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
+#: A volume of which nobody said how large it is to be.
+_USUAL_DISK_GB = _fly.Machine("").disk_gb
 _RAN = frozenset({"running", "stopping", "shutting-down"})
 
 
@@ -37,6 +41,9 @@ def noted(provider: _Provider, seen: Iterable[dict[str, Any]], disk_gb: float, b
     known: dict[str, dict[str, Any]] = dict(provider.get("machines") or {})
     document = dict(provider)
     for machine in seen:
+        if isinstance((machine.get("config") or {}).get("guest"), dict):
+            known = _with_fly(known, machine, disk_gb, (provider.get("options") or {}).get("address", "v4") == "v4")
+            continue
         name, begun = machine.get("instance_id"), machine.get("launched_at")
         if not isinstance(name, str) or not isinstance(begun, (int, float)) or machine.get("state") not in _RAN:
             continue
@@ -58,6 +65,57 @@ def noted(provider: _Provider, seen: Iterable[dict[str, Any]], disk_gb: float, b
             "ended": None,
         }
     return document | {"machines": known} if known else document
+
+
+def _with_fly(
+    known: dict[str, dict[str, Any]], machine: dict[str, Any], disk_gb: float, dedicated_ipv4: bool
+) -> dict[str, dict[str, Any]]:
+    """Also a machine as the Machines API shows it; a price is kept as it was at first sight."""
+    guest, region = machine["config"]["guest"], str(machine.get("region") or "")
+    name, begun = machine.get("id"), parsed(machine.get("created_at"))
+    if not isinstance(name, str) or begun is None or name in known:
+        return known
+    cpus, memory = guest.get("cpus"), guest.get("memory_mb")
+    if not isinstance(cpus, int) or not isinstance(memory, int):
+        return known
+    shown = _fly.Machine(
+        region, str(guest.get("cpu_kind")), cpus, memory / 1024, disk_gb or _USUAL_DISK_GB, dedicated_ipv4
+    )
+    price = _fly.offer(shown)
+    now = {
+        "type": shown.type,
+        "region": region,
+        "market": "on-demand",
+        "hourly": price.hourly,
+        "estimate": False,
+        "begun": begun,
+        "ended": None,
+        "awake": price.hourly,
+        "asleep": _fly.kept(shown),
+    }
+    return {**{each: _ended(one, begun) for each, one in known.items()}, name: now}
+
+
+def powered(provider: _Provider, at: float, *, awake: bool) -> _Provider:
+    """The provider's document when its machine runs, or does not, from `at` on; the same one when it did before."""
+    machines: dict[str, dict[str, Any]] = dict(provider.get("machines") or {})
+    for name, one in list(machines.items()):
+        price = one.get("awake" if awake else "asleep")
+        if one["ended"] is None and "asleep" in one and one["hourly"] != price:
+            machines[name] = _ended(one, at)
+            machine = name.partition("/")[0]
+            times = sum(each.partition("/")[0] == machine for each in machines)
+            machines[f"{machine}/{times}"] = {**one, "hourly": price, "begun": at}
+    return {**provider, "machines": machines} if machines != (provider.get("machines") or {}) else provider
+
+
+def parsed(text: Any) -> float | None:
+    """Epoch seconds of an RFC 3339 time; None for none."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found.timestamp() if found.tzinfo else None
 
 
 def ended(provider: _Provider, at: float) -> _Provider:

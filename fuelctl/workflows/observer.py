@@ -17,11 +17,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fuelctl import paths
-from fuelctl.environments import about, idle_work, idleness, interruption, warnings
+from fuelctl.environments import about, cost, idle_work, idleness, interruption, warnings
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
-from fuelctl.environments.power import asleep
+from fuelctl.environments.power import asleep, changed_since
 from fuelctl.environments.registry import begin_termination, lease_of
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.store import environments, events
@@ -102,6 +102,7 @@ class Observer:
         record = paths.run_folder("observe", provider)
         # Only the last round is of interest.
         shutil.rmtree(record, ignore_errors=True)
+        begun = self._core.clock().wall
         result = play(
             self._plant,
             "observe",
@@ -114,6 +115,7 @@ class Observer:
             record=record,
             lock=f"observe-{provider}",
         )
+        rows = self._still_so(rows, begun)
         if result.status != "ok":
             if result.status == "failed":
                 message = str((result.failure or {}).get("message"))
@@ -131,6 +133,12 @@ class Observer:
             elif (row.connection or {}).get("machine"):
                 self._condition(row, UNREACHABLE, "its machine does not answer, or is not shown by its provider")
         return len(seen)
+
+    def _still_so(self, rows: list[EnvironmentRow], begun: float) -> list[EnvironmentRow]:
+        """Without those whose machines were stopped or started while they were looked at."""
+        with self._core.database.read() as session:
+            now = [environments.get(session, row.id) for row in rows]
+        return [row for row, its in zip(rows, now, strict=True) if its is None or not changed_since(its, begun)]
 
     def _note(self, row: EnvironmentRow, seen: dict[str, Any], warned: dict[str, float]) -> None:
         if not seen["present"]:
@@ -153,6 +161,7 @@ class Observer:
             if seen["cursor"] is not None:
                 cursor = str(seen["cursor"])[:200]
                 session.execute(update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=cursor))
+            self._count(session, row.id, awake=bool(seen["running"]))
             if seen.get("activity"):
                 latest = max(item.at for item in told) if accepted else None
                 self._remember(session, row.id, seen["activity"], latest, warned)
@@ -162,6 +171,15 @@ class Observer:
             self._condition(row, UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
             self._condition(row, None, "")
+
+    def _count(self, session: Session, one_id: str, *, awake: bool) -> None:
+        """A machine that its cloud stopped, or started, by itself costs otherwise from now on."""
+        row = environments.get(session, one_id)
+        if row is None or row.operation_id is not None or row.status not in ENTERABLE:
+            return
+        provider = cost.powered(row.provider, self._core.clock().wall, awake=awake)
+        if provider is not row.provider:
+            environments.change(session, one_id, provider=provider)
 
     def _remember(
         self, session: Session, one_id: str, sample: dict[str, Any], told_at: float | None, warned: dict[str, float]

@@ -45,6 +45,47 @@ def machine(launched_at: float, name: str = "i-1", **fields: Any) -> dict[str, A
     }
 
 
+def fly_machine(**fields: Any) -> dict[str, Any]:
+    """What module fly_machine shows."""
+    return {
+        "id": "148ed1",
+        "instance_id": "01JVERSION",
+        "state": "started",
+        "region": "iad",
+        "created_at": "1970-01-01T01:00:00.5Z",
+        "config": {"guest": {"cpu_kind": "shared", "cpus": 2, "memory_mb": 2048}},
+        **fields,
+    }
+
+
+class TestAMachineThatCanBeStopped:
+    def test_it_costs_its_volume_while_it_is_stopped(self) -> None:
+        made = cost.noted({"name": "fly"}, [fly_machine(), fly_machine(instance_id="another version")], 10, BOOK)
+        awake, asleep = 13.38 / 720 + 3.5 / 730, 3.5 / 730
+        assert cost.cost(made, 7200.5).hourly == pytest.approx(awake, abs=1e-5)
+        assert cost.powered(made, 7200.5, awake=True) is made
+        stopped = cost.powered(made, 3600.5 + 36000, awake=False)
+        assert cost.powered(stopped, 90000, awake=False) is stopped
+        assert cost.cost(stopped, 90000).hourly == pytest.approx(asleep, abs=1e-5)
+        again = cost.powered(stopped, 3600.5 + 72000, awake=True)
+        found = cost.cost(again, 3600.5 + 108000)
+        assert found.total == pytest.approx(20 * awake + 10 * asleep, abs=1e-4)
+        assert sorted(again["machines"]) == ["148ed1", "148ed1/1", "148ed1/2"]
+        over = cost.ended(again, 3600.5 + 108000)
+        assert cost.powered(over, 10**6, awake=False) is over
+        assert cost.noted(again, [fly_machine()], 10, BOOK) == again
+
+    def test_one_whose_price_nobody_knows_is_said_to_be_so(self) -> None:
+        made = cost.noted({"name": "fly"}, [fly_machine(region="xyz")], 10, BOOK)
+        assert cost.cost(made, 7200.5).hourly is None
+        for odd in ({"id": None}, {"created_at": "soon"}, {"config": {"guest": {"cpus": "2"}}}):
+            assert cost.noted({"name": "fly"}, [fly_machine(**odd)], 10, BOOK) == {"name": "fly"}
+
+    def test_other_machines_are_never_asleep(self) -> None:
+        made = cost.noted(dict(EC2), [machine(1000.0)], 0, BOOK)
+        assert cost.powered(made, 5000.0, awake=False) is made
+
+
 class TestNoted:
     def test_type_region_and_address_are_shown(self) -> None:
         told = cost.noted(dict(EC2), [machine(1000.0)], 0, BOOK)
