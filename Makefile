@@ -17,7 +17,7 @@ TEST_PROGRAMS := curl=curl rsync=rsync
 # What tests, demo and benchmarks start from.
 IMAGES := debian:bookworm node:22-bookworm python:3.11-bookworm
 
-.PHONY: help setup demo demo-ec2 test soak lint types sanity units molecule pytest bench lab docs build clean \
+.PHONY: help setup demo demo-ec2 demo-fly test soak lint types sanity units molecule pytest bench lab docs build clean \
 	_run _dev _docker _images _demo_image
 
 help: ## this list
@@ -30,6 +30,9 @@ demo: _run _docker _demo_image ## examples/node-api in a running environment, it
 
 demo-ec2: _dev _docker _demo_image ## the same on a local EC2 with real machines: no AWS account is needed
 	@$(VENV)/python tools/demo_ec2.py
+
+demo-fly: _dev _docker _demo_image ## the same on a local Fly.io, with a stop and a start: no account is needed
+	@$(VENV)/python tools/demo_fly.py
 
 test: _dev _docker _images ## every gate and every test
 	@tools/test.sh
