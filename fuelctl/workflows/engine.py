@@ -7,12 +7,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from fuelctl import _crashpoints
 from fuelctl.environments.states import Operation
+from fuelctl.store import workers
 from fuelctl.store.database import IDLE_TRANSACTION
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows import asks
@@ -22,7 +24,7 @@ from fuelctl.workflows.terminate import terminate
 from fuelctl.workflows.work import APPLICATION_VERSION, VERSION, Work, queue
 
 _EXECUTOR = "embedded"
-#: So many workflows are begun by one worker; how many playbooks it plays at a time is another number.
+#: So many ends are begun by one worker; how many playbooks it plays at a time is another number.
 _AT_ONCE = 100
 _POLL_SECONDS = 0.25
 
@@ -48,10 +50,12 @@ class Engine(Work):
         bodies: Mapping[str, Body] | None = None,
         version: int = VERSION,
     ) -> None:
-        self.plant = plant
-        self.core = plant.core
         self._embedded = executor is None
-        self._version = version
+        #: Here everything is in order by itself.
+        self.plant = plant if self._embedded else replace(plant, being_made=self._being_made)
+        self.core = plant.core
+        self._makings = [queue(Operation.PROVISION, each) for each in range(1, version + 1)]
+        self._endings = [queue(Operation.TERMINATE, each) for each in range(1, version + 1)]
         self._running: set[str] = set()
         #: Those that an exception ended here: the engine's record may still say that they run, when it was that record
         #: that could not be written.
@@ -80,15 +84,17 @@ class Engine(Work):
             DBOS.listen_queues([])
             DBOS.launch()
             return
-        known = [queue(version) for version in range(1, self._version + 1)]
-        DBOS.listen_queues(known)
+        DBOS.listen_queues([*self._makings, *self._endings])
         DBOS.launch()
-        for name in known:
+        with self.core.database.read() as session:
+            # A queue has one number for all workers: one with fewer slots than another holds some of what it takes.
+            slots = max((one.concurrency for one in workers.alive(session)), default=_AT_ONCE)
+        for name, at_once in [*((one, slots) for one in self._makings), *((one, _AT_ONCE) for one in self._endings)]:
             # A partition is an environment: what is to be done with it is done in order, and never beside each other.
             DBOS.register_queue(
                 name,
                 partition_concurrency=1,
-                worker_concurrency=_AT_ONCE,
+                worker_concurrency=at_once,
                 polling_interval_sec=_POLL_SECONDS,
                 on_conflict="always_update",
             )
@@ -125,6 +131,10 @@ class Engine(Work):
         """Ids of the operations under way in this process."""
         with self._lock:
             return sorted(self._running)
+
+    def _being_made(self, environment_id: str) -> bool:
+        found = DBOS.list_workflows(status="PENDING", queue_name=self._makings, load_input=False, load_output=False)
+        return any(one.queue_partition_key == environment_id for one in found)
 
     def _ended(self, operation_id: str) -> str | None:
         return "broken off" if operation_id in self._fallen else super()._ended(operation_id)

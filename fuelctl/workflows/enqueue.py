@@ -65,7 +65,7 @@ class Enqueuer(Work):
             self._client.enqueue(
                 {
                     "workflow_name": str(operation),
-                    "queue_name": queue(self._version),
+                    "queue_name": queue(operation, self._version),
                     "workflow_id": operation_id,
                     "queue_partition_key": environment_id,
                     "app_version": APPLICATION_VERSION,
@@ -116,7 +116,7 @@ class Enqueuer(Work):
         self._client.enqueue(
             {
                 "workflow_name": asks.WORKFLOW,
-                "queue_name": queue(self._version),
+                "queue_name": queue(asks.WORKFLOW, self._version),
                 "workflow_id": ask_id,
                 "queue_partition_key": partition,
                 "app_version": APPLICATION_VERSION,

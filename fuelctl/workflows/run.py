@@ -27,6 +27,7 @@ from fuelctl.workflows.key_folder import at_hand
 from fuelctl.workflows.provider_traits import Traits
 
 _ASK_EVERY = 0.25
+_LOOK_EVERY = 0.5
 _UNBOUNDED = 1 << 30
 _PLAYBOOKS = {
     "up": "fuel_code.remote.remote_up",
@@ -64,6 +65,8 @@ class Plant:
     starts_at_once: int = 10
     traits: Callable[[str], Traits] = field(default_factory=lambda: provider_traits.of)
     batches: Batches[Any, dict[str, Any]] = field(default_factory=Batches)
+    #: Whether some worker has the making of this environment in its hands, at this moment.
+    being_made: Callable[[str], bool] = lambda _environment_id: False
     #: Seconds after its TTL for which a rescue may keep an environment.
     rescue_grace: float = 120.0
 
@@ -206,6 +209,17 @@ class Run:
             # Also of a run that failed: what ran is billed.
             self.journal.machines(machines)
         return result
+
+    def after_its_making(self) -> bool:
+        """Whether nobody is making it any more; False when this run was asked to stop meanwhile.
+
+        Whoever makes it hears within a second that it is to end, and stops. Whoever begins to from now on is refused by
+        its fence.
+        """
+        while self.plant.being_made(self.journal.environment_id):
+            if not limits.wait(_LOOK_EVERY, self.should_stop):
+                return False
+        return True
 
     def down(self, *, discard: bool, on_stage: Callable[[str, str], None] = lambda _stage, _state: None) -> RunResult:
         """Call remote_down."""

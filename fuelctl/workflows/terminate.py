@@ -22,7 +22,7 @@ def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
     """The workflow's body; returns `terminated`, `refused`, `incomplete` or `superseded`. Safe to run again."""
     try:
         run = Run(plant, Operation.TERMINATE, environment_id, operation_id)
-        saved = run.step("rescue", lambda: rescue.OFF if _not_seen_lately(run) else rescue.save(run))
+        saved = run.step("rescue", lambda: _saved(run))
         if saved["state"] == "superseded":
             return "superseded"
         outcome = run.step("down", lambda: _changed_its_mind(run, saved) or ends.together(run) or _down(run, saved))
@@ -33,6 +33,12 @@ def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
         return str(outcome["end"])
     except FencedOffError:
         return "superseded"
+
+
+def _saved(run: Run) -> dict[str, Any]:
+    if not run.after_its_making():
+        return {"state": "superseded"}
+    return rescue.OFF if _not_seen_lately(run) else rescue.save(run)
 
 
 def _down(run: Run, saved: dict[str, Any]) -> dict[str, Any]:

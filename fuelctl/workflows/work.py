@@ -14,6 +14,7 @@ from dbos import DBOS, DBOSClient
 from fuelctl.environments import about
 from fuelctl.environments.core import Core
 from fuelctl.environments.registry import renew_operation
+from fuelctl.environments.states import Operation
 from fuelctl.store.models import EnvironmentRow
 
 if TYPE_CHECKING:
@@ -30,9 +31,13 @@ _BATCH = 500
 OVER = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
 
-def queue(version: int = VERSION) -> str:
-    """The queue of workflows of this version, on a team's Postgres."""
-    return f"work.{version}"
+def queue(workflow: str, version: int = VERSION) -> str:
+    """The queue of this workflow in this version, on a team's Postgres.
+
+    What makes environments has one of its own: a worker takes no more of it than it has slots, and leaves the rest to
+    others. Of what ends them it takes all that it finds, because ends that come together are one playbook.
+    """
+    return f"{'make' if workflow.partition('.')[0] == Operation.PROVISION else 'work'}.{version}"
 
 
 class Work(ABC):

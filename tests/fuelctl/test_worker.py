@@ -106,22 +106,6 @@ def test_a_source_reaches_whoever_works_with_it(team: Team) -> None:
     assert team.files.list("sources") == []
 
 
-def test_two_workers_share_the_work_and_never_one_environment(team: Team) -> None:
-    both = [team.worker(FUELCTL_CONCURRENCY="2") for _each in range(2)]
-    for worker in both:
-        team.ready(worker)
-    # A worker takes all that it finds when it looks, so what comes one after the other is what two of them share.
-    made: list[str] = []
-    while len(made) < 8 or not all(any((worker.home / "state" / "runs").glob("0*")) for worker in both):
-        assert len(made) < 40, team.said()
-        made.append(team.up(name=f"n{len(made)}", blueprint=pretend(sleep=0.5)))
-        time.sleep(0.2)
-    assert {team.settled(one, 120).status for one in made} == {"ready"}
-    assert [len(team.made(one)) for one in made] == [1] * len(made)
-    team.down(*made)
-    assert {team.settled(one, 120).status for one in made} == {"terminated"}
-
-
 def test_another_key_is_refused(team: Team) -> None:
     other = Safe(paths.state_folder() / "other.key")
     with pytest.raises(FuelError, match="not the key of this team"):

@@ -78,6 +78,53 @@ def test_killed_while_many_end_all_of_them_end(team: Team) -> None:
     assert team.containers() == []
 
 
+@pytest.mark.parametrize(("count", "sleep"), [(8, 1), pytest.param(20, 10, marks=pytest.mark.soak)])
+def test_what_is_asked_for_at_once_is_shared_by_slots(team: Team, count: int, sleep: int) -> None:
+    both = [team.worker(**CLOUD, FUELCTL_CONCURRENCY="2") for _each in range(2)]
+    for worker in both:
+        team.ready(worker)
+    begun = time.monotonic()
+    made = [team.up(name=f"n{number}", blueprint=pretend(sleep=sleep)) for number in range(count)]
+    assert {team.settled(one, 300).status for one in made} == {"ready"}
+    seconds = time.monotonic() - begun
+    shares = [[one for one in made if (worker.home / "state" / "runs" / one).exists()] for worker in both]
+    print(f"{count} made by {[len(share) for share in shares]} in {seconds:.1f} s")
+    # Never one environment by both; and nobody waits in one worker's hands for its slots while the other idles.
+    assert sorted(itertools.chain(*shares)) == sorted(made)
+    assert min(len(share) for share in shares) >= count // 4
+    assert [len(team.made(one)) for one in made] == [1] * count
+    team.down(*made)
+    assert {team.settled(one, 300).status for one in made} == {"terminated"}
+
+
+@pytest.mark.soak
+def test_a_hundred_that_end_at_once_are_a_few_playbooks(team: Team) -> None:
+    worker = team.worker(**CLOUD, FUELCTL_CONCURRENCY="2")
+    made = [team.up(name=f"h{number}", start=False) for number in range(100)]
+    team.down(*made)
+    team.ready(worker)
+    assert {team.settled(one, 300).status for one in made} == {"terminated"}
+    print(f"100 ended by {[len(ids) for ids in ended(team)]}")
+    assert len(ended(team)) <= 10
+
+
+def test_an_end_waits_for_whoever_makes_it_and_for_nobody_who_has_not_begun(team: Team) -> None:
+    worker = team.worker(FUELCTL_CONCURRENCY="1")
+    team.ready(worker)
+    first = team.up(name="first", blueprint=pretend(sleep=30))
+    team.working(first)
+    waiting = team.up(name="waiting")
+    team.down(first, waiting)
+    rows = [team.settled(one, 120) for one in (first, waiting)]
+    assert [row.status for row in rows] == ["terminated", "terminated"]
+    assert team.containers() == []
+    # What had not begun never did; of the one that had, the end began when its making was over.
+    assert team.made(waiting) == []
+    kinds = [event.type for event in team.told(first) if event.type in ("remote.stage", "remote.terminate.done")]
+    assert kinds[-1] == "remote.terminate.done"
+    team.until(lambda: team.enqueuer.running() == [], 30, team.said)
+
+
 def ended(team: Team) -> list[list[str]]:
     """Which environments each playbook was to end."""
     return [line.split()[1:] for line in (team.world / "ended.log").read_text().splitlines()]
