@@ -14,6 +14,7 @@ import pytest
 from tests.lab import dev_image
 from tests.lab.fly.client import FlyLab
 
+from . import mcp_tools
 from .harness import BASE_IMAGE, Fuelctl, make_repository, write_blueprint
 
 pytestmark = pytest.mark.docker
@@ -46,10 +47,13 @@ def user(lab: FlyLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuel
 @pytest.fixture(scope="module")
 def up(user: Fuelctl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The environment as `up --json` describes it; ended afterwards, whatever happened."""
-    path = make_repository(tmp_path_factory.mktemp("with space") / "sample", __gitignore="prepared.txt\n")
-    write_blueprint(
-        path, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['echo prepared > prepared.txt']\nsecrets: [API_KEY]\n"
+    path = make_repository(
+        tmp_path_factory.mktemp("with space") / "sample", __gitignore="prepared.txt\n" + mcp_tools.IGNORED
     )
+    for name, text in mcp_tools.FILES.items():
+        (path / name).write_text(text)
+    setup = f"setup: ['echo prepared > prepared.txt', '{mcp_tools.SETUP}']"
+    write_blueprint(path, f"version: 1\nimage: {BASE_IMAGE}\n{setup}\nsecrets: [API_KEY]\n{mcp_tools.AGENT}")
     (path / "README.md").write_text("# sample, changed at home\n")
     started = user.run(
         *("up", str(path), "--provider", "fly", "--name", NAME, "--secret", "API_KEY", "--yes", "--json"),
@@ -101,6 +105,12 @@ def test_it_is_entered_and_has_what_every_environment_has(user: Fuelctl, up: dic
     config = Path(user.base["HOME"]) / ".ssh" / "config"
     assert config.exists()
     assert up["name"] == NAME
+
+
+def test_an_mcp_server_of_the_blueprint_answers_over_ssh(user: Fuelctl, up: dict[str, Any]) -> None:
+    answer = mcp_tools.speak(user, up["name"], "API_KEY")
+    assert answer == mcp_tools.Answer("tools", ["digest"], f"{mcp_tools.digest(CANARY)} /workspaces/sample")
+    mcp_tools.the_agent_reaches_it(user, up["name"], CANARY)
 
 
 def test_it_is_stopped_and_goes_on_where_it_was(user: Fuelctl, lab: FlyLab, up: dict[str, Any]) -> None:

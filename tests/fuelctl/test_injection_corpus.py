@@ -138,6 +138,7 @@ def test_at_least_200_payloads_in_every_place_of_up_run_nothing_and_arrive(tmp_p
     assert len(set(payloads)) >= 200
     deep = {text: [text, {"nested": {text: [text]}}] for text in payloads}
     several = " ".join(payloads[:: len(FORMS) + 1])
+    servers = {f"s{number}": {"command": "mcp", "args": [text]} for number, text in enumerate(payloads)}
     blueprint = to_dict(
         from_dict(
             {
@@ -149,7 +150,7 @@ def test_at_least_200_payloads_in_every_place_of_up_run_nothing_and_arrive(tmp_p
                 "services": [
                     {"name": "db", "image": "debian:bookworm", "env": {"P": several}, "command": payloads[:100]}
                 ],
-                "agent": {"name": "claude-code", "settings": deep, "hooks": deep, "mcp_servers": deep},
+                "agent": {"name": "claude-code", "settings": deep, "hooks": deep, "mcp_servers": servers},
             },
             "blueprint",
         )

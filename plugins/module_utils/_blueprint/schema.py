@@ -290,7 +290,10 @@ class Agent:
     version: AgentVersion = _about("`latest` or an exact version.", default="latest")
     settings: Dict[str, Any] = _about("The agent's settings, as its own settings file has them.", default_factory=dict)
     hooks: Dict[str, Any] = _about("The agent's hooks, by event.", default_factory=dict)
-    mcp_servers: Dict[str, Any] = _about("MCP servers, by name.", default_factory=dict)
+    mcp_servers: Dict[str, Any] = _about(
+        "MCP servers, by name, as the agent's own file has them; of a secret its name, as `${NAME}`.",
+        default_factory=dict,
+    )
     skills: Tuple[SkillName, ...] = _about(
         "Skills to install, by name; `auto`: those of the platforms that are detected.", default=("auto",)
     )

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from .data_validation import TOO_OLD
 from .document import Document, Position
+from .mcp import complaints
 from .schema import Blueprint
 
 _NOUNS = {
@@ -159,6 +160,7 @@ def validate(data: Any, source: Union[Document, str, None] = None) -> List[Probl
     validation.check(data, Blueprint, ())
     if isinstance(data, dict):
         _versions(data, validation)
+        _mcp_servers(data, validation)
     return validation.problems
 
 
@@ -172,6 +174,14 @@ def _versions(data: Dict[str, Any], validation: _Validation) -> None:
         if pattern and isinstance(version, str) and re.search(pattern, version):
             position = ("runtimes", index, "version")
             validation.report(position, f"{name} {version} is too old to build from", "choose a newer version")
+
+
+def _mcp_servers(data: Dict[str, Any], validation: _Validation) -> None:
+    agent, secrets = data.get("agent"), data.get("secrets")
+    if isinstance(agent, dict):
+        names = secrets if isinstance(secrets, (list, tuple)) else ()
+        for position, message, hint in complaints(agent.get("mcp_servers"), names):
+            validation.report(("agent", "mcp_servers", *position), message, hint)
 
 
 def build(data: Any, cls: Any = Blueprint) -> Any:
