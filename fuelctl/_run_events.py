@@ -22,8 +22,8 @@ _SHAPES = (
     ("workspace", "work"),
     ("workspace", "workspace"),
 )
-#: A provider's entry points that change nothing: in `down`, only what comes after them takes anything away.
-_LOOKING = frozenset({"launch", "locate", "contact"})
+#: Of a provider's tasks, those that take nothing away: in `down`, only what comes after them does.
+_LOOKING = frozenset({"launch", "locate", "find", "contact", "start", "stop", "extend"})
 #: Work that is begun before its stage's turn.
 _AHEAD = "fetch"
 #: A machine of one environment, by its host's name. Who works in it may be root there, and have modules say anything.

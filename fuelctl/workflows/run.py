@@ -223,7 +223,9 @@ class Run:
 
     def down(self, *, discard: bool, on_stage: Callable[[str, str], None] = lambda _stage, _state: None) -> RunResult:
         """Call remote_down."""
-        return self.play("down", {"remote_discard": discard}, on_stage=on_stage)
+        # Of what an earlier run has begun to take away, the rest can be looked through no more.
+        begun = any(stage["stage"] == "destroy" for stage in self.journal.row().stages)
+        return self.play("down", {"remote_discard": discard, "remote_begun": begun}, on_stage=on_stage)
 
     @contextmanager
     def turn(self, row: EnvironmentRow) -> Iterator[bool]:

@@ -16,6 +16,12 @@ from fuelctl.workflows.run import Plant, Run
 
 #: Seconds that may pass until an end that was decided is begun: others may be under way.
 _BEGINNING = 60.0
+#: Why nobody can look into it, and nobody is going to, by the failure's code.
+_UNSEEN = {
+    # Lost with the database that had them.
+    "no_host_key": "the keys to its machine were lost",
+    "fly_missing": "its machine is gone, and the volume with its work is not",
+}
 
 
 def terminate(plant: Plant, environment_id: str, operation_id: str) -> str:
@@ -60,9 +66,9 @@ def _down(run: Run, saved: dict[str, Any]) -> dict[str, Any]:
     if row.ended_by == "idle" and not discard and receipt is None and row.status != Status.TERMINATING:
         # It could not be looked through, so nothing says that nothing would be lost; its TTL decides.
         return {"end": "refused", "work": {"unknown": (result.failure or _left(receipt))["message"]}}
-    if (result.failure or {}).get("code") == "no_host_key" and not discard:
-        # Its keys were lost with the database that had them: nobody can look into it, and nobody is going to.
-        return {"end": "refused", "work": {"unknown": "the keys to its machine were lost"}}
+    unseen = _UNSEEN.get(str((result.failure or {}).get("code")))
+    if unseen and not discard:
+        return {"end": "refused", "work": {"unknown": unseen}}
     if result.status == "ok" and receipt and receipt.get("complete"):
         return {"end": "terminated", "receipt": receipt}
     return {"end": "incomplete", "receipt": receipt, "why": result.failure or _left(receipt)}

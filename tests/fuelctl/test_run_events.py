@@ -61,6 +61,13 @@ def test_finding_the_machine_takes_nothing_away() -> None:
     assert told == [("survey", "start"), ("survey", "ok"), ("destroy", "start"), ("destroy", "ok")]
 
 
+def test_a_machine_that_is_found_and_started_to_be_looked_into_is_not_being_ended() -> None:
+    story = Story("down")
+    given = [begin("provider_fly", file) for file in ("locate", "find", "contact", "stop")]
+    assert [event for each in given for event in story.ansible(each)] == []
+    assert stages(story, begin("provider_fly", "destroy")) == [("destroy", "start"), ("destroy", "ok")]
+
+
 def test_a_refusal_is_no_failure_of_the_survey() -> None:
     story = Story("down")
     told = stages(
