@@ -152,6 +152,7 @@ def begin_termination(
     by: str,
     error: dict[str, Any] | None = None,
     if_activity: dict[str, Any] | None = None,
+    if_ttl: int | None = None,
     until: float | None = None,
     rescue: bool = False,
 ) -> tuple[EnvironmentRow, str | None]:
@@ -163,13 +164,16 @@ def begin_termination(
 
     With `rescue` its work is saved first, whether or not that was wanted when it was made.
 
-    With `if_activity` nothing is done when the row's activity is another one by now.
+    With `if_activity` nothing is done when the row's activity is another one by now, and with `if_ttl` (seconds) when its
+    lease is a longer one.
 
     Twice is harmless: an ending under way goes on; only a `discard` that the first one lacked starts it anew.
     """
     with core.write() as session:
         row = _existing(session, environment_id)
         if row.ended_at is not None or (if_activity is not None and row.activity != if_activity):
+            return row, None
+        if if_ttl is not None and row.ttl_seconds > if_ttl:
             return row, None
         under_way = row.operation == Operation.TERMINATE
         if under_way and (row.operation_options.get("discard") or not discard):

@@ -228,6 +228,7 @@ class Reaper:
             by=by,
             error=error,
             if_activity=row.activity if idle else None,
+            if_ttl=row.ttl_seconds if decision.action == Action.END and decision.reason == "ttl" else None,
         )
         if operation_id is not None:
             self._engine.start(Operation.TERMINATE, row.id, operation_id)

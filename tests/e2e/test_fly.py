@@ -160,6 +160,7 @@ def test_what_would_be_lost_is_looked_for_in_a_stopped_machine_too(
     refused = user.run("down", NAME, "--yes", ok=False)
     assert "unpushed" in refused.text
     assert len(lab.volumes()) == 1
+    assert [each["state"] for each in lab.machines()] == ["stopped"], "as it was found"
     done = user.run("down", NAME, "--yes", "--discard")
     assert "fly volume" in done.text
     assert lab.volumes() == []

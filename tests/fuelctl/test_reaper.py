@@ -123,6 +123,29 @@ def test_a_laptop_that_slept_past_the_deadline_is_observed_first(
     assert engine.started == [("terminate", made)]
 
 
+def test_one_that_is_extended_after_its_end_was_decided_lives_on(
+    core: Core, clock: HandClock, reaper: Reaper, engine: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner was told so: it ends neither now nor before its new time."""
+    made = [ready(core, ttl_seconds=100) for _turn in range(2)]
+    started = engine.start
+
+    def start(operation: str, environment_id: str, operation_id: str) -> None:
+        started(operation, environment_id, operation_id)
+        [other] = {*made} - {environment_id}
+        registry.extend_lease(core, other, 3600, lambda _row, _expires_at: None)
+
+    monkeypatch.setattr(engine, "start", start)
+    clock.pass_(101)
+    done = reaper.cycle()
+    assert (done.checked, done.ended, len(engine.started)) == (2, 1, 1)
+    [extended] = {*made} - {engine.started[0][1]}
+    clock.pass_(3000)
+    reaper.cycle()
+    assert row_of(core, extended).status == "ready"
+    assert row_of(core, extended).operation_id is None
+
+
 def test_one_that_cannot_be_ended_does_not_stop_the_others(
     core: Core, clock: HandClock, reaper: Reaper, engine: Recorder
 ) -> None:
