@@ -30,6 +30,8 @@ _AHEAD = "fetch"
 _ONE_S = re.compile(r"fuel-([0-7][0-9a-hjkmnp-tv-z]{25})")
 #: What is the provider's to say, or the control plane's own, and no machine's.
 _NOT_A_MACHINE_S = frozenset({"contact", "let_in", "lost", "machine", "provider", "receipt"})
+#: What is read of any result, as it has to be.
+_SHAPED: dict[str, type] = {"observed": list, "steps": list, "error": dict}
 _TAIL_LINES = 20
 _LONGEST_TEXT = 8192
 _LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -222,10 +224,14 @@ def _believed(host: str, result: dict[str, Any]) -> dict[str, Any]:
     if one is None:
         return result
     kept = {key: value for key, value in result.items() if key not in _NOT_A_MACHINE_S}
-    seen = kept.get("observed")
-    if seen:
+    for key, shape in _SHAPED.items():
+        if not isinstance(kept.get(key), shape):
+            kept.pop(key, None)
+    if "observed" in kept:
         mine = one.group(1).upper()
-        kept["observed"] = [each for each in seen if isinstance(each, dict) and each.get("environment_id") == mine]
+        seen = (each for each in kept["observed"] if isinstance(each, dict) and each.get("environment_id") == mine)
+        # Whether it runs at all is its provider's word, which says in what state it is.
+        kept["observed"] = [{key: value for key, value in each.items() if key != "state"} for each in seen]
     return kept
 
 

@@ -49,6 +49,8 @@ def set_power(core: Core, row: EnvironmentRow, state: str, power: Power) -> Envi
         power(current, state)
         with core.write() as session:
             current = session.get_one(EnvironmentRow, row.id, with_for_update=True)
+            if current.ended_at is not None:
+                check_enterable(current)
             # Whether it answers is asked anew.
             kept = [each for each in current.conditions if each["type"] not in (STOPPED, UNREACHABLE)]
             if state == STOPPED:

@@ -164,8 +164,8 @@ def begin_termination(
 
     With `rescue` its work is saved first, whether or not that was wanted when it was made.
 
-    With `if_activity` nothing is done when the row's activity is another one by now, and with `if_ttl` (seconds) when its
-    lease is a longer one.
+    With `if_activity` nothing is done when the row's activity is another one by now, and with `if_ttl` (seconds) when
+    its lease is a longer one.
 
     Twice is harmless: an ending under way goes on; only a `discard` that the first one lacked starts it anew.
     """

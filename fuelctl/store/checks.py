@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from fuelctl.store import bulk
-from fuelctl.store.models import CheckRow
+from fuelctl.store.models import CheckRow, EnvironmentRow
 
+_ENVIRONMENTS: Table = EnvironmentRow.metadata.tables[EnvironmentRow.__tablename__]
 TABLE = CheckRow.metadata.tables[CheckRow.__tablename__]
 _KEY = "environment_id"
 COLUMNS = frozenset(TABLE.c.keys()) - {_KEY}
@@ -44,9 +45,22 @@ def add(session: Session, environment_id: str, check_at: float) -> None:
     session.execute(insert(TABLE).values(environment_id=environment_id, check_at=check_at))
 
 
+def mend(session: Session, at: float) -> None:
+    """Have all that live looked at, by `at` at the latest those of which it is not said: nobody would end them."""
+    known = select(TABLE.c[_KEY])
+    lost = select(_ENVIRONMENTS.c.id, literal(at)).where(
+        _ENVIRONMENTS.c.ended_at.is_(None), _ENVIRONMENTS.c.id.not_in(known)
+    )
+    session.execute(insert(TABLE).from_select([_KEY, "check_at"], lost))
+    live = select(_ENVIRONMENTS.c.id).where(_ENVIRONMENTS.c.ended_at.is_(None))
+    never = TABLE.c.check_at.is_(None) & TABLE.c[_KEY].in_(live)
+    session.execute(update(TABLE).where(never).values(check_at=at))
+
+
 def get(session: Session, environment_id: str) -> Check:
-    """Of an environment that there is."""
-    return Check(*session.execute(select(*_READ).where(TABLE.c[_KEY] == environment_id)).one())
+    """Of an environment; one of which nothing is known was never looked at."""
+    found = session.execute(select(*_READ).where(TABLE.c[_KEY] == environment_id)).one_or_none()
+    return Check(*found) if found is not None else Check(None, None, None)
 
 
 def times(session: Session) -> dict[str, float]:

@@ -161,7 +161,8 @@ class Observer:
             if seen["cursor"] is not None:
                 cursor = str(seen["cursor"])[:200]
                 session.execute(update(EnvironmentRow).where(EnvironmentRow.id == row.id).values(spool_cursor=cursor))
-            self._count(session, row.id, awake=bool(seen["running"]))
+            # Of a machine, its provider says the state: what costs less is not believed of who was entered.
+            self._count(session, row.id, awake=bool(seen["running"]) or "state" not in seen)
             if seen.get("activity"):
                 latest = max(item.at for item in told) if accepted else None
                 self._remember(session, row.id, seen["activity"], latest, warned)

@@ -18,7 +18,7 @@ from fuelctl.environments.decision import LOUD_AFTER, Action, Decision, decide
 from fuelctl.environments.observations import observe, record, tell
 from fuelctl.environments.registry import begin_termination, renew_operation
 from fuelctl.environments.states import Operation
-from fuelctl.store import environments, events
+from fuelctl.store import checks, environments, events
 from fuelctl.store.due import Due, due, remember
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows.rounds import scheduler
@@ -170,6 +170,8 @@ class Reaper:
         with self._core.database.write(durable=False) as session:
             # Before any row: whoever writes both takes them in this order.
             events.in_order(session)
+            if everything and not beyond:
+                checks.mend(session, now.wall)
             rows = due(session, None if everything else now.wall, after=beyond, limit=_BATCH)
             for row in rows:
                 try:

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from fuelctl.environments import registry
 from fuelctl.environments.core import Core
@@ -20,8 +20,10 @@ from fuelctl.store.due import due, remember
 from fuelctl.store.environments import FencedOffError
 from fuelctl.store.living import write
 from fuelctl.store.models import CheckRow
+from fuelctl.workflows.reaper import Reaper
 from tests.fuelctl import databases
 from tests.fuelctl.control import HandClock, check_of, wanted
+from tests.fuelctl.test_reaper import Recorder
 
 
 @pytest.fixture(params=databases.KINDS)
@@ -73,6 +75,26 @@ def test_of_many_each_gets_its_own(core: Core) -> None:
         rows = environments.by_id(session, [one, two, three])
         assert [rows[made].version for made in (one, two, three)] == [1, 9, 8]
         assert checks.times(session) == {one: 4.0, two: 2.0, three: 3.0}
+
+
+def test_what_lives_and_is_not_to_be_looked_at_is_looked_at_all_the_same(core: Core, clock: HandClock) -> None:
+    """Whatever took its row away: nobody else would ever end it."""
+    lost, never, ended, known = make(core, 4)
+    with core.write() as session:
+        session.execute(delete(CheckRow).where(CheckRow.environment_id == lost))
+        environments.change(session, never, check_at=None)
+        environments.change(session, ended, ended_at=clock.wall)
+        environments.change(session, known, check_at=7.0)
+    assert check_of(core, lost) == (None, None, None)
+    clock.pass_(60)
+    Reaper(core, cast("Any", Recorder()), 60).cycle()
+    with core.database.read() as session:
+        found = checks.times(session)
+    assert found.keys() == {lost, never, known}
+    assert min(found.values()) > clock.wall
+    with core.database.read() as session:
+        assert checks.get(session, lost).decision is not None
+        assert checks.get(session, ended).check_at is None
 
 
 def test_the_longest_due_come_first_and_all_of_them_in_turn(core: Core, clock: HandClock) -> None:

@@ -16,6 +16,7 @@ from fuelctl.environments.core import Core
 from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
+from fuelctl.store import environments
 from fuelctl.workflows import observer as module
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.run import Plant
@@ -144,3 +145,17 @@ def test_a_look_that_was_overtaken_by_a_heartbeat_is_no_restart(core: Core, cloc
     assert known.quiet == 63, "older counters than the ones before are no new life of the container"
     assert "start" not in known.last
     assert known.asked is not None
+
+
+def test_what_a_machine_says_of_itself_makes_it_no_cheaper(core: Core, clock: HandClock) -> None:
+    """Whoever was entered runs; that it is stopped, and costs its volume alone, is its provider's word."""
+    made = ready(core)
+    machine = {"type": "shared", "hourly": 2.0, "awake": 2.0, "asleep": 0.5, "begun": clock.wall, "ended": None}
+    with core.write() as session:
+        environments.change(session, made, provider={"name": "fly", "machines": {"m": machine}})
+    observer = Observer(Plant(core), cast("Any", Recorder()), 60)
+    clock.pass_(60)
+    observer._note(row_of(core, made), {**GONE, "present": True}, {})
+    assert [each["hourly"] for each in row_of(core, made).provider["machines"].values()] == [2.0]
+    observer._note(row_of(core, made), {**GONE, "present": True, "state": "stopped"}, {})
+    assert [each["hourly"] for each in row_of(core, made).provider["machines"].values()] == [2.0, 0.5]

@@ -29,7 +29,11 @@ def test_a_machine_speaks_for_itself_alone() -> None:
     """Who works in it may be root there."""
     mine, other = "01JD3Z5Q8W6S9X4V7T2R1P0N8M", "01JD3Z5Q8W6S9X4V7T2R1P0N8N"
     forged: dict[str, Any] = {
-        "observed": [{"environment_id": mine}, {"environment_id": other, "present": False}, "x"],
+        "observed": [
+            {"environment_id": mine, "state": "stopped"},
+            {"environment_id": other, "present": False},
+            "x",
+        ],
         "lost": [{"environment_id": other}],
         "receipt": {"complete": True},
         "machine": {"instance_id": "i-1"},
@@ -40,6 +44,10 @@ def test_a_machine_speaks_for_itself_alone() -> None:
     story.ansible(event)
     story.ansible({**event, "action": "ansible.builtin.command"})
     assert story.results == {PREFIX + "dev_container_info": [{"observed": [{"environment_id": mine}], "resources": []}]}
+    story.ansible({**event, "res": {"observed": 5, "steps": 7, "error": "x"}})
+    assert story.results[PREFIX + "dev_container_info"][1:] == [{}]
+    story.ansible({**event, "event": "runner_on_failed", "res": {"msg": "no", "error": [], "steps": {}}})
+    assert story.failure is not None
     trusted = Story("observe")
     trusted.ansible({**event, "host": "localhost"})
     assert trusted.results == {PREFIX + "dev_container_info": [forged]}

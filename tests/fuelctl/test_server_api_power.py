@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from fuelctl.environments.core import Core, MachineError
+from fuelctl.store import environments
 from fuelctl.store.database import Database
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.workflows import provider_traits
@@ -30,6 +31,7 @@ class Machine:
         self.asked: list[str] = []
         self.trouble: list[MachineError] = []
         self.stops = True
+        self.then: Callable[[], None] = lambda: None
 
     def __call__(self, row: EnvironmentRow, state: str) -> None:
         if not self.stops:
@@ -37,6 +39,7 @@ class Machine:
         self.asked.append(state)
         if self.trouble:
             raise self.trouble.pop()
+        self.then()
 
 
 @pytest.fixture
@@ -71,6 +74,20 @@ def test_it_is_stopped_and_started_and_says_so(team: Team, machine: Machine) -> 
         ("ada", "stopped"),
         ("ada", "stopped"),
     ]
+
+
+def test_nothing_is_written_on_what_has_ended_meanwhile(team: Team, machine: Machine) -> None:
+    made = team.make("ada")["id"]
+    ready(team.core, made)
+
+    def end() -> None:
+        with team.core.write() as session:
+            environments.change(session, made, status="terminated", ended_at=1.0, conditions=[])
+
+    machine.then = end
+    problem(team.ask("ada", "POST", f"/api/remote/{made}/power", json={"state": "stopped"}), 409, "not_enterable")
+    ended = team.ask("ada", "GET", f"/api/remote/{made}").json
+    assert (machine.asked, ended["conditions"]) == (["stopped"], [])
 
 
 def test_what_stops_no_machines_says_so(team: Team, machine: Machine) -> None:
