@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 at every call to AWS that up and down make, of ansible-playbook and of the control plane: nothing is left.
 
-Nobody lists the calls: the lab holds each one once before it takes effect and once after, and whoever waits for it is
-killed there. `test_ec2_killed_at_points.py` does the same at every step of the control plane, on
-machines; `tests/integration/test_ec2_module_killed.py` for the launching module alone, in far greater numbers.
+`test_ec2_killed_at_points.py` does the same at every step of the control plane, on machines;
+`tests/integration/test_ec2_module_killed.py` for the launching module alone, in far greater numbers.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ import pytest
 from tests.lab.ec2.client import Ec2Lab
 
 from . import ec2
+from .deaths import Death, hold, hold_every_call, kill_playbooks, settle_through_deaths, until_it_goes_through
 from .ec2_plays import Plays
 from .harness import Fuelctl
 
@@ -35,53 +32,15 @@ SOAK_KILLS = 1000
 SEED = 20261121
 
 
-@dataclass(frozen=True)
-class Death:
-    """The call that was under way: `hold` before it took effect, `hold-after` when it had."""
-
-    action: str
-    effect: str
-
-    @property
-    def changes(self) -> bool:
-        """Whether the call changes anything."""
-        return not self.action.startswith(("Describe", "Get", "GET", "HEAD", "List"))
+def changes(death: Death) -> bool:
+    """Whether the call changes anything."""
+    return not death.action.startswith(("Describe", "Get", "GET", "HEAD", "List"))
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Ec2Lab]:
     with Ec2Lab(machines=False, boot_delay=0, shutdown_delay=0, **LAG) as started:
         yield started
-
-
-def hold_every_call(lab: Ec2Lab) -> None:
-    for effect in ("hold", "hold-after"):
-        lab.fault("*", effect, service="*", each=True, seconds=120)
-
-
-def hold(lab: Ec2Lab, *deaths: Death) -> None:
-    for death in deaths:
-        lab.fault(death.action, death.effect, service="*", times=1, seconds=120)
-
-
-def held_or_ended(lab: Ec2Lab, process: subprocess.Popen[str]) -> bool:
-    return bool(lab.ask("GET", "held")) or process.poll() is not None
-
-
-def until_it_goes_through(
-    lab: Ec2Lab, start: Callable[[], subprocess.Popen[str]], kill: Callable[[subprocess.Popen[str]], None]
-) -> tuple[subprocess.Popen[str], list[Death]]:
-    """Begin again and again, each time killed where the lab holds a call, until none is held any more."""
-    deaths: list[Death] = []
-    while True:
-        process = start()
-        lab.wait_for(functools.partial(held_or_ended, lab, process), seconds=120)
-        held = lab.ask("GET", "held")
-        if not held:
-            return process, deaths
-        kill(process)
-        deaths.append(Death(held[0]["action"], held[0]["effect"]))
-        lab.ask("POST", "release", {})
 
 
 def life_of_a_play(plays: Plays, prepare_up: Callable[[], None], prepare_down: Callable[[], None]) -> list[Death]:
@@ -134,7 +93,7 @@ def test_a_playbook_killed_when_a_change_has_been_made(plays: Plays, deaths: lis
     missed = [
         Death(each.action, "hold-after")
         for each in deaths
-        if each.changes and Death(each.action, "hold-after") not in deaths
+        if changes(each) and Death(each.action, "hold-after") not in deaths
     ]
     assert missed
     died = life_of_a_play(plays, lambda: hold(plays.lab, *missed), lambda: hold(plays.lab, *missed))
@@ -144,7 +103,7 @@ def test_a_playbook_killed_when_a_change_has_been_made(plays: Plays, deaths: lis
 def test_killed_at_a_change_and_ended_at_once(plays: Plays, deaths: list[Death]) -> None:
     """The change takes effect with nobody there who knows of it; nobody tries `up` again."""
     up = deaths[: 1 + max(number for number, each in enumerate(deaths) if each.action == "RunInstances")]
-    for change in dict.fromkeys(each.action for each in up if each.changes):
+    for change in dict.fromkeys(each.action for each in up if changes(each)):
         hold(plays.lab, Death(change, "hold"))
         process = plays.start("up")
         plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=60)
@@ -185,34 +144,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ec2.sample(tmp_path_factory)
 
 
-def settle_through_deaths(lab: Ec2Lab, person: Fuelctl, name: str) -> tuple[dict[str, Any], list[Death]]:
-    """Until no work is under way: everything of the control plane is killed wherever the lab holds a call."""
-    deaths: list[Death] = []
-    asked = 0.0
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        held = lab.ask("GET", "held")
-        if held:
-            person.kill_everything()
-            deaths.append(Death(held[0]["action"], held[0]["effect"]))
-            lab.ask("POST", "release", {})
-            asked = 0.0
-        elif time.monotonic() - asked > 3:
-            # Starts the control plane when it is dead.
-            environment = person.show(name)
-            asked = time.monotonic()
-            if environment["operation"] is None and not lab.ask("GET", "held"):
-                return environment, deaths
-        time.sleep(0.1)
-    raise AssertionError(f"not settled: {person.show(name)}")
-
-
 @pytest.mark.parametrize("effect", ["hold", "hold-after"])
 def test_the_control_plane_killed_at_every_change(
     lab: Ec2Lab, person: Fuelctl, repository: Path, deaths: list[Death], effect: str
 ) -> None:
     """It takes up what it was doing by itself, in the same environment: held for a look, and then ended."""
-    changes = {each.action for each in deaths if each.changes and "/" not in each.action}
+    changes = {each.action for each in deaths if changes(each) and "/" not in each.action}
     wanted = {Death(action, effect) for action in changes}
     hold(lab, *wanted)
     before = len(lab.instances())
@@ -241,9 +178,7 @@ def test_only_the_playbook_killed_at_the_launch(lab: Ec2Lab, person: Fuelctl, re
     started = person.start("up", str(repository), "--provider=ec2", "--name=half", "--yes")
     lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
     assert len(lab.alive()) == 1
-    for pid in person.server_pids():
-        if b"ansible-playbook" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
+    kill_playbooks(person)
     lab.heal()
     started.communicate(timeout=120)
     assert started.returncode == 1
