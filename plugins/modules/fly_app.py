@@ -13,7 +13,8 @@ version_added: 0.1.0
 author: fuel_code maintainers (@fuel-code)
 description:
   - Makes the app once. All of Fly.io shares the names of apps, so a repeat, also of a run that was killed, finds it.
-  - Has one address of each kind in O(addresses). A second one of that kind, which a killed run had asked for, goes.
+  - Has at least one address of each kind in O(addresses). Where the app is one environment's own (O(sole)), a second
+    one of that kind, which only a killed run can have asked for, goes.
   - With O(state=absent), the app goes with its machines, volumes, secrets and addresses, and Fly.io is asked again.
   - What is in a volume is lost then, snapshots included.
 attributes:
@@ -30,7 +31,9 @@ options:
     choices: [present, absent]
     default: present
   org:
-    description: Slug of the organization that it belongs to.
+    description:
+      - Slug of the organization that it belongs to.
+      - With O(state=absent), an app that is not there is believed to be gone only if the token sees this organization.
     type: str
     default: personal
   network:
@@ -46,6 +49,10 @@ options:
     elements: str
     choices: [v4, v6, shared_v4, private_v6]
     default: []
+  sole:
+    description: The app is one environment's own.
+    type: bool
+    default: false
   environment_id:
     description: ULID of the environment that it is for. With O(state=absent), refuses while it has machines of others.
     type: str
@@ -125,9 +132,11 @@ def work(module: AnsibleModule, progress: Progress) -> Dict[str, Any]:
     params, check = module.params, module.check_mode
     if params["state"] == "absent":
         with progress.step("destroy app"):
-            ended, lines = _app.destroy(api, params["app"], params["environment_id"], check=check)
+            ended, lines = _app.destroy(api, params["app"], params["environment_id"], params["org"], check=check)
         return {"changed": ended, **({} if check else {"receipt": receipt(lines)})}
-    wanted = _app.Wanted(params["app"], params["org"], params["network"], tuple(params["addresses"]))
+    wanted = _app.Wanted(
+        params["app"], params["org"], params["network"], tuple(params["addresses"]), sole=params["sole"]
+    )
     with progress.step("app") as step:
         changed = _app.ensure(api, wanted, check=check)
         if not changed:
@@ -146,6 +155,7 @@ def main() -> None:
             "org": {"type": "str", "default": "personal"},
             "network": {"type": "str", "default": ""},
             "addresses": {"type": "list", "elements": "str", "choices": list(_app.KINDS), "default": []},
+            "sole": {"type": "bool", "default": False},
             "environment_id": {"type": "str", "default": ""},
             **_module.ARGUMENTS,
         },

@@ -154,6 +154,12 @@ options:
     description: Seconds to wait for whoever else is changing the machine.
     type: float
     default: 60
+  org:
+    description:
+      - Slug of the app's organization.
+      - With O(state=absent), what is not there is believed to be gone only if the token sees this organization.
+    type: str
+    default: personal
 extends_documentation_fragment:
   - fuel_code.remote.fly
   - fuel_code.remote.fly.app
@@ -282,6 +288,7 @@ def plan(params: Dict[str, Any]) -> _machine.Plan:
         config=configuration(params) if params["image"] else None,
         metadata=marks,
         state="" if params["state"] in ("present", "absent") else params["state"],
+        org=params["org"],
     )
 
 
@@ -355,6 +362,7 @@ def argument_spec() -> Dict[str, Any]:
         "expires_at": {"type": "int"},
         "wait_timeout": {"type": "float", "default": 180},
         "lease_timeout": {"type": "float", "default": 60},
+        "org": {"type": "str", "default": "personal"},
         **_module.ARGUMENTS,
     }
 

@@ -151,8 +151,9 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
         if shown is not None:
             result.update(app=shown, addresses=_app.addresses(api, app))
     else:
-        apps = api.listed(place("apps"), "apps", org_slug=module.params["org"])
-        every = api.listed(place("orgs", module.params["org"], "machines"), "machines")
+        # An organization that this token does not see is no organization in which nothing is.
+        apps = api.listed(place("apps"), "apps", required=True, org_slug=module.params["org"])
+        every = api.listed(place("orgs", module.params["org"], "machines"), "machines", required=True)
         machines = [each for each in every if _tags.of(each).get(_tags.MANAGED)]
     machines = [each for each in machines if name in ("", each.get("name")) and each.get("state") != "destroyed"]
     result["environments"] = by_environment(machines, apps, module.params["org"])

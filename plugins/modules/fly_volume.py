@@ -63,6 +63,12 @@ options:
         which killed runs had asked, are destroyed.
     type: bool
     default: false
+  org:
+    description:
+      - Slug of the app's organization.
+      - With O(state=absent), what is not there is believed to be gone only if the token sees this organization.
+    type: str
+    default: personal
 extends_documentation_fragment:
   - fuel_code.remote.fly
   - fuel_code.remote.fly.app
@@ -151,6 +157,7 @@ def work(module: AnsibleModule, progress: Progress) -> Dict[str, Any]:
         snapshot_days=params["snapshot_days"],
         encrypted=params["encrypted"],
         sole=params["sole"],
+        org=params["org"],
     )
     if params["state"] == "absent":
         with progress.step("destroy volume"):
@@ -198,6 +205,7 @@ def main() -> None:
             "snapshot_days": {"type": "int", "default": 5},
             "encrypted": {"type": "bool", "default": True},
             "sole": {"type": "bool", "default": False},
+            "org": {"type": "str", "default": "personal"},
             **_module.ARGUMENTS,
         },
         supports_check_mode=True,

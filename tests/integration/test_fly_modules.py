@@ -60,6 +60,60 @@ def test_app_is_made_once_and_ends_with_all_it_owns(modules: Modules) -> None:
     assert not modules.result("fly_app", app=wanted["app"], state="absent")["changed"]
 
 
+def test_what_the_token_does_not_see_is_not_taken_for_gone(modules: Modules) -> None:
+    """Fly.io says the same of an app that is gone and of one that is another organization's."""
+    environment = environment_id()
+    app = app_of(environment)
+    modules.result("fly_app", app=app, org="ours")
+    modules.result("fly_volume", app=app, name="workspace", region="fra")
+    other = {"app": app, "state": "absent", "api_token": f"{modules.lab.token}@others"}
+    owned = ({"module": "fly_machine", "name": "dev"}, {"module": "fly_volume", "name": "workspace"}, {})
+    for one in owned:
+        refused = modules.result(
+            one.get("module", "fly_app"),
+            **{key: value for key, value in one.items() if key != "module"},
+            **other,
+            org="ours",
+        )
+        assert refused["error"]["code"] == "fly_unseen", refused
+        assert "does not see the organization ours" in refused["msg"]
+        assert "receipt" not in refused
+    unseen = modules.result("fly_machine_info", org="ours", api_token=other["api_token"])
+    assert unseen["error"]["code"] == "fly_missing"
+    assert modules.lab.volumes(app)
+    ours = {"app": app, "org": "ours", "api_token": f"{modules.lab.token}@ours"}
+    assert modules.result("fly_app", state="absent", **ours)["receipt"]["complete"]
+    for one in owned:
+        again = modules.result(
+            one.get("module", "fly_app"),
+            **{key: value for key, value in one.items() if key != "module"},
+            **ours,
+            state="absent",
+        )
+        assert (again["changed"], again["receipt"]["complete"]) == (False, True)
+
+
+def test_lists_that_are_late_make_nothing_twice_and_hide_nothing(modules: Modules) -> None:
+    environment = environment_id()
+    app = app_of(environment)
+    modules.lab.configure(list_lag=2)
+    try:
+        assert [each["kind"] for each in modules.result("fly_app", app=app, addresses=["v6"])["addresses"]] == ["v6"]
+        for _twice in range(2):
+            modules.result("fly_volume", app=app, name="workspace", region="fra", sole=True)
+            made = modules.result("fly_machine", app=app, name="dev", image=IMAGE, environment_id=environment)
+            assert made["machine"]["state"] == "started"
+        # Known by its name, though no list shows it: a lab without machines refuses what is to be run in it.
+        ran = modules.result("fly_exec", app=app, name="dev", argv=["true"], again=True)
+        assert ran["error"]["details"]["status"] == 501
+        assert len(modules.lab.machines(app)) == 1
+        ended = modules.result("fly_app", app=app, state="absent", environment_id=environment)
+        assert ended["receipt"]["complete"]
+    finally:
+        modules.lab.configure(list_lag=0)
+    assert (modules.lab.machines(app), modules.lab.volumes(app)) == ([], [])
+
+
 def test_app_of_somebody_else_is_refused(modules: Modules) -> None:
     modules.lab.api("POST", "/apps", {"app_name": "somebodys", "org_slug": "other"})
     refused = modules.result("fly_app", app="somebodys")

@@ -12,6 +12,7 @@ import ipaddress
 import json
 import random
 import socket
+import ssl
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Dict, List, Mapping, Optional
@@ -26,6 +27,8 @@ PLAIN = ("localhost", "_api.internal")
 NONCE = "fly-machine-lease-nonce"
 #: The request never reached anybody: it can be made again whatever it asks for.
 UNREACHED = (ConnectionRefusedError, socket.gaierror)
+#: Our own word, where others come from Fly.io: whoever answers there proves to be nobody that this machine trusts.
+CERTIFICATE = "certificate"
 #: An answer is JSON of at most so many bytes.
 LIMIT = 16 << 20
 
@@ -146,10 +149,8 @@ class Api:
                 return self._once(method, path, body, query, nonce=nonce, longer=longer)
             except _FailedError as failed:
                 again = failed.harmless or (repeat and failed.passing)
-                pause = failed.pause
-                if pause is None:
-                    # Full jitter: half a second, doubled each time, at most eight.
-                    pause = self._chance() * min(8.0, 0.5 * 2 ** min(tries, 5))
+                # Full jitter: half a second, doubled each time, at most eight; told to come back at once, no sooner.
+                pause = max(failed.pause, self._chance() * min(8.0, 0.5 * 2 ** min(tries, 5)))
                 if not again or self.clock() - begun + pause > self.patience:
                     raise failed.error from None
             self.sleep(pause)
@@ -163,12 +164,13 @@ class Api:
                 return None
             raise
 
-    def listed(self, path: str, key: str = "", **query: Any) -> List[Dict[str, Any]]:
-        """What GET lists, all pages of it; an empty list when there is no such thing."""
+    def listed(self, path: str, key: str = "", *, required: bool = False, **query: Any) -> List[Dict[str, Any]]:
+        """What GET lists, all pages of it; when there is no such thing, nothing, or ApiError where it is `required`."""
         found: List[Dict[str, Any]] = []
         cursor: Dict[str, Any] = {}
         while True:
-            answer = self.find(path, query={**query, **cursor}) or {}
+            asked = {**query, **cursor}
+            answer = (self.call("GET", path, query=asked) if required else self.find(path, query=asked)) or {}
             items = answer if isinstance(answer, list) else answer.get(key) or []
             found.extend(items)
             if isinstance(answer, list) or not answer.get("next_cursor"):
@@ -224,9 +226,7 @@ class Api:
 class _FailedError(Exception):
     """One try that failed: the error, and what may be done about it."""
 
-    def __init__(
-        self, error: ApiError, *, harmless: bool = False, passing: bool = False, pause: Optional[float] = None
-    ) -> None:
+    def __init__(self, error: ApiError, *, harmless: bool = False, passing: bool = False, pause: float = 0.0) -> None:
         super().__init__(str(error))
         self.error = error
         self.harmless = harmless
@@ -251,15 +251,18 @@ def _refused(call: str, answer: HTTPError) -> _FailedError:
 
 def _lost(call: str, error: Exception) -> _FailedError:
     reason = getattr(error, "reason", None) or error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        # Nothing was sent, and asking again brings no other certificate.
+        return _FailedError(ApiError(call, 0, getattr(reason, "verify_message", "") or str(reason), CERTIFICATE))
     unreached = isinstance(reason, UNREACHED)
     told = ApiError(call, 0, str(reason) or type(reason).__name__, unknown=not unreached)
     return _FailedError(told, harmless=unreached, passing=True)
 
 
-def _retry_after(value: Optional[str]) -> Optional[float]:
-    """Seconds, from a number or a date; None where it says neither."""
+def _retry_after(value: Optional[str]) -> float:
+    """Seconds, from a number or a date; 0 where it says neither."""
     if not value:
-        return None
+        return 0.0
     try:
         return max(0.0, float(value))
     except ValueError:
@@ -267,4 +270,4 @@ def _retry_after(value: Optional[str]) -> Optional[float]:
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):
-        return None
+        return 0.0

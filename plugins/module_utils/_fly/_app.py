@@ -21,6 +21,8 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 #: Kinds of addresses; only `v4`, `v6` and `private_v6` take connections that are neither HTTP nor TLS.
 KINDS = ("v4", "v6", "shared_v4", "private_v6")
 INTERVAL = 0.5
+#: Seconds after which an address that is not listed yet is taken for one that was not assigned.
+SETTLE = 5.0
 
 
 def check_name(name: str) -> str:
@@ -32,12 +34,16 @@ def check_name(name: str) -> str:
 
 @dataclass
 class Wanted:
-    """An app as it should be. Without `network`, that of its organization."""
+    """An app as it should be. Without `network`, that of its organization.
+
+    `sole`: it is one environment's own, so a second address of a kind is what a run that was killed left behind.
+    """
 
     name: str
     org: str
     network: str = ""
     addresses: "tuple[str, ...]" = ()
+    sole: bool = False
 
 
 def find(api: Api, name: str) -> Optional[Dict[str, Any]]:
@@ -47,6 +53,38 @@ def find(api: Api, name: str) -> Optional[Dict[str, Any]]:
     except ApiError as error:
         raise explain(error, name) from error
     return found
+
+
+def prove_absence(api: Api, name: str, org: str) -> None:
+    """Have a 404 for this app mean that it is not there; FuelError when the token would not see it anyhow.
+
+    Fly.io answers the same for an app that is gone and for one that is not this token's to see. What tells them apart
+    is whether the token sees the organization at all, and whether its list still has the app.
+    """
+    try:
+        shown = api.listed(place("apps"), "apps", required=True, org_slug=org)
+    except ApiError as error:
+        if error.status not in (401, 403, 404):
+            raise
+        raise FuelError(
+            f"the token does not see the organization {org}, so whether the app is there cannot be told",
+            hint="use a token of that organization, or name the one in which the app was made",
+            where=name,
+            code="fly_unseen",
+        ) from error
+    if any(each.get("name") == name for each in shown):
+        raise FuelError(
+            f"Fly.io shows the app in the list of {org}, and not by itself",
+            hint="run again, with a token of the whole organization",
+            where=name,
+            code="fly_unseen",
+        )
+
+
+def prove(api: Api, name: str, org: str) -> None:
+    """The same where nothing was found in the app: either it is seen, or it is not there."""
+    if api.find(place("apps", name)) is None:
+        prove_absence(api, name, org)
 
 
 def kind_of(address: Mapping[str, Any]) -> str:
@@ -123,29 +161,53 @@ def _create(api: Api, wanted: Wanted) -> Dict[str, Any]:
 
 
 def _address(api: Api, wanted: Wanted, kind: str, *, check: bool) -> bool:
-    """One address of this kind. Nothing makes an assignment unique, so a second one, of a run that was killed, goes."""
+    """One address of this kind.
+
+    Nothing makes an assignment unique. In an app that is one environment's own (`sole`) nobody but a run that was
+    killed can have asked for a second one, which costs: the eldest stays. Elsewhere it is somebody's, and left alone.
+    """
     if kind not in KINDS:
         raise UsageError(f"{kind[:40]!r} is no kind of address", hint=f"one of {', '.join(KINDS)}")
-    there = [each for each in addresses(api, wanted.name) if each["kind"] == kind]
+    there = _of_kind(api, wanted.name, kind)
     changed = not there
     if not there:
         if check:
             return True
-        try:
-            api.call("POST", place("apps", wanted.name, "ip_assignments"), {"type": kind}, repeat=False)
-        except ApiError as error:
-            if not error.unknown:
-                raise
-        there = [each for each in addresses(api, wanted.name) if each["kind"] == kind]
-        if not there:
-            raise FuelError(
-                f"Fly.io assigned no {kind} address", hint="run again", where=wanted.name, code="fly_broken"
-            )
-    for surplus in there[1:]:
+        there = _assign(api, wanted.name, kind)
+    for surplus in there[1:] if wanted.sole else []:
         changed = True
         if not check:
             _release(api, wanted.name, surplus["ip"])
     return changed
+
+
+def _of_kind(api: Api, name: str, kind: str) -> List[Dict[str, Any]]:
+    return [each for each in addresses(api, name) if each["kind"] == kind]
+
+
+def _assign(api: Api, name: str, kind: str) -> List[Dict[str, Any]]:
+    """What is listed after an assignment, which is made again only when its answer was lost and nothing came of it."""
+    begun = api.clock()
+    while True:
+        failed: Optional[ApiError] = None
+        try:
+            api.call("POST", place("apps", name, "ip_assignments"), {"type": kind}, repeat=False)
+        except ApiError as error:
+            if not error.unknown:
+                raise
+            failed = error
+        asked = api.clock()
+        while True:
+            there = _of_kind(api, name, kind)
+            if there:
+                return there
+            if api.clock() - asked > (SETTLE if failed else api.patience):
+                break
+            api.sleep(INTERVAL)
+        if failed is None or api.clock() - begun > api.patience:
+            raise failed or FuelError(
+                f"Fly.io shows no {kind} address", hint="run again", where=name, code="fly_broken"
+            )
 
 
 def _release(api: Api, name: str, address: str) -> None:
@@ -166,10 +228,13 @@ def foreign(api: Api, name: str, environment_id: str) -> List[str]:
     ]
 
 
-def destroy(api: Api, name: str, environment_id: str, *, check: bool = False) -> "tuple[bool, List[Dict[str, str]]]":
+def destroy(
+    api: Api, name: str, environment_id: str, org: str, *, check: bool = False
+) -> "tuple[bool, List[Dict[str, str]]]":
     """End the app with all that it owns: whether there was one, and the lines of a receipt.
 
-    With an environment's id, refused while there is a machine in it that is not of that environment.
+    With an environment's id, refused while there is a machine in it that is not of that environment. An app that this
+    run never saw is believed to be gone only if the token sees the organization in which it would be.
     """
     check_name(name)
     try:
@@ -183,6 +248,8 @@ def destroy(api: Api, name: str, environment_id: str, *, check: bool = False) ->
                     where=name,
                     code="fly_foreign",
                 )
+        if found is None:
+            prove_absence(api, name, org)
         if found is None or check:
             return found is not None, [] if check else [entry("fly app", name, GONE)]
         try:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List
+from typing import Any, Dict, List, Optional
 
 from .._errors import FuelError, UsageError
 from ._api import Api, ApiError, place
@@ -18,6 +18,8 @@ from ._refusals import explain
 #: Fly.io ends a command after a minute.
 LIMIT = 60
 INTERVAL = 0.5
+#: Seconds after which a machine that is not listed is taken for none.
+SETTLE = 5.0
 
 
 @dataclass
@@ -42,13 +44,23 @@ class Done:
     stderr: str
 
 
+def _found(api: Api, command: Command) -> Optional[Dict[str, Any]]:
+    """The machine; one that was made a moment ago may not be listed yet."""
+    begun = api.clock()
+    while True:
+        machine = find(api, command.app, command.machine)
+        if machine is not None or not command.again or api.clock() - begun > SETTLE:
+            return machine
+        api.sleep(INTERVAL)
+
+
 def run(api: Api, command: Command) -> Done:
     """Run it in the machine of this name; FuelError when there is none that runs, or nobody knows what became of it."""
     where = f"{command.app}/{command.machine}"
     if not command.argv or not 1 <= command.timeout <= LIMIT:
         raise UsageError("a command needs words, and 1 to 60 seconds", where=where)
     try:
-        machine = find(api, command.app, command.machine)
+        machine = _found(api, command)
         if machine is None or machine.get("state") != "started":
             state = "not there" if machine is None else str(machine.get("state"))
             raise FuelError(f"the machine is {state}", hint="start it first", where=where, code="fly_not_started")

@@ -15,13 +15,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 from .._errors import FuelError, UsageError
 from .._receipt import GONE, PRESENT, entry
-from . import _lease, _tags
+from . import _app, _events, _lease, _tags
 from ._api import Api, ApiError, place
-from ._refusals import explain, is_name_violation, one_line
+from ._refusals import explain, is_name_violation
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 _ID = re.compile(r"machine ID ([0-9A-Za-z_-]+)")
@@ -46,6 +46,8 @@ class Plan:
     metadata: Dict[str, str] = field(default_factory=dict)
     #: `started`, `stopped`, `suspended`; empty leaves it as it is.
     state: str = "started"
+    #: Organization of the app, by which an app that is gone is told from one that the token does not see.
+    org: str = "personal"
 
     def made_from(self) -> str:
         """Digest of the configuration, by which a repeat knows whether it asks for something else."""
@@ -134,6 +136,8 @@ def _ensure(api: Api, plan: Plan, waiting: Waiting, *, check: bool) -> Result:
         after = {**before, "config": plan.config if "update" in changes else before["config"]}
         after.update(state=plan.state or before["state"], metadata={**before["metadata"], **plan.metadata})
         return Result(found, changes + moves, before, after)
+    # What ended before it was last asked to run says nothing of how that went. One that was made here has begun once.
+    ended_before = "" if done else _events.last_exit(found)[0]
     if changes == ["update"]:
         waiting.tell("update")
         found = _update(api, plan, found, waiting)
@@ -142,7 +146,7 @@ def _ensure(api: Api, plan: Plan, waiting: Waiting, *, check: bool) -> Result:
         _mark(api, plan, found, waiting)
         done.append("metadata")
     if plan.state:
-        found = _settle(api, plan, found, waiting, done)
+        found = _settle(api, plan, found, waiting, done, ended_before=ended_before)
     shown = api.call("GET", _path(plan, found))
     return Result(shown, done, before, summary(shown))
 
@@ -247,11 +251,18 @@ def _towards(state: str) -> str:
     return {"started": "starting", "stopped": "stopping", "suspended": "suspending"}[state]
 
 
-def _settle(api: Api, plan: Plan, machine: Dict[str, Any], waiting: Waiting, done: List[str]) -> Dict[str, Any]:
-    """Into the planned state: asked for where it is not under way, then waited for."""
+def _settle(
+    api: Api, plan: Plan, machine: Dict[str, Any], waiting: Waiting, done: List[str], *, ended_before: str
+) -> Dict[str, Any]:
+    """Into the planned state: asked for where it is not under way, then waited for.
+
+    A machine that was told to start and has ended is not started again: what is meant to run once would run twice.
+
+    :param ended_before: the event by which it had ended before it was told to.
+    """
     begun = api.clock()
-    asked = 0
-    exits = 0
+    told = "create" in done or "update" in done
+    exits: Set[str] = set()
     while True:
         machine = api.call("GET", _path(plan, machine))
         state = str(machine.get("state") or "")
@@ -259,28 +270,27 @@ def _settle(api: Api, plan: Plan, machine: Dict[str, Any], waiting: Waiting, don
             return machine
         if state in ENDED:
             raise _ended(plan, machine)
-        if (
-            plan.state == "started"
-            and state in ("stopped", "failed")
-            and (asked or "create" in done or "update" in done)
-        ):
-            # It was told to start, and has ended: Fly.io's own restarts, which its policy asks for, come between.
-            exits += 1
-            if exits > 2 or state == "failed":
+        over = False
+        if plan.state == "started" and state in ("stopped", "failed") and told:
+            event, code = _events.last_exit(machine)
+            over = event not in ("", ended_before)
+            exits |= {event} if over else set()
+            # Fly.io's own restarts, which its policy asks for, come between.
+            if state == "failed" or (over and (len(exits) > 2 or not _events.restarts(machine, code))):
                 raise _ended(plan, machine)
         if api.clock() - begun > waiting.timeout:
             raise _too_late(plan, machine, waiting)
         # A machine made without a launch stays `created`: stopped is what it is.
         if plan.state == "stopped" and state == "created":
             return machine
-        if state not in PASSING or (state == "created" and "create" not in done):
-            asked += 1
+        if not over and (state not in PASSING or (state == "created" and "create" not in done)):
             # Only what runs can be suspended.
             idle = plan.state == "suspended" and state != "started"
             call = "start" if idle else CALLS[plan.state]
             waiting.tell(call)
             if _ask(api, plan, machine, waiting, call):
                 done.append(call)
+                told = told or call == "start"
             state = "started" if idle else plan.state
         _look(api, plan, machine, NEXT.get(state, plan.state), waiting.timeout - (api.clock() - begun))
 
@@ -324,20 +334,8 @@ def _await(api: Api, plan: Plan, machine: Mapping[str, Any], state: str, waiting
         _look(api, plan, now, state, waiting.timeout - (api.clock() - begun))
 
 
-def _said(machine: Mapping[str, Any]) -> str:
-    """Why it ended, as its events say."""
-    for event in machine.get("events") or []:
-        request = event.get("request") or {}
-        exit_event = request.get("exit_event") or {}
-        if "exit_code" in exit_event:
-            return f"its main process exited with {exit_event['exit_code']}"
-        if request.get("error"):
-            return one_line(str(request["error"]))
-    return ""
-
-
 def _ended(plan: Plan, machine: Mapping[str, Any]) -> FuelError:
-    why = _said(machine)
+    why = _events.said(machine)
     return FuelError(
         f"the machine is {machine.get('state')}{f': {why}' if why else ''}",
         hint="see what it said: fly logs",
@@ -367,6 +365,7 @@ def destroy(
         found = find(api, plan.app, plan.name)
         before = summary(found)
         if found is None:
+            _app.prove(api, plan.app, plan.org)
             return [], [] if check else [entry("fly machine", where, GONE)], before
         _check_owner(found, plan)
         machine_id = str(found["id"])

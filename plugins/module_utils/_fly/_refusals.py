@@ -10,10 +10,15 @@ from __future__ import annotations
 from typing import Dict, Tuple
 
 from .._errors import FuelError
-from ._api import ApiError
+from ._api import CERTIFICATE, ApiError
 
 #: Fly.io's own word for it: our code, what is wrong, what to do.
 CODES: Dict[str, Tuple[str, str, str]] = {
+    CERTIFICATE: (
+        "fly_certificate",
+        "whoever answers there is not trusted, so nothing was sent",
+        "check FLY_API_HOSTNAME; where your network opens TLS, have this machine trust its authority (SSL_CERT_FILE)",
+    ),
     "insufficient_capacity": (
         "fly_capacity",
         "Fly.io has no room for this machine in the region",

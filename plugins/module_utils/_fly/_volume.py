@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .._errors import FuelError, UsageError
 from .._receipt import GONE, PRESENT, entry
+from . import _app
 from ._api import Api, ApiError, place
 from ._refusals import explain
 
@@ -44,6 +45,8 @@ class Wanted:
     encrypted: bool = True
     #: The name means one volume, in an app that is nobody else's.
     sole: bool = False
+    #: Organization of the app, by which an app that is gone is told from one that the token does not see.
+    org: str = "personal"
 
 
 @dataclass
@@ -219,6 +222,8 @@ def destroy(api: Api, wanted: Wanted, *, check_only: bool = False) -> "Tuple[Lis
                 code="fly_in_use",
             )
         ids = [str(each["id"]) for each in there]
+        if not ids:
+            _app.prove(api, wanted.app, wanted.org)
         if check_only:
             return ids, []
         for each in there:

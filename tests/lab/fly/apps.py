@@ -42,6 +42,10 @@ class Apps:
             raise RefusedError(404, "app not found")
         return found
 
+    def listed(self, made_at: float) -> bool:
+        """Whether lists show by now what was made then."""
+        return time.time() - made_at >= self.settings.list_lag
+
     def create_app(self, body: dict[str, Any]) -> dict[str, Any]:
         name = str(body.get("name") or body.get("app_name") or "")
         if not _APP_NAME.fullmatch(name):
@@ -81,6 +85,7 @@ class Apps:
             "created_at": stamp(),
         }
         app.addresses.append(made)
+        app.assigned[str(made["ip"])] = time.time()
         return made
 
     def release_address(self, app: App, address: str) -> None:

@@ -191,6 +191,9 @@ class App:
     secrets: dict[str, Secret] = field(default_factory=dict)
     secrets_version: int = 0
     addresses: list[dict[str, Any]] = field(default_factory=list)
+    created_at: float = field(default_factory=time.time)
+    #: Address -> when it was assigned.
+    assigned: dict[str, float] = field(default_factory=dict)
 
     def living(self) -> list[Machine]:
         return [each for each in self.machines.values() if each.state != "destroyed"]

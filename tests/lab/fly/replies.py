@@ -45,6 +45,10 @@ class Call:
     def nonce(self) -> str:
         return str(self.environ.get(_NONCE) or "")
 
+    def sees(self, org: str) -> bool:
+        """Whether the token is of this organization, or of all."""
+        return org == self.token.partition("@")[2] or "@" not in self.token
+
     @property
     def owner(self) -> str:
         return f"{self.token.rpartition('-')[2].removeprefix('FlyV1 ')}@tokens.lab"
@@ -53,14 +57,20 @@ class Call:
 def reply(cloud: Cloud, call: Call) -> Any:
     """The answer's body; RefusedError in place of one."""
     kind = call.operation.id
-    if "org_slug" in call.places:
-        return _of_organization(cloud, call)
     if "app_name" not in call.places:
+        org = str(call.places.get("org_slug") or call.sent.get("org_slug") or call.asked("org_slug"))
+        if not call.sees(org):
+            raise RefusedError(404, "organization not found")
+        if "org_slug" in call.places:
+            return _of_organization(cloud, call)
         if kind == "Apps_create":
             return cloud.create_app(call.sent)
-        found = [app for app in cloud.apps.values() if app.org == call.asked("org_slug")]
+        found = [app for app in cloud.apps.values() if app.org == org and cloud.listed(app.created_at)]
         return {"apps": [each.shown() for each in found], "total_apps": len(found)}
     app = cloud.app(str(call.places["app_name"]))
+    if not call.sees(app.org):
+        # In the same words, whether there is one or not.
+        raise RefusedError(404, "app not found")
     if "machine_id" in call.places:
         machine = cloud.machine(app, str(call.places["machine_id"]))
         if kind not in FREE and kind != "Machines_create_lease":
@@ -77,6 +87,7 @@ def _of_organization(cloud: Cloud, call: Call) -> dict[str, Any]:
         for app in cloud.apps.values()
         if app.org == call.places["org_slug"]
         for machine in app.living()
+        if cloud.listed(machine.created_at)
     ]
     # One cursor is as good as the next: the number of machines that were given already.
     begin, size = int(call.asked("cursor", "0") or 0), int(call.asked("limit", "1000"))
@@ -96,7 +107,7 @@ def _machines(cloud: Cloud, app: App, call: Call) -> list[dict[str, Any]]:
     deleted = call.asked("include_deleted") == "true"
     region = call.asked("region")
     found = app.machines.values() if deleted else [each for each in app.machines.values() if each.state not in ENDED]
-    return [each.shown() for each in found if region in ("", each.region)]
+    return [each.shown() for each in found if region in ("", each.region) and cloud.listed(each.created_at)]
 
 
 def _secret(cloud: Cloud, app: App, call: Call) -> dict[str, Any]:
@@ -173,7 +184,9 @@ def _ok(_done: Any) -> dict[str, bool]:
 _APP: dict[str, Callable[[Cloud, App, Call], Any]] = {
     "Apps_show": lambda cloud, app, call: app.shown(),
     "Apps_delete": lambda cloud, app, call: cloud.delete_app(app.name),
-    "App_IPAssignments_list": lambda cloud, app, call: {"ips": app.addresses},
+    "App_IPAssignments_list": lambda cloud, app, call: {
+        "ips": [each for each in app.addresses if cloud.listed(app.assigned[each["ip"]])]
+    },
     "App_IPAssignments_create": lambda cloud, app, call: cloud.assign_address(app, call.sent),
     "App_IPAssignments_delete": lambda cloud, app, call: cloud.release_address(app, str(call.places["ip"])),
     "Machines_list": _machines,
@@ -183,7 +196,9 @@ _APP: dict[str, Callable[[Cloud, App, Call], Any]] = {
     "Secret_get": _secret,
     "Secret_create": _set_secret,
     "Secret_delete": _forget_secret,
-    "Volumes_list": lambda cloud, app, call: [each.shown() for each in app.volumes.values()],
+    "Volumes_list": lambda cloud, app, call: [
+        each.shown() for each in app.volumes.values() if cloud.listed(each.created_at)
+    ],
     "Volumes_create": lambda cloud, app, call: cloud.create_volume(app, call.sent).shown(),
 }
 _MACHINE: dict[str, Callable[[Cloud, App, Machine, Call], Any]] = {

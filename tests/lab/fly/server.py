@@ -27,7 +27,8 @@ from .replies import Call, reply
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
-#: Tokens begin like this, as Fly.io's do; `FlyV1 lab` and `FlyV1 lab-ANYTHING` are known here.
+#: Tokens begin like this, as Fly.io's do; `FlyV1 lab` and `FlyV1 lab-ANYTHING` are known here, and see everything;
+#: `FlyV1 lab@ORG` sees that organization alone.
 KNOWN_TOKEN = "FlyV1 lab"
 #: Documented: one call a second for each action and machine, in bursts of three; five and ten for reading.
 WRITES, READS = (1.0, 3.0), (5.0, 10.0)
@@ -67,7 +68,9 @@ class Lab:
         operation = self._operations[name]
         scheme, _space, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         call: dict[str, Any] = {"at": time.time(), "action": name, "token": token, "status": None, **places}
-        if scheme.lower() != "bearer" or not (token == KNOWN_TOKEN or token.startswith(f"{KNOWN_TOKEN}-")):
+        if scheme.lower() != "bearer" or not (
+            token == KNOWN_TOKEN or token.startswith((f"{KNOWN_TOKEN}-", f"{KNOWN_TOKEN}@"))
+        ):
             call["token"] = ""
             self._record(call, 401)
             return _answer(start_response, 401, {"error": "Authenticate: token validation error"})

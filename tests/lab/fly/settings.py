@@ -20,6 +20,8 @@ class Settings:
     remembered: float = 3600.0
     #: No time: 1, and the documented limits hold (one call a second for each action and machine, bursts of three).
     rate_limits: float = 0.0
+    #: What was made is in no list for so long; by its own name or id it is there at once.
+    list_lag: float = 0.0
     #: Fly Proxy stops a machine whose services ask for it after so long without a connection; 0: never.
     autostop_after: float = 0.0
 

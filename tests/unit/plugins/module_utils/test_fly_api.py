@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
 from email.message import Message
 from urllib.error import HTTPError, URLError
 
@@ -113,10 +114,24 @@ def test_retry_after_is_respected_within_patience():
     assert (raised.value.status, len(impatient.asked)) == (429, 1)
 
 
-def test_retry_after_as_a_date_that_is_past_is_now():
-    fly = Fly((429, "{}", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), {"ok": True})
-    assert fly.api().call("GET", "/v1/apps") == {"ok": True}
-    assert fly.now == 0.0
+@pytest.mark.parametrize("told", ["Wed, 21 Oct 2015 07:28:00 GMT", "0", "-5", "nan", "soon"])
+def test_who_is_told_to_come_back_at_once_takes_longer_each_time(told):
+    fly = Fly((429, "{}", {"Retry-After": told}))
+    with pytest.raises(ApiError):
+        fly.api(patience=60.0).call("GET", "/v1/apps")
+    assert len(fly.asked) < 15
+    assert 40.0 < fly.now <= 60.0
+
+
+def test_a_certificate_that_is_not_trusted_is_told_at_once():
+    error = ssl.SSLCertVerificationError(1, "self-signed certificate in certificate chain")
+    fly = Fly(URLError(error))
+    with pytest.raises(ApiError) as raised:
+        fly.api().call("GET", "/v1/apps")
+    assert (len(fly.asked), fly.now, raised.value.unknown) == (1, 0.0, False)
+    told = _refusals.explain(raised.value)
+    assert told.code == "fly_certificate"
+    assert "SSL_CERT_FILE" in told.hint
 
 
 @pytest.mark.parametrize("answer", [(503, "no json"), (500, "{}"), (502, ""), URLError("gone"), TimeoutError("slow")])
@@ -171,6 +186,8 @@ def test_pages_are_read_to_the_last():
     assert fly.api().listed("/v1/orgs/o/machines", "machines") == [{"id": 1}, {"id": 2}]
     assert fly.asked[1][1].endswith("?cursor=c")
     assert Fly((404, "{}")).api().listed("/v1/apps/x/machines") == []
+    with pytest.raises(ApiError):
+        Fly((404, "{}")).api().listed("/v1/apps", "apps", required=True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import json
 from urllib.error import URLError
 
 import pytest
-from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly import (
     _api,
     _app,
@@ -163,3 +163,130 @@ def test_a_volume_that_is_listed_late_is_not_made_twice(loses):
     result = _volume.ensure(api, _volume.Wanted("a", "work"))
     assert (len(fly.made), result.done) == (1, ["create"])
     assert result.volume == fly.made[0]
+
+
+class OneMachine:
+    """An app with a machine that has ended once, and does so again so many looks after it was started; 0 for never."""
+
+    def __init__(self, *, policy="no", code=0, there=True, looks=1):
+        self.policy, self.code, self.looks = policy, code, looks
+        self.now = 0.0
+        self.starts = 0
+        self.runs = 0
+        self.state = "stopped"
+        self.events = [{"id": "old", "request": {"exit_event": {"exit_code": 0}}}]
+        self.there = there
+
+    def shown(self):
+        if self.state == "starting":
+            self.runs -= 1
+            if not self.runs:
+                self.events.insert(0, {"id": f"exit-{self.now}", "request": {"exit_event": {"exit_code": self.code}}})
+                self.state = "stopped"
+            elif self.runs < -1:
+                self.state = "started"
+        config = {"restart": {"policy": self.policy}, "metadata": {}}
+        return {"id": "1", "name": "dev", "state": self.state, "config": config, "events": list(self.events)}
+
+    def open(self, url, *, method, **_how):
+        self.now += 0.1
+        if url.endswith("/lease"):
+            return io.BytesIO(b'{"nonce": "n"}')
+        if url.endswith("/start") or (method == "POST" and url.endswith("/machines")):
+            self.starts += 1
+            self.there = True
+            if not url.endswith("/start"):
+                self.events = []
+            self.state, self.runs = "starting", self.looks
+            return io.BytesIO(json.dumps(self.shown()).encode())
+        found = self.shown()
+        if "/wait?" in url and self.starts and self.state == "stopped" and self.policy == "on-failure":
+            # As its policy says, Fly.io itself starts it again.
+            self.state = "started"
+        if url.endswith("/machines"):
+            return io.BytesIO(json.dumps([found] if self.there else []).encode())
+        return io.BytesIO(json.dumps(found).encode())
+
+    def ensure(self, **more):
+        api = _api.Api(self.open, "FlyV1 secret", clock=lambda: self.now, sleep=self.sleep)
+        plan = _machine.Plan("a", "dev", **more)
+        return _machine.ensure(api, plan, _machine.Waiting(timeout=30.0))
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize("config", [None, {"image": "x", "restart": {"policy": "no"}}])
+@pytest.mark.parametrize("looks", [1, 2, 5])
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_machine_that_was_started_and_has_ended_is_not_started_again(config, looks, code):
+    fly = OneMachine(there=config is None, looks=looks, code=code)
+    with pytest.raises(FuelError) as raised:
+        fly.ensure(config=config)
+    assert raised.value.code == "fly_ended"
+    assert f"exited with {code}" in str(raised.value)
+    assert fly.starts == 1
+
+
+def test_what_fly_starts_again_by_itself_is_waited_for():
+    fly = OneMachine(policy="on-failure", code=1)
+    assert fly.ensure().machine["state"] == "started"
+    assert fly.starts == 1
+
+
+def test_a_machine_that_ended_once_is_started():
+    fly = OneMachine(looks=0)
+    assert fly.ensure().done == ["start"]
+    assert fly.starts == 1
+
+
+class Addresses:
+    """An app whose list shows an address so many looks after it was assigned."""
+
+    def __init__(self, *answers, later=0, there=1):
+        self.answers = list(answers)
+        self.later = later
+        self.ips = [f"198.51.100.{number}" for number in range(there)]
+        self.asked = self.released = 0
+        self.now = 0.0
+
+    def open(self, url, *, method, **_how):
+        if url.endswith("/ip_assignments") and method == "POST":
+            self.asked += 1
+            self.ips.append(f"203.0.113.{self.asked}")
+            if self.answers and self.answers.pop(0):
+                raise URLError("lost")
+        elif method == "DELETE":
+            self.released += 1
+        elif url.endswith("/ip_assignments"):
+            self.later -= bool(self.asked)
+            shown = self.ips if not self.asked or self.later < 0 else []
+            return io.BytesIO(json.dumps({"ips": [{"ip": each} for each in shown]}).encode())
+        return io.BytesIO(json.dumps({"name": "a", "organization": {"slug": "o"}}).encode())
+
+    def ensure(self, **more):
+        api = _api.Api(self.open, "FlyV1 secret", clock=lambda: self.now, sleep=self.sleep)
+        return _app.ensure(api, _app.Wanted("a", "o", addresses=("v4",), **more))
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_address_that_is_listed_late_is_not_asked_for_twice(lost):
+    fly = Addresses(lost, later=4, there=0)
+    assert fly.ensure()
+    assert (fly.asked, fly.released) == (1, 0)
+
+
+def test_an_address_that_was_lost_and_never_comes_is_asked_for_again():
+    fly = Addresses(True, later=14, there=0)
+    fly.ensure()
+    assert fly.asked == 2
+
+
+@pytest.mark.parametrize(("sole", "released"), [(False, 0), (True, 2)])
+def test_addresses_that_somebody_else_asked_for_are_left_alone(sole, released):
+    fly = Addresses(there=3)
+    assert fly.ensure(sole=sole) is sole
+    assert (fly.asked, fly.released) == (0, released)
