@@ -15,12 +15,13 @@ description:
     the tags of a cloud.
   - The configuration is a file whose name ends in C(fuel_code.yml), C(fuel_code.yaml), C(environments.yml) or
     C(environments.yaml).
-  - A container is C(fuel-<name>), in the groups C(fuel_environments), C(fuel_state_<status>), C(fuel_owner_<owner>),
+  - An environment is C(fuel-<name>), in the groups C(fuel_environments), C(fuel_state_<status>), C(fuel_owner_<owner>),
     C(fuel_provider_<provider>) and C(fuel_workspace_<folder>). Where two owners have one of the same name, the end of
     its id is added.
   - A machine is C(fuel-machine-<address>), or C(fuel-machine-local), in the groups C(fuel_environment_machines) and
     C(fuel_environment_machines_<provider>).
-  - The variables of a container are C(fuel_id), C(fuel_name), C(fuel_owner), C(fuel_state), C(fuel_provider),
+  - One that is a machine itself, as on Fly.io, is that one host.
+  - The variables of an environment are C(fuel_id), C(fuel_name), C(fuel_owner), C(fuel_state), C(fuel_provider),
     C(fuel_container), C(fuel_workspace), C(fuel_machine) and C(fuel_facts), and those by which Ansible gets in.
   - Modules need a Python in the container's image; M(ansible.builtin.raw) does not.
 author:
@@ -41,9 +42,12 @@ options:
         or the one that fuelctl runs for this user.
       - With V(engine), this machine's Docker engine.
       - With V(ec2), EC2 in O(regions). Tags do not say how a container is entered, so there are machines only.
-      - With V(auto), the control plane; where none listens, the engine, and EC2 where O(regions) are given.
+      - With V(fly), Fly.io, by the token in E(FLY_API_TOKEN). The host key and the private key are those that playbooks
+        left in O(keys_path).
+      - With V(auto), the control plane; where none listens, the engine, EC2 where O(regions) are given, and Fly.io
+        where O(fly_org) is.
     type: str
-    choices: [auto, control_plane, engine, ec2]
+    choices: [auto, control_plane, engine, ec2, fly]
     default: auto
   server_url:
     description: Address of a team's control plane.
@@ -72,6 +76,9 @@ options:
     type: str
     env:
       - name: AWS_PROFILE
+  fly_org:
+    description: Slug of the organization on Fly.io. V(personal), where O(source=fly) and none is given.
+    type: str
   owners:
     description: Only environments of these owners.
     type: list
@@ -119,11 +126,13 @@ import os
 from typing import Any, Dict, List
 
 from ansible.errors import AnsibleParserError
+from ansible.module_utils.urls import open_url
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Docker
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
-from ansible_collections.fuel_code.remote.plugins.module_utils._inventory import _control_plane, _engine
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import PUBLIC, Api
+from ansible_collections.fuel_code.remote.plugins.module_utils._inventory import _control_plane, _engine, _fly
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory._hosts import Access, Host, hosts
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory._record import (
     Record,
@@ -190,13 +199,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 if source != "auto" or server.url:
                     raise
         records: List[Record] = []
-        if source != "ec2":
+        if source not in ("ec2", "fly"):
             records += _engine.of_engine(Docker())
         if source == "ec2" and not self.get_option("regions"):
             raise FuelError("no regions are named", where="regions", hint="for example: regions: [eu-central-1]")
-        if source != "engine":
+        if source not in ("engine", "fly"):
             for region in self.get_option("regions"):
                 records += self._in_region(region)
+        if source == "fly" or (source == "auto" and self.get_option("fly_org")):
+            environ = os.environ
+            api = Api(open_url, environ.get("FLY_API_TOKEN", ""), url=environ.get("FLY_API_HOSTNAME") or PUBLIC)
+            records += _fly.of_organization(api, self.get_option("fly_org") or "personal")
         return records
 
     def _given(self, name: str) -> Any:

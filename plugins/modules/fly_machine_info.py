@@ -12,7 +12,8 @@ short_description: Show Fly Machines, of an app or of a whole organization
 version_added: 0.1.0
 author: fuel_code maintainers (@fuel-code)
 description:
-  - Shows the machines of an app, or those of a whole organization that environments own.
+  - Shows the machines of an app, or those of a whole organization that environments own. These bear the collection's
+    mark, and are in the app that has their environment's name: a mark that was copied elsewhere means nothing.
   - A machine that was destroyed is not shown.
 options:
   app:
@@ -20,7 +21,7 @@ options:
     type: str
     default: ''
   org:
-    description: Slug of the organization, where no O(app) is given. Only machines with the collection's mark are shown.
+    description: Slug of the organization, where no O(app) is given. Only environments' machines are shown.
     type: str
     default: personal
   name:
@@ -90,8 +91,6 @@ from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _app,
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import place
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 
-#: As provider_fly names an app: who knows the environment's id knows it, and the other way round.
-_APP = re.compile(r"fuel-code-([0-7][0-9a-hjkmnp-tv-z]{25})")
 _ASLEEP = ("stopped", "suspended")
 
 
@@ -111,13 +110,14 @@ def by_environment(machines: List[Dict[str, Any]], apps: List[Dict[str, Any]], o
             line = {"kind": "fly machine", "name": str(each["id"]), "state": str(each.get("state") or "")}
             one["resources"].append(line)
             expires = marks.get(_tags.EXPIRES, "")
-            one.update(owner=marks.get(_tags.OWNER, ""), region=str(each.get("region") or ""))
+            one.update(owner=marks.get(_tags.OWNER, ""), name=marks.get(_tags.NAME, ""))
+            one.update(region=str(each.get("region") or ""))
             one.update(since=moment(each.get("created_at")), expires_at=int(expires) if expires.isdigit() else None)
     for each in apps:
-        named = _APP.fullmatch(str(each.get("name")))
+        named = _tags.environment_of(str(each.get("name")))
         if named:
             line = {"kind": "fly app", "name": str(each["name"]), "state": str(each.get("status") or "present")}
-            of(named.group(1).upper())["resources"].append(line)
+            of(named)["resources"].append(line)
     return [found[name] for name in sorted(found)]
 
 
@@ -154,7 +154,7 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
         # An organization that this token does not see is no organization in which nothing is.
         apps = api.listed(place("apps"), "apps", required=True, org_slug=module.params["org"])
         every = api.listed(place("orgs", module.params["org"], "machines"), "machines", required=True)
-        machines = [each for each in every if _tags.of(each).get(_tags.MANAGED)]
+        machines = [each for each in every if _tags.is_ours(each)]
     machines = [each for each in machines if name in ("", each.get("name")) and each.get("state") != "destroyed"]
     result["environments"] = by_environment(machines, apps, module.params["org"])
     return {**result, "machines": machines, **({"observed": asleep(machines)} if app else {})}

@@ -81,11 +81,11 @@ def died_through(
     print(f"\n{len(of_up)} deaths on the way up, {len(of_down)} on the way down")
 
 
-def test_the_control_plane_killed_where_nothing_makes_a_call_happen_once(repository: Path, tmp_path: Path) -> None:
-    """A volume and a machine that nobody heard of are found again; an app whose end nobody heard of is proven gone."""
+def test_the_control_plane_killed_at_a_launch_and_at_an_end(repository: Path, tmp_path: Path) -> None:
+    """A machine that nobody heard of is found again; an app whose end nobody heard of is proven to be gone."""
     with FlyLab(machines=False, boot_delay=0) as lab, fly.guest(lab, tmp_path / "home") as person:
-        at_up = {Death("Volumes_create", "hold-after"), Death("Machines_create", "hold")}
-        died_through(lab, person, repository, "thin", at_up, {Death("Apps_delete", "hold-after")}, "error")
+        at_up, at_down = {Death("Machines_create", "hold-after")}, {Death("Apps_delete", "hold-after")}
+        died_through(lab, person, repository, "thin", at_up, at_down, "error")
 
 
 # The whole, on machines

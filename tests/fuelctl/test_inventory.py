@@ -61,11 +61,12 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def make(stage: Stage, name: str, **fields: Any) -> str:
+def make(stage: Stage, name: str, *, container: str | None = "", machine: Any = None, **fields: Any) -> str:
     row = registry.create(stage.core, wanted(name=name, **fields))
     operation_id = registry.begin_provisioning(stage.core, row.id)
     assert operation_id is not None
-    connection = {"container": f"fuel-code-{row.id.lower()}-1", "user": "dev", "workspace": "/workspaces/app"}
+    its = f"fuel-code-{row.id.lower()}-1" if container == "" else container
+    connection = {"container": its, "user": "dev", "workspace": "/workspaces/app", "machine": machine}
     results = {"conditions": [], "connection": connection, "agent": None, "provider": {}, "resources": []}
     Journal.open(stage.core, row.id, operation_id).ready(results)
     return row.id
@@ -85,6 +86,17 @@ def test_every_live_environment_over_the_socket(stage: Stage, inventory: Any) ->
     assert (variables["fuel_id"], variables["ansible_user"]) == (one, "dev")
     assert variables["fuel_facts"]["expires_at"]
     assert "env" not in json.dumps(variables["fuel_facts"]), "a blueprint may hold what is nobody's business"
+
+
+def test_an_environment_that_is_its_machine(stage: Stage, inventory: Any) -> None:
+    machine = {"address": "203.0.113.7", "port": 10022, "user": "dev", "sudo": True, "host_key": HOST_KEY}
+    one = make(stage, "winged", container=None, machine=machine)
+    found = inventory()
+    assert found["fuel_environments"]["hosts"] == ["fuel-winged"]
+    assert "fuel_environment_machines" not in found
+    variables = found["_meta"]["hostvars"]["fuel-winged"]
+    assert (variables["fuel_id"], variables["ansible_host"], variables["ansible_port"]) == (one, "203.0.113.7", 10022)
+    assert (variables["ansible_connection"], variables["ansible_user"]) == ("ssh", "dev")
 
 
 def test_with_an_entry_of_fuelctl_s_it_is_entered_by_ssh(stage: Stage, inventory: Any) -> None:

@@ -61,14 +61,35 @@ def play(lab: FlyLab, folder: Path, verb: str, **more: Any) -> str:
     return done.stdout
 
 
+def inventoried(lab: FlyLab, folder: Path) -> tuple[str, str]:
+    """Name of the one host that the inventory finds without a control plane, and whom a module run on it meets."""
+    config = folder / "environments.yml"
+    config.write_text(f"plugin: fuel_code.remote.environments\nsource: fly\nkeys_path: {folder / 'keys'}\n")
+    environment = {
+        **os.environ,
+        **lab.environment(),
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "FUELCTL_HOME": str(folder / "nobody"),
+        "ANSIBLE_REMOTE_TEMP": "/tmp/.ansible-inventoried",
+    }
+    program = str(Path(sys.executable).with_name("ansible"))
+    argv = [program, "-i", str(config), "fuel_environments", "-m", "ansible.builtin.command", "-a", "id -un"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    host, _bar, said = done.stdout.partition(" | ")
+    return host.removeprefix("fuel-"), said.split()[-1]
+
+
 def test_entry_points(tmp_path: Path) -> None:
     environment = environment_id()
     options = {"image": dev_image.ensure("remote"), "region": "fra"}
     given = {"remote_environment_id": environment, "remote_owner": "alice", "remote_provider_options": options}
+    given["remote_name"] = "winged"
     with FlyLab() as lab:
         assert "ENTERED dev" in play(lab, tmp_path, "launch", **given, remote_expires_at=int(time.time()) + 3600)
         assert len(lab.machines(app_of(environment))) == 1
         assert "ENTERED dev/kept" in play(lab, tmp_path, "locate", **given)
+        assert inventoried(lab, tmp_path) == ("winged", "dev")
         play(lab, tmp_path, "extend", **given, remote_expires_at=int(time.time()) + 7200)
         play(lab, tmp_path, "stop", **given)
         assert [each["state"] for each in lab.machines()] == ["stopped"]

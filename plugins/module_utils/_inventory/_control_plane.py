@@ -125,6 +125,7 @@ def _record(item: Dict[str, Any]) -> Record:
     facts["expires_at"] = lease.get("expires_at")
     facts["ports"] = connection.get("ports") or []
     facts["type"], facts["region"] = provider.get("type"), provider.get("region")
+    machine = _machine(_dict(connection.get("machine")), provider.get("address"))
     return Record(
         id=str(item.get("id") or ""),
         name=str(item.get("name") or ""),
@@ -134,7 +135,9 @@ def _record(item: Dict[str, Any]) -> Record:
         container=str(connection.get("container") or ""),
         user=str(connection.get("user") or ""),
         workspace=str(connection.get("workspace") or ""),
-        machine=_machine(_dict(connection.get("machine")), provider.get("address")),
+        machine=machine,
+        # Entered, and not by a container's name: it is the machine.
+        is_machine=machine is not None and bool(connection.get("user")) and not connection.get("container"),
         facts=facts,
     )
 

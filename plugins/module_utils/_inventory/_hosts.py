@@ -47,7 +47,7 @@ class Host:
 
 
 def hosts(records: Iterable[Record], access: Mapping[str, Access], connection: str = "auto") -> List[Host]:
-    """The environments' containers, and the machines that they are on, each machine once.
+    """The environments, and the machines that their containers are on, each machine once.
 
     :param access: by environment id.
     :param connection: `ssh`, `docker`, or `auto`: ssh where this user has an entry for it, docker otherwise.
@@ -62,6 +62,9 @@ def hosts(records: Iterable[Record], access: Mapping[str, Access], connection: s
             # Names are unique per owner only.
             name = f"{name}-{record.id[-6:].lower()}"
         mine = access.get(record.id, Access())
+        if record.is_machine:
+            containers.append(_itself(record, name, mine))
+            continue
         machine = machines.setdefault(_machine_name(record.machine), _machine(record, mine))
         machine.variables["fuel_environments"].append(record.name)
         if record.container and record.user:
@@ -70,6 +73,23 @@ def hosts(records: Iterable[Record], access: Mapping[str, Access], connection: s
 
 
 def _container(record: Record, name: str, access: Access, connection: str, machine: str) -> Host:
+    host = _environment(record, name, machine)
+    host.variables.update(_way_in(record, access, connection))
+    return host
+
+
+def _itself(record: Record, name: str, access: Access) -> Host:
+    """An environment that is its machine: one host for both, entered by no engine."""
+    host = _environment(record, name, "")
+    if access.ssh_host:
+        host.variables.update(_way_in(record, access, "ssh"))
+    else:
+        way = {**_direct(record, access), "ansible_connection": "ssh", "ansible_user": record.user}
+        host.variables.update(way)
+    return host
+
+
+def _environment(record: Record, name: str, machine: str) -> Host:
     groups = [CONTAINERS]
     groups += [
         f"fuel_{what}_{value}"
@@ -93,7 +113,7 @@ def _container(record: Record, name: str, access: Access, connection: str, machi
         "fuel_facts": dict(record.facts),
         "ansible_user": record.user,
     }
-    return Host(name, groups, {**variables, **_way_in(record, access, connection)})
+    return Host(name, groups, variables)
 
 
 def _way_in(record: Record, access: Access, connection: str) -> Dict[str, Any]:
@@ -128,6 +148,15 @@ def _machine(record: Record, access: Access) -> Host:
         variables["ansible_host"] = access.ssh_machine
         variables["ansible_ssh_common_args"] = f"-F {shlex.quote(access.ssh_config)}"
         return host
+    variables.update(_direct(record, access))
+    return host
+
+
+def _direct(record: Record, access: Access) -> Dict[str, Any]:
+    """To the machine itself, where no entry of fuelctl's says how."""
+    variables: Dict[str, Any] = {}
+    if record.machine is None:
+        return variables
     variables["ansible_host"] = record.machine.address
     variables["ansible_port"] = record.machine.port
     if record.machine.user:
@@ -145,4 +174,4 @@ def _machine(record: Record, access: Access) -> Host:
         ]
         words = ["-F", "/dev/null", *(word for each in options for word in ("-o", each))]
         variables["ansible_ssh_common_args"] = " ".join(shlex.quote(word) for word in words)
-    return host
+    return variables

@@ -36,6 +36,7 @@ class Record:
     :param container: name of its container, empty when there is none yet or it is not known.
     :param user: login in it; `workspace`: path of the repository in it.
     :param machine: None for this machine.
+    :param is_machine: it is that machine, and no container on it.
     :param facts: what else is known, for variables.
     """
 
@@ -48,6 +49,7 @@ class Record:
     user: str = ""
     workspace: str = ""
     machine: Optional[Machine] = None
+    is_machine: bool = False
     facts: Dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> Dict[str, Any]:
@@ -72,6 +74,8 @@ def checked(record: Record) -> Record:
     check_environment_name(record.name)
     _check(_CONTAINER, record.container, "container")
     _check(_USER, record.user, "user")
+    if not isinstance(record.is_machine, bool) or (record.is_machine and record.machine is None):
+        raise UsageError("an environment that is a machine has none", code="bad_environment")
     if record.machine is not None:
         if not record.machine.address:
             raise UsageError("a machine has no address", code="bad_environment")

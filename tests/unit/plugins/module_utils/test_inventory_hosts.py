@@ -8,7 +8,9 @@ import shlex
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import Instance
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _tags
 from ansible_collections.fuel_code.remote.plugins.module_utils._identity import idempotency_token
+from ansible_collections.fuel_code.remote.plugins.module_utils._inventory import _fly
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory._engine import of_cloud
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory._hosts import Access, hosts
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory._record import (
@@ -114,6 +116,72 @@ def test_an_address_of_ipv6_names_a_host():
     assert "fuel-machine-2001-db8--1" in by_name(hosts([record(machine=Machine("2001:db8::1"))], {}))
 
 
+def itself(**more):
+    return record(container="", is_machine=True, machine=Machine("203.0.113.7", 10022, "dev"), provider="fly", **more)
+
+
+def test_an_environment_that_is_its_machine_is_one_host_entered_by_fuelctl_s_entry():
+    mine = {ONE: Access(ssh_host="fuel-shop", ssh_machine="fuel-shop-x.machine", ssh_config="/home/a b/config")}
+    for connection in ("auto", "ssh", "docker"):
+        (host,) = hosts([itself()], mine, connection)
+        assert (host.name, host.variables["ansible_connection"]) == ("fuel-shop", "ssh")
+        assert host.variables["ansible_host"] == "fuel-shop"
+        assert shlex.split(host.variables["ansible_ssh_common_args"]) == ["-F", "/home/a b/config"]
+    assert {"fuel_environments", "fuel_provider_fly", "fuel_state_ready"} <= set(host.groups)
+    assert (host.variables["fuel_container"], host.variables["fuel_machine"]) == ("", "")
+
+
+def test_an_environment_that_is_its_machine_is_entered_by_its_address_with_its_key_and_pin():
+    (host,) = hosts([itself()], {ONE: Access(key="/k/id_ed25519", known_hosts="/k/machine_known_hosts")})
+    said = {name: host.variables[name] for name in ("ansible_host", "ansible_port", "ansible_user")}
+    assert said == {"ansible_host": "203.0.113.7", "ansible_port": 10022, "ansible_user": "node"}
+    words = shlex.split(host.variables["ansible_ssh_common_args"])
+    assert {"StrictHostKeyChecking=yes", f"HostKeyAlias=fuel-{ONE.lower()}"} <= set(words)
+    assert host.variables["ansible_ssh_private_key_file"] == "/k/id_ed25519"
+
+
+FLY = {
+    "id": "148e",
+    "state": "started",
+    "region": "fra",
+    "app_name": f"fuel-code-{ONE.lower()}",
+    "config": {
+        "guest": {"cpu_kind": "shared", "cpus": 2},
+        "services": [{"internal_port": 2222, "ports": [{"port": 10022}]}],
+        "metadata": {
+            "fuel_code_managed": "true",
+            "fuel_code_environment": ONE,
+            "fuel_code_owner": "alice",
+            "fuel_code_name": "shop",
+            "fuel_code_expires_at": "1767225600",
+        },
+    },
+}
+
+
+def test_metadata_name_an_environment_that_is_its_machine():
+    found = _fly.of_machine(FLY, "203.0.113.7")
+    assert (found.name, found.owner, found.status, found.provider) == ("shop", "alice", "running", "fly")
+    assert (found.machine, found.is_machine) == (Machine("203.0.113.7", 10022, "dev"), True)
+    assert (found.facts["type"], found.facts["expires_at"]) == ("shared-cpu-2x", "1767225600")
+    assert [host.name for host in hosts(checked_all([found]), {})] == ["fuel-shop"]
+    nowhere = _fly.of_machine({**FLY, "config": {**FLY["config"], "services": []}}, "203.0.113.7")
+    assert not nowhere.is_machine
+
+
+@pytest.mark.parametrize(
+    ("change", "ours"),
+    [
+        ({}, True),
+        ({"app_name": "shop"}, False),
+        ({"app_name": f"fuel-code-{TWO.lower()}"}, False),
+        ({"config": {}}, False),
+    ],
+)
+def test_marks_that_were_copied_elsewhere_are_not_believed(change, ours):
+    assert _tags.is_ours({**FLY, **change}) is ours
+
+
 def test_what_has_no_container_yet_is_no_host():
     assert set(by_name(hosts([record(container="")], {}))) == {"fuel-machine-local"}
 
@@ -131,6 +199,8 @@ def test_what_has_no_container_yet_is_no_host():
         {"machine": Machine("a b")},
         {"machine": Machine("")},
         {"machine": Machine("a", user="-x")},
+        {"is_machine": True},
+        {"is_machine": "yes"},
         {"machine": Machine("a", port="22; x")},  # type: ignore[arg-type]  # it comes from outside
     ],
 )
@@ -139,7 +209,7 @@ def test_what_must_not_get_into_a_command_line_is_no_environment(wrong):
 
 
 def test_a_record_comes_back_from_a_cache_as_it_was():
-    for given in (record(), record(machine=Machine("203.0.113.7", 2222, "fuel"))):
+    for given in (record(), itself(), record(machine=Machine("203.0.113.7", 2222, "fuel"))):
         assert from_dict(given.as_dict()) == given
 
 
