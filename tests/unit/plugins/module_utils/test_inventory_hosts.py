@@ -141,7 +141,7 @@ def test_an_environment_that_is_its_machine_is_entered_by_its_address_with_its_k
     assert host.variables["ansible_ssh_private_key_file"] == "/k/id_ed25519"
 
 
-FLY: "dict[str, Any]" = {
+FLY: dict[str, Any] = {
     "id": "148e",
     "state": "started",
     "region": "fra",
