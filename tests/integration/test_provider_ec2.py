@@ -136,7 +136,7 @@ def test_a_second_up_keeps_everything(play: Plays, up: dict[str, Any]) -> None:
     assert after["id"] == before["id"]
     # The file that pins the container's host key: whoever follows the progress has no need of it.
     assert changed(done) == 1, done.stdout
-    assert "changed: [fuel-" in done.stdout.partition("Pin the container's host key")[2].partition("TASK [")[0]
+    assert "changed: [fuel-" in done.stdout.partition("Pin its host key")[2].partition("TASK [")[0]
     enter = json.loads(re.findall(r'^\s*("enter: .*"),$', done.stdout, re.MULTILINE)[0]).removeprefix("enter: ")
     inside = subprocess.run([*shlex.split(enter), "id -un"], capture_output=True, text=True, check=False)
     assert inside.stdout == "dev\n", inside.stderr
