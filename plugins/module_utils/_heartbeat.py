@@ -5,6 +5,7 @@
 
 """The heartbeat of a machine: a systemd timer that tells the control plane every 30 s what is done in one environment.
 
+On a machine of ours it asks the machine's cloud every few seconds whether that takes it back, and tells that at once.
 It needs sh, curl and the Docker command line. Where one of them or systemd is missing there is none, and the control
 plane asks by SSH as it would without. It goes with its environment, by itself too when the environment has ended while
 nobody was there.
@@ -19,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Dict, List
 
+from . import _machine_timer
 from ._activity import SAMPLE
 from ._docker import Run, run_command
 from ._ec2 import _user_data
@@ -27,13 +29,16 @@ from ._identity import check_environment_id
 
 #: Seconds between two.
 EVERY = 30
+#: Seconds between two looks at what the cloud of a machine of ours says.
+LOOK_EVERY = 5
 _FOLDER = "/var/lib/fuel-code/heartbeat"
 _UNITS = "/etc/systemd/system"
 _SYSTEMD = "/run/systemd/system"
 _URL = re.compile(r"https?://[!-~]{1,1000}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,1024}")
 
-#: Beside it lie: `unit`, `container`, `sample` (what is run in the container), `url`, and `header` with the token.
+#: Beside it lie: `unit`, `container`, `sample` (what is run in the container), `url`, and `header` with the token. On a
+#: machine of ours it leaves there when it beat last (`last`, the machine's uptime), and which notice arrived (`told`).
 SCRIPT = r"""#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 umask 077
@@ -42,22 +47,9 @@ folder=$1 metadata=${2:-http://169.254.169.254}
 cd "$folder" || exit 0
 unit=$(cat unit) && container=$(cat container) && url=$(cat url) || exit 0
 
-# Whether the engine says so itself: one that does not answer proves nothing.
-if found=$(timeout 10 docker ps --all --quiet --filter "name=^/$container\$") && [ -z "$found" ]; then
-  systemctl disable --now "$unit.timer"
-  rm -f "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
-  cd / && rm -rf "$folder"
-  systemctl daemon-reload
-  exit 0
-fi
-
-# What a container says is words, and no more of them than fit: nothing of it is ever run or quoted.
-sample=$(echo | timeout 20 docker exec --interactive --user 0 "$container" sh -c "$(cat sample)" 2>/dev/null |
-  LC_ALL=C tr -cd 'A-Za-z0-9 ._/\n-' | head -c 16000 | tr '\n' '|')
-[ -n "$sample" ] && sample="\"$sample\"" || sample=null
-
-# A machine of ours may be taken back by its cloud, which says so two minutes before.
-notice=null
+# A machine of ours may be taken back by its cloud, which says so two minutes before. That is told at once, and without
+# what else there is to tell; as long as there is nothing of the kind, the next beat is waited for.
+notice=null urgent=
 if [ -e @TIMER@ ]; then
   token=$(curl -s --fail --noproxy '*' --max-time 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
     "$metadata/latest/api/token") &&
@@ -66,15 +58,42 @@ if [ -e @TIMER@ ]; then
     said=$(printf %s "$said" | tr -d '\n' |
       sed -n 's/.*"action" *: *"\([a-z-]*\)".*"time" *: *"\([0-9TZ:.+-]*\)".*/{"action":"\1","time":"\2"}/p') &&
     notice=${said:-null}
+  now=$(cut -d. -f1 /proc/uptime) last=$(cat last 2>/dev/null)
+  # None, or one that a power cut left half written: it is due.
+  case $last in "" | *[!0-9]*) waited=@DUE@ ;; *) waited=$((now - last)) ;; esac
+  if [ "$notice" != null ] && [ "$notice" != "$(cat told 2>/dev/null)" ]; then
+    urgent=1
+  elif [ "$waited" -ge 0 ] && [ "$waited" -lt @DUE@ ]; then
+    exit 0
+  else
+    echo "$now" >last
+  fi
+fi
+
+sample=null
+if [ -z "$urgent" ]; then
+  # Whether the engine says so itself: one that does not answer proves nothing.
+  if found=$(timeout 10 docker ps --all --quiet --filter "name=^/$container\$") && [ -z "$found" ]; then
+    systemctl disable --now "$unit.timer"
+    rm -f "/etc/systemd/system/$unit.timer" "/etc/systemd/system/$unit.service"
+    cd / && rm -rf "$folder"
+    systemctl daemon-reload
+    exit 0
+  fi
+  # What a container says is words, and no more of them than fit: nothing of it is ever run or quoted.
+  sample=$(echo | timeout 20 docker exec --interactive --user 0 "$container" sh -c "$(cat sample)" 2>/dev/null |
+    LC_ALL=C tr -cd 'A-Za-z0-9 ._/\n-' | head -c 16000 | tr '\n' '|')
+  [ -n "$sample" ] && sample="\"$sample\"" || sample=null
 fi
 
 # The token is read from its file (0600) by curl itself: no command line shows it.
 printf '{"sample":%s,"at":%s,"boot":"%s","notice":%s}' \
   "$sample" "$(date +%s)" "$(cat /proc/sys/kernel/random/boot_id)" "$notice" |
   curl -sS --fail --connect-timeout 5 --max-time 10 --proto '=http,https' --max-redirs 0 -o /dev/null \
-    -H 'Content-Type: application/json' -H @header --data-binary @- -- "$url"
+    -H 'Content-Type: application/json' -H @header --data-binary @- -- "$url" &&
+  [ "$notice" != null ] && printf %s "$notice" >told
 exit 0
-""".replace("@TIMER@", _user_data.TIMER_PATH)
+""".replace("@TIMER@", _user_data.TIMER_PATH).replace("@DUE@", str(EVERY - LOOK_EVERY))
 
 _SERVICE = """\
 [Unit]
@@ -141,6 +160,7 @@ def arm(environment_id: str, container: str, url: str, token_file: str, place: P
     if not _TOKEN.fullmatch(token):
         raise UsageError("the callback's token is not one", where=token_file, code="bad_callback")
     unit, folder = unit_of(environment_id), f"{_FOLDER}/{environment_id}"
+    ours = _machine_timer.present(place.path(_user_data.TIMER_PATH))
     files: Dict[str, str] = {
         f"{folder}/unit": unit,
         f"{folder}/container": container,
@@ -149,7 +169,7 @@ def arm(environment_id: str, container: str, url: str, token_file: str, place: P
         f"{folder}/header": f"Authorization: Bearer {token}\n",
         f"{folder}/beat": SCRIPT,
         f"{_UNITS}/{unit}.service": _SERVICE.format(folder=folder),
-        f"{_UNITS}/{unit}.timer": _TIMER.format(every=EVERY),
+        f"{_UNITS}/{unit}.timer": _TIMER.format(every=LOOK_EVERY if ours else EVERY),
     }
     os.makedirs(place.path(folder), mode=0o700, exist_ok=True)
     changed = [

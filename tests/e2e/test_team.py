@@ -61,6 +61,12 @@ class Team:
         self.documents: dict[str, dict[str, Any]] = {}
         self.heard: list[dict[str, Any]] = []
 
+    def called_back_at(self, address: str) -> None:
+        """Have machines call back there, and nobody look at them meanwhile."""
+        self.server.host = "0.0.0.0"
+        callback = f"http://{address}:{self.server.port}"
+        self.server.environment |= {"FUELCTL_CALLBACK_URL": callback, "FUELCTL_OBSERVE_SECONDS": "3600"}
+
     def begin(self) -> None:
         self.server.start()
         if not self.database.is_sqlite:

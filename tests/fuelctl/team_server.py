@@ -26,7 +26,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class TeamServer:
-    """One server with a home of its own; `database` is a Postgres URL, or empty for SQLite."""
+    """One server with a home of its own; `database` is a Postgres URL, or empty for SQLite.
+
+    `host`: where it listens, besides or instead of loopback.
+    """
+
+    host = "127.0.0.1"
 
     def __init__(self, home: Path, database: str = "", **environment: str) -> None:
         self.home = home
@@ -45,7 +50,7 @@ class TeamServer:
 
     def start(self, *, wait: bool = True) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "fuelctl", "server", "run", "--bind", f"127.0.0.1:{self.port}"]
+        command = [sys.executable, "-m", "fuelctl", "server", "run", "--bind", f"{self.host}:{self.port}"]
         with (self.home / "told").open("ab") as told:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=told, stderr=told, start_new_session=True

@@ -89,19 +89,43 @@ def test_it_tells_what_is_done_and_what_the_cloud_says(tmp_path: Path, container
         beat(tmp_path / "beat", container, receiver, service)
         assert receiver.bodies[0]["notice"] is None, "not a machine of ours"
         beat(tmp_path / "beat", container, receiver, service, ours=True)
-        assert receiver.bodies[1]["notice"] == NOTICE
-        sample = parse_sample(receiver.bodies[1]["sample"].replace("|", "\n"))
+        beat(tmp_path / "beat", container, receiver, service, ours=True)
+        assert [body["notice"] for body in receiver.bodies[1:]] == [NOTICE] * 2
+        sample = parse_sample(receiver.bodies[2]["sample"].replace("|", "\n"))
         assert sample is not None
-        assert sample["boot"] == receiver.bodies[1]["boot"]
+        assert sample["boot"] == receiver.bodies[2]["boot"]
         assert sample["cpu"] > 0
         assert receiver.got[0][0]["authorization"] == "Bearer its-own-token"
         assert _interruption.notice(service, ours=True) == NOTICE
         assert _interruption.notice(service, ours=False) is None
     with listening() as receiver, metadata(tmp_path, None) as service:
-        beat(tmp_path / "beat", container, receiver, service, ours=True)
+        beat(tmp_path / "other", container, receiver, service, ours=True)
         assert receiver.bodies[0]["notice"] is None
         assert _interruption.notice(service, ours=True) is None
     assert _interruption.notice("127.0.0.1:1", ours=True) is None, "nobody answers"
+
+
+def test_a_notice_is_told_at_once_and_again_until_it_has_arrived(tmp_path: Path, container: str) -> None:
+    folder = tmp_path / "beat"
+    with listening() as receiver:
+        with metadata(tmp_path, None) as service:
+            for _look in range(3):
+                beat(folder, container, receiver, service, ours=True)
+        assert len(receiver.bodies) == 1, "there is nothing to tell before the next one is due"
+        with metadata(tmp_path, NOTICE) as service:
+            receiver.answers = [503, 200]
+            beat(folder, container, receiver, service, ours=True)
+            for _look in range(3):
+                beat(folder, container, receiver, service, ours=True)
+            told = receiver.bodies[1:]
+            assert [body["notice"] for body in told] == [NOTICE] * 2, "until it arrived, and not again"
+            assert {body["sample"] for body in told} == {None}, "nothing is waited for"
+            # The next one; one after a reboot, whose uptime is a smaller one, or after a power cut.
+            now = int(float(Path("/proc/uptime").read_text().split()[0]))
+            for last in (str(max(0, now - 100)), str(now + 10**6), "", "1\x00"):
+                (folder / "last").write_text(last)
+                beat(folder, container, receiver, service, ours=True)
+        assert [(body["notice"], body["sample"] is None) for body in receiver.bodies[3:]] == [(NOTICE, False)] * 4
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils import _heartbeat
 from ansible_collections.fuel_code.remote.plugins.module_utils._docker import Completed
+from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _user_data
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 
 ID = "01JD3Z5Q8W6S9X4V7T2R1P0N8M"
@@ -68,6 +69,23 @@ def test_a_repeat_changes_nothing_and_a_new_token_does(
     token.write_text("another-token")
     assert arm(place, token)
     assert [each for each in files(tmp_path) if each.suffix == ".new"] == []
+
+
+def test_a_machine_of_ours_is_asked_more_often_what_its_cloud_says(
+    tmp_path: Path, place: _heartbeat.Place, token: Path
+) -> None:
+    def every() -> str:
+        [timer] = (tmp_path / "etc/systemd/system").glob("fuel-code-heartbeat-*.timer")
+        [line] = [one for one in timer.read_text().splitlines() if one.startswith("OnUnitInactiveSec=")]
+        return line.partition("=")[2]
+
+    arm(place, token)
+    assert every() == "30"
+    ours = tmp_path / _user_data.TIMER_PATH.lstrip("/")
+    ours.parent.mkdir(parents=True, exist_ok=True)
+    ours.touch()
+    assert arm(place, token)
+    assert every() == "5"
 
 
 def test_the_token_is_in_one_file_that_nobody_else_can_read(
