@@ -19,6 +19,8 @@ from fuelctl._shared._workspace._names import Address, Resolve, parse_url
 from fuelctl._shared._workspace._pack import no_such_branch
 from fuelctl._shared._workspace._submodules import declared
 
+#: Seconds until a host of repositories has to be heard of: more than git itself gives it once they are connected.
+_FIRST_WORD = 150.0
 #: Submodules within submodules of a URL are followed this deep.
 _SUBMODULE_DEPTH = 4
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -39,7 +41,8 @@ def clone(address: Address, folder: Path, branch: str | None, *, report: Report 
 
     Asks for a password on the terminal where there is one, as `git clone` would.
     """
-    git = Git(prompt=sys.stdin.isatty())
+    prompt = sys.stdin.isatty()
+    git = Git(prompt=prompt)
     choice = ["--branch", branch] if branch else []
     try:
         git.stream(
@@ -52,11 +55,26 @@ def clone(address: Address, folder: Path, branch: str | None, *, report: Report 
             address.url,
             str(folder),
             report=report,
+            # Somebody who is asked for a password may take their time.
+            patience=None if prompt else _FIRST_WORD,
         )
+        _check_is_one(git, address, folder)
     except FuelError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _clone_error(error, address, branch, git) from error
     return _submodules(folder, address, depth=0, report=report)
+
+
+def _check_is_one(git: Git, address: Address, folder: Path) -> None:
+    """FuelError when what looks like an empty repository is a page: git takes one for a list of no branches."""
+    if address.scheme != "https" or git.run("-C", str(folder), "rev-list", "--all", "-n1", check=False).stdout:
+        return
+    asked = git.run("ls-remote", "--", address.url, check=False, extra={"GIT_TRACE_PACKET": "1"})
+    if b"packet:" not in asked.stderr:
+        raise FuelError(
+            "what answers there is no git repository, but a page: perhaps one to log in at",
+            hint="look at it in a browser, and log your own git in: try `git ls-remote URL`",
+        )
 
 
 def _clone_error(error: FuelError, address: Address, branch: str | None, git: Git) -> FuelError:

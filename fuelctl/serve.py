@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +21,15 @@ from fuelctl._shared import _unix_socket
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.config import Settings
 from fuelctl.server.address import check_proxies
-from fuelctl.serving.begin import check_address, check_files, only_one, open_the_door, prepare_team, say
+from fuelctl.serving.begin import (
+    check_address,
+    check_files,
+    only_one,
+    open_the_door,
+    prepare_team,
+    say,
+    understand,
+)
 from fuelctl.serving.plane import ControlPlane, core_of
 from fuelctl.serving.web import EmbeddedServer, WebServer
 
@@ -29,15 +38,24 @@ _GRACE_SECONDS = 5
 
 
 def run(
-    bind: str | None = None, *, database: str | None = None, processes: int | None = None, patience: float = 0.0
+    bind: str | None = None,
+    *,
+    database: str | None = None,
+    processes: int | None = None,
+    patience: float = 0.0,
+    begins: Callable[[str], None] = lambda _address: None,
 ) -> None:
     """Serve until told to stop. FuelError when it cannot begin: another one runs, or the state cannot be written.
 
     :param database: a URL, in place of setting `database`.
     :param processes: that serve HTTP, in place of setting `processes`; more than one only on Postgres.
     :param patience: seconds to wait for a server that is just ending.
+    :param begins: told where it will listen, when nothing is in its way.
     """
     settings = _settings(database, processes)
+    if bind:
+        # Before anything else is looked at: what is no address is none whoever runs.
+        understand(bind)
     _server_log.begin(settings.log_format or ("json" if bind else "text"))
     paths.private_folder(paths.state_folder())
     _unix_socket.require_private(str(paths.private_folder(paths.server_socket().parent)))
@@ -59,6 +77,7 @@ def run(
         core.database.close()
         os.umask(0o077)
         _docker_engine.pin(os.environ)
+        begins(bind or f"unix:{paths.server_socket()}")
         if bind and not core.database.is_sqlite:
             from fuelctl.serving.crew import Crew
 

@@ -168,6 +168,9 @@ def run(
 
     if bind is not None and not bind.strip():
         raise UsageError("an empty word is no address", where="--bind", hint="give HOST:PORT, or unix:PATH")
-    note(f"Starting the control plane at {bind or f'unix:{paths.server_socket()}'}; Ctrl-C ends it.")
+
+    def begins(address: str) -> None:
+        note(f"Starting the control plane at {address}; Ctrl-C ends it.")
+
     serve: Any = importlib.import_module("fuelctl.serve")
-    raise typer.Exit(int(serve.run(bind, database=database, processes=processes) or 0))
+    raise typer.Exit(int(serve.run(bind, database=database, processes=processes, begins=begins) or 0))

@@ -14,6 +14,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from fuelctl._shared._errors import FuelError
 from fuelctl.environments import idle_work, idleness
 from fuelctl.environments.clock import Now
 from fuelctl.environments.core import Core
@@ -67,7 +70,16 @@ class Heartbeats:
                 gathered, self._gathered = self._gathered, {}
             ids = sorted(gathered)
             parts = [ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE)]
-            return sum(self._write(core, {one_id: gathered[one_id] for one_id in part}) for part in parts)
+            written, failure = 0, None
+            for part in parts:
+                try:
+                    written += self._write(core, {one_id: gathered[one_id] for one_id in part})
+                except (FuelError, SQLAlchemyError) as error:
+                    # The others are written all the same.
+                    failure = error
+            if failure is not None:
+                raise failure
+            return written
 
     def _write(self, core: Core, told: dict[str, _Told]) -> int:
         """What is written is worked out before others are kept from writing, anew where a row was changed meanwhile."""

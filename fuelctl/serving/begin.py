@@ -44,6 +44,14 @@ def listen(bind: str) -> socket.socket:
     return listener
 
 
+def understand(bind: str) -> None:
+    """FuelError when this is no address of this machine; nothing is listened at."""
+    if bind.startswith("unix:"):
+        _folder_of(bind)
+    else:
+        _address(bind)
+
+
 def check_address(bind: str) -> None:
     """FuelError when nothing can listen at `HOST:PORT` or `unix:PATH`: gunicorn tries for seconds."""
     if bind.startswith("unix:"):

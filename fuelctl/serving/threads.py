@@ -43,7 +43,8 @@ class Threads:
         while (work := self._work.get()) is not None:
             try:
                 work()
-            except Exception:
+            except BaseException:
+                # SystemExit as well, which here would end nothing but one of the threads that there may be.
                 _logger.exception("a thread goes on with the next request")
             with self._lock:
                 self._idle += 1

@@ -84,10 +84,13 @@ class Files:
         """Whether every process finds them in this machine's state folder, under their keys."""
         return isinstance(self._in, _Folder)
 
-    def put(self, key: str, content: BinaryIO | bytes, *, private: bool = False) -> int:
-        """Store all of `content` under `key`, in the place of what was there, all or nothing; its size in bytes."""
+    def put(self, key: str, content: BinaryIO | bytes, *, private: bool = False, here: bool = False) -> int:
+        """Store all of `content` under `key`, in the place of what was there, all or nothing; its size in bytes.
+
+        `here`: among the control plane's own, also what belongs into a bucket.
+        """
         stream = io.BytesIO(content) if isinstance(content, bytes) else content
-        bucket = self._bucket_of(_checked(key))
+        bucket = None if here else self._bucket_of(_checked(key))
         if bucket is not None:
             begin = stream.tell()
             try:
@@ -100,7 +103,7 @@ class Files:
                 # Of an earlier time when the bucket was away: what is here is read first.
                 self._in.delete(key)
                 return size
-        return self._in.put(key, stream, private=private)
+        return self._in.put(_checked(key), stream, private=private)
 
     def open(self, key: str) -> BinaryIO:
         """A stream of the content as it is now; to be closed."""

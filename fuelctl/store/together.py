@@ -21,6 +21,8 @@ class _Round(Generic[Key, Value]):
     keys: set[Key] = field(default_factory=set)
     #: None until it was read, and when that failed.
     answers: dict[Key, Value] | None = None
+    #: Why it was not read.
+    failure: Exception | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -33,19 +35,27 @@ class Together(Generic[Key, Value]):
         self._waiting: _Round[Key, Value] | None = None
 
     def ask(self, key: Key, read: Callable[[Set[Key]], dict[Key, Value]]) -> Value | None:
-        """The answer of a call of `read` that begins after this; None where it gives none."""
-        with self._lock:
-            mine, leads = self._waiting, self._waiting is None
-            if mine is None:
-                mine = self._waiting = _Round()
-            mine.keys.add(key)
-        if leads:
-            self._lead(mine, read)
-        else:
-            mine.over.wait()
-        # Where whoever read for all of them failed, everybody finds out by themselves.
-        answers = mine.answers if mine.answers is not None else read({key})
-        return answers.get(key)
+        """The answer of a call of `read` that begins after this; None where it gives none.
+
+        Where whoever read for all of them failed, they ask once more, together again: a database that has just come
+        back is not asked by everybody at once. The second failure is everybody's.
+        """
+        for again in (True, False):
+            with self._lock:
+                mine, leads = self._waiting, self._waiting is None
+                if mine is None:
+                    mine = self._waiting = _Round()
+                mine.keys.add(key)
+            if leads:
+                self._lead(mine, read)
+            else:
+                mine.over.wait()
+            if mine.answers is not None:
+                return mine.answers.get(key)
+            if mine.failure is not None and not again:
+                raise mine.failure
+        # Whoever read was ended in the middle of it, twice: that says nothing of the question.
+        return read({key}).get(key)
 
     def _lead(self, mine: _Round[Key, Value], read: Callable[[Set[Key]], dict[Key, Value]]) -> None:
         try:
@@ -53,6 +63,9 @@ class Together(Generic[Key, Value]):
                 # While this waited for its turn, others came in; whoever comes from here on is too late for it.
                 self._close(mine)
                 mine.answers = read(mine.keys)
+        except Exception as error:
+            mine.failure = error
+            raise
         finally:
             self._close(mine)
             mine.over.set()

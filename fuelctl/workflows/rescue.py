@@ -19,6 +19,7 @@ from fuelctl._shared._rescue._stream import Deadline
 from fuelctl._shared._rescue._verify import verify
 from fuelctl.environments import about, rescues
 from fuelctl.environments.clock import rfc3339
+from fuelctl.environments.core import Core
 from fuelctl.environments.states import ENTERABLE
 from fuelctl.runner import RunResult
 from fuelctl.store import environments, events
@@ -101,10 +102,8 @@ def _outcome(
     with packed.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     core, rescue_id = run.plant.core, run.journal.operation_id
-    with packed.open("rb") as stream:
-        size = core.files.put(rescues.key(rescue_id), stream, private=True)
-    if core.files.sha256(rescues.key(rescue_id)) != digest:
-        core.files.delete(rescues.key(rescue_id))
+    size = _put(core, rescues.key(rescue_id), packed, digest)
+    if size is None:
         return _failed("it did not arrive whole in the store")
     with core.write() as session:
         environments.change(session, row.id, fence=run.journal.fence)
@@ -122,6 +121,26 @@ def _outcome(
         "size": size,
         **shown,
     }
+
+
+def _put(core: Core, key: str, packed: Path, digest: str) -> int | None:
+    """Store it, and read it back: its size; None when it is not what was put."""
+    for here in (False, True):
+        with packed.open("rb") as stream:
+            size = core.files.put(key, stream, private=True, here=here)
+        try:
+            if core.files.sha256(key) == digest:
+                return size
+        except (BucketError, OSError) as error:
+            if here:
+                raise
+            # The bucket took it, and does not show it any more: nobody knows what is in it.
+            _logger.error("%s cannot be read back, so it is kept here: %s", key, error)
+            continue
+        with suppress(BucketError):
+            core.files.delete(key)
+        return None
+    return None
 
 
 def _told(run: Run, outcome: dict[str, Any]) -> dict[str, Any]:

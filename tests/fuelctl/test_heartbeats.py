@@ -15,10 +15,11 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import EnvironBuilder
 
 from fuelctl.config import Settings
-from fuelctl.environments import idle_work, idleness, interruption, registry
+from fuelctl.environments import heartbeats, idle_work, idleness, interruption, registry
 from fuelctl.environments.clock import Now
 from fuelctl.environments.core import Core
 from fuelctl.environments.heartbeats import Heartbeats
@@ -173,6 +174,31 @@ def test_a_storm_is_one_write(machine: Machine, clock: HandClock) -> None:
     assert machine.beats.flush(machine.core) == 1
     assert machine.row.version == before + 1
     assert machine.known.quiet == 60
+
+
+def test_a_part_that_cannot_be_written_keeps_nobody_elses(
+    core: Core, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "_AT_ONCE", 1)
+    beats = Heartbeats(pause=3600)
+    made = sorted(ready(core) for _each in range(3))
+    clock.pass_(5)
+    written = Heartbeats._write
+
+    def write(self: Heartbeats, at: Core, told: dict[str, Any]) -> int:
+        if made[1] in told:
+            raise OperationalError("UPDATE", {}, OSError("gone"))
+        return written(self, at, told)
+
+    monkeypatch.setattr(Heartbeats, "_write", write)
+    beats._flushed = time.monotonic()
+    for one in made:
+        beats.take(core, one, None)
+    with pytest.raises(OperationalError):
+        beats.flush(core)
+    with core.database.read() as session:
+        heard = [environments.get(session, one) for one in made]
+    assert [row is not None and row.last_event_at == clock.wall for row in heard] == [True, False, True]
 
 
 def test_what_comes_in_while_a_storm_is_worked_out_is_not_written_over(

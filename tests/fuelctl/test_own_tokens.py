@@ -107,6 +107,40 @@ def test_a_statement_that_fails_is_one_requests_fault() -> None:
     assert together.ask("a", read) == 1
 
 
+@pytest.mark.parametrize(("failures", "expected"), [(1, {1}), (10**6, {ConnectionError})])
+def test_a_database_that_fails_is_not_asked_by_everybody_at_once(failures: int, expected: set[object]) -> None:
+    together: Together[str, int] = Together()
+    began, go = threading.Event(), threading.Event()
+    calls: list[set[str]] = []
+
+    def read(keys: Set[str]) -> dict[str, int]:
+        calls.append(set(keys))
+        began.set()
+        assert go.wait(_PATIENCE)
+        time.sleep(0.05)
+        # The first is of somebody who came alone.
+        if 1 < len(calls) <= 1 + failures:
+            raise ConnectionError("away")
+        return dict.fromkeys(keys, 1)
+
+    def told(key: str) -> object:
+        try:
+            return together.ask(key, read)
+        except ConnectionError:
+            return ConnectionError
+
+    with ThreadPoolExecutor(41) as threads:
+        threads.submit(told, "a")
+        assert began.wait(_PATIENCE)
+        others = [threads.submit(told, str(number)) for number in range(40)]
+        until(lambda: together._waiting is not None and len(together._waiting.keys) == 40)
+        go.set()
+        answers = {other.result(_PATIENCE) for other in others}
+    # Whoever asked for all of them is told what came of it.
+    assert answers - {ConnectionError} == expected - {ConnectionError}
+    assert len(calls) < 20
+
+
 def test_it_is_dead_at_once_in_every_process_and_in_a_storm(database: Database, core: Core) -> None:
     beats = Heartbeats(pause=0)
     app = create_app(Parts(core, Started(), SMALL, embedded=False, heartbeats=beats))

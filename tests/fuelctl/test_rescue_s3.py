@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 import pytest
@@ -211,6 +211,34 @@ def test_from_its_end_to_who_fetches_it(database: Database, s3: S3, tmp_path: Pa
         # Without that setting it is not found any more, which is said.
         without = create_app(Parts(replace(lab.core, bucket=None), lambda *_: None, SMALL)).test_client()
         assert without.get(f"/api/rescues/{saved.id}/content").json["code"] == "rescue_lost"
+        assert rescues.forget(lab.core, lab.core.clock().wall + 1) == 1
+        assert s3.names() == []
+    finally:
+        lab.engine.close()
+
+
+def test_a_rescue_that_cannot_be_read_back_is_kept_here(
+    database: Database, s3: S3, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 took it, and is away when it is asked what it has."""
+    lab = Lab(Core(database, Safe(paths.secret_key_file()), bucket=Bucket(s3.name)))
+    try:
+        made = up(lab, WORK)
+        opened = Bucket.open
+
+        def goes_away(self: Bucket, key: str) -> BinaryIO:
+            s3.cloud.fault(f"GET /{s3.name}/{key}", "error", service="s3", code="InternalError", status=500)
+            return opened(self, key)
+
+        monkeypatch.setattr(Bucket, "open", goes_away)
+        row = end(lab, made, "idle")
+        assert (row.status, row.rescued["state"]) == ("terminated", "saved")
+        (saved,) = kept(lab)
+        assert "cannot be read back, so it is kept here" in caplog.text
+        # Also while S3 is away.
+        http = create_app(Parts(lab.core, lambda *_: None, SMALL)).test_client()
+        assert hashlib.sha256(http.get(f"/api/rescues/{saved.id}/content").data).hexdigest() == saved.sha256
+        s3.cloud.heal()
         assert rescues.forget(lab.core, lab.core.clock().wall + 1) == 1
         assert s3.names() == []
     finally:

@@ -171,9 +171,12 @@ def test_a_second_server_in_the_foreground_is_refused_at_once() -> None:
         # Nearly all of it is Python's loading of the server; waiting for the lock would take 30 s.
         assert time.monotonic() - begun < 20
         assert done.returncode == 1
-        _starting, error, hint = done.stderr.splitlines()
+        error, hint = done.stderr.splitlines()
         assert error.startswith(f"error: another server of this user is running (process {first}, at ")
         assert hint == "  hint: fuelctl server stop"
+    # What is no address is none, whoever runs.
+    done = run_cli("server", "run", "--bind", "nowhere")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: --bind: 'nowhere' is no address")
     assert Client(socket_path=str(paths.server_socket())).health()["status"] == "ok"
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fuelctl import source
-from fuelctl._shared._errors import FuelError
+from fuelctl import git, source
+from fuelctl._shared._errors import FuelError, UsageError
 from tests.fuelctl import receiver
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -134,6 +134,11 @@ def source_left() -> list[Path]:
         (status("401 Unauthorized", WWW_Authenticate='Basic realm="git"'), "could not read Username"),
         (status("403 Forbidden"), "403"),
         (cut_off, ""),
+        (
+            status("200 OK", b"<!doctype html><title>Sign in</title>\n<form action=/login></form>\n"),
+            "is this a git repository",
+        ),
+        (status("200 OK"), "no git repository"),
     ],
 )
 def test_one_that_fails_is_one_line(host: Host, answer: Answer, expected: str) -> None:
@@ -147,6 +152,26 @@ def test_one_that_falls_silent_is_given_up(host: Host, answer: Answer) -> None:
     host.answer = answer
     assert "low" in refused(host), "operation too slow"
     assert not host.over.is_set()
+
+
+def test_one_that_never_begins_tls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two and a half minutes; here after a second. curl by itself takes five."""
+    monkeypatch.setattr(git, "_FIRST_WORD", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://localhost:{mute.getsockname()[1]}/team/app.git"
+        with pytest.raises(FuelError, match="nothing was heard for 1 s"):
+            source.inspect(url)
+        assert not source_left()
+        lines = [file.read_bytes() for file in Path("/proc").glob("[1-9]*/cmdline") if file.exists()]
+        assert [line for line in lines if url.encode() in line] == [], "its helpers end with it"
+
+
+def test_an_empty_repository_is_no_page(host: Host) -> None:
+    none = b"0" * 40 + b" capabilities^{}\0agent=git/2\n"
+    listed = _REFS + f"{len(none) + 4:04x}".encode() + none + b"0000"
+    host.answer = status("200 OK", listed, "application/x-git-upload-pack-advertisement")
+    with pytest.raises(UsageError, match="the repository is empty"):
+        source.inspect(host.url)
 
 
 def test_no_redirect_leads_to_where_no_address_could_have(host: Host) -> None:

@@ -54,11 +54,12 @@ def test_what_is_too_much_is_done_afterwards_and_in_order() -> None:
     threads.shutdown()
 
 
-def test_one_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_one_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture, error: type[BaseException]) -> None:
     threads, over = Threads(1), threading.Event()
 
     def fail() -> None:
-        raise ValueError("of this request")
+        raise error("of this request")
 
     threads.do(fail)
     threads.do(over.set)

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import subprocess
 import threading
+import time
+from contextlib import suppress
 from typing import IO, Callable, Dict, List, Mapping, Optional, Sequence, cast
 
 from .._errors import FuelError
@@ -35,6 +39,10 @@ _ALWAYS = (
 _SILENT_SECONDS = 120
 _SSH_PATIENCE = f"-o ConnectTimeout=30 -o ServerAliveInterval=30 -o ServerAliveCountMax={_SILENT_SECONDS // 30}"
 _LIMIT = 64 * 1024 * 1024
+#: All that it says before it was heard of.
+_BEGINS = re.compile(rb"Cloning into '[^\n]*'\.\.\.\n")
+#: Seconds for which one that was told to end may still clean up.
+_LAST_SECONDS = 5.0
 _PERCENT = re.compile(rb"([A-Z][A-Za-z ]+): +(\d{1,3})% ")
 
 
@@ -135,8 +143,13 @@ class Git:
         stdout: Optional[IO[bytes]] = None,
         extra: Optional[Mapping[str, str]] = None,
         report: Report = silent,
+        patience: Optional[float] = None,
     ) -> None:
-        """Run something long; its percentages go to `report`, its output to the open file `stdout`."""
+        """Run something long; its percentages go to `report`, its output to the open file `stdout`.
+
+        `patience`: seconds until git says a first word about what it does, besides that it begins. Its own patience
+        does not begin before a connection is there, with all that belongs to one.
+        """
         try:
             process = subprocess.Popen(
                 self.argv(arguments),
@@ -144,6 +157,7 @@ class Git:
                 stdout=stdout if stdout is not None else subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env={**self._environment, **(extra or {})},
+                start_new_session=patience is not None,
             )
         except FileNotFoundError as error:
             raise missing_git() from error
@@ -151,12 +165,22 @@ class Git:
         feeder = threading.Thread(target=_feed, args=(feed, stdin), daemon=True)
         feeder.start()
         tail = b""
+        until = None if patience is None else time.monotonic() + patience
         try:
             while True:
+                if until is not None and not select.select([errors], [], [], max(0.0, until - time.monotonic()))[0]:
+                    # Not killed: it removes what it has begun. Its helpers, which it leaves alone, are in its group.
+                    os.killpg(process.pid, signal.SIGTERM)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_LAST_SECONDS)
+                    raise FuelError(
+                        f"git {arguments[0]} failed: nothing was heard for {patience:.0f} s", code="git_timeout"
+                    )
                 chunk = os.read(errors.fileno(), 65536)
                 if not chunk:
                     break
                 tail = (tail + chunk)[-8192:]
+                until = until if _BEGINS.fullmatch(tail) else None
                 for what, percent in _PERCENT.findall(chunk):
                     report(what.decode("ascii"), int(percent), 100)
             code = process.wait()
