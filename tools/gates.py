@@ -268,7 +268,9 @@ def galaxy(log: Log) -> None:
             (site / "ansible_collections").symlink_to(ANSIBLE_COLLECTIONS)
             (importer / ".complete").touch()
         search = os.pathsep.join([str(importer / "bin"), base_environment()["PATH"]])
-        log.run(importer / "bin" / "python", "-m", "galaxy_importer.main", archive, cwd=path, PATH=search)
+        # Linting it here, where what it depends on is not found, would say less than the gate that does.
+        quick = {"PATH": search, "GALAXY_IMPORTER_RUN_ANSIBLE_LINT": "false"}
+        log.run(importer / "bin" / "python", "-m", "galaxy_importer.main", archive, cwd=path, **quick)
     if "ERROR" in log.path.read_text():
         raise GateError("galaxy-importer reported errors")
 

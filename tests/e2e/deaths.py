@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 where a lab holds a call, whichever cloud it imitates: begun again until nothing is held any more.
 
-Nobody lists the calls: a lab holds each one once before it takes effect and once after, and whoever waits for it is
-killed there.
+Nobody lists the calls: a lab holds each one once before it takes effect, each that changes something once after it did,
+too, and whoever waits for it is killed there.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Death:
 
 
 def hold_every_call(lab: Lab) -> None:
-    for effect in ("hold", "hold-after"):
-        lab.fault("*", effect, service="*", each=True, seconds=120)
+    """Each before it takes effect: whether a call that reads was answered is the same to whoever begins again."""
+    lab.fault("*", "hold", service="*", each=True, seconds=120)
 
 
 def hold(lab: Lab, *deaths: Death) -> None:

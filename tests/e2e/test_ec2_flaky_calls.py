@@ -67,7 +67,14 @@ def test_every_call_throttled_broken_and_lost(lab: Ec2Lab, user: Fuelctl, reposi
     assert (ended["status"], ended["receipt"]["complete"]) == ("terminated", True)
 
 
-@pytest.mark.parametrize("action", ["TerminateInstances", "DeleteSecurityGroup", "DescribeVolumes"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "DeleteSecurityGroup",
+        pytest.param("TerminateInstances", marks=pytest.mark.soak),
+        pytest.param("DescribeVolumes", marks=pytest.mark.soak),
+    ],
+)
 def test_an_ending_that_stops_half_way_is_kept_until_it_is_done(
     lab: Ec2Lab, user: Fuelctl, repository: Path, action: str
 ) -> None:

@@ -211,7 +211,7 @@ class Cloud:
         )
 
     def truth(self) -> list[dict[str, Any]]:
-        """Every instance that there ever was, as it truly is, whatever Describe says."""
+        """Every instance that there ever was, as it truly is, whatever Describe says; `ended` is seconds ago."""
         with self.lock:
             self.advance()
             now = self._clock()
@@ -221,6 +221,7 @@ class Cloud:
                     "region": each.region,
                     "state": each.state(now),
                     "reason": each.reason[0] if each.ending is not None else "",
+                    "ended": now - each.ending if each.ending is not None else None,
                     "notes": each.notes,
                     "token": each.token,
                     "type": self._instances[each.instance_id].instance_type,
