@@ -84,10 +84,20 @@ def has_credentials(provider: str) -> bool:
     return bool(_OF_PROVIDERS.get(provider, frozenset()) - _PLACES)
 
 
-def identity(source: Mapping[str, str]) -> str:
-    """A digest of what says who works in which cloud; empty when nothing does."""
-    said = sorted((name, source[name]) for name in _OF_ANY_PROVIDER - _PLACES if source.get(name))
-    return hashlib.sha256(repr(said).encode("utf-8")).hexdigest()[:16] if said else ""
+def identities(source: Mapping[str, str]) -> dict[str, str]:
+    """Of each cloud of which something says who works there, a digest of that."""
+    said = {
+        provider: sorted((name, source[name]) for name in names - _PLACES if source.get(name))
+        for provider, names in _OF_PROVIDERS.items()
+    }
+    return {who: hashlib.sha256(repr(what).encode("utf-8")).hexdigest()[:16] for who, what in said.items() if what}
+
+
+def besides(theirs: Mapping[str, str], mine: Mapping[str, str]) -> dict[str, str]:
+    """What of `theirs` says who works in clouds of which `mine` does not."""
+    known = identities(mine)
+    names = frozenset().union(*(names for who, names in _OF_PROVIDERS.items() if who not in known))
+    return {name: value for name, value in theirs.items() if name in names}
 
 
 def for_server(source: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,9 +40,9 @@ def ensure_running() -> Path:
         if _answers(file):
             if running == __version__:
                 return file
-            # Work in flight is parked, and taken up by the new one.
-            stop_running(wait_seconds=0)
-        _start(file)
+            _start_anew(file)
+        else:
+            _start(file)
     return file
 
 
@@ -72,15 +72,40 @@ def check_engine() -> None:
 def take_up_credentials(provider: str) -> None:
     """Have the server work as whom this shell's variables name: it is started anew where it works as somebody else.
 
-    Variables that are not set say nothing: a server keeps what it was started with.
+    Variables that are not set say nothing: a server keeps what it was started with, of this and of other clouds.
     """
-    mine = _environ.identity(os.environ) if _environ.has_credentials(provider) else ""
-    if not mine or mine == str(_document().get("cloud") or ""):
+    mine = _environ.identities(os.environ).get(provider)
+    if mine is None or mine == _clouds().get(provider):
         return
     with _alone():
-        # Work in flight is parked, and taken up by the new one.
-        stop_running(wait_seconds=0)
-        _start(paths.server_socket())
+        _start_anew(paths.server_socket())
+
+
+def works_in(provider: str) -> bool:
+    """Whether the running server was told who works there."""
+    return provider in _clouds()
+
+
+def _start_anew(file: Path) -> None:
+    """Work in flight is parked, and taken up by the new one; what it does in other clouds has to go on as well."""
+    kept = _credentials_of_running()
+    stop_running(wait_seconds=0)
+    _start(file, kept)
+
+
+def _clouds() -> dict[str, str]:
+    found = _document().get("clouds")
+    return found if isinstance(found, dict) else {}
+
+
+def _credentials_of_running() -> dict[str, str]:
+    """What only the running server knows of who works in clouds; empty where the system does not show it."""
+    try:
+        shown = Path(f"/proc/{int(str(_document().get('pid')))}/environ").read_bytes()
+    except (OSError, ValueError):
+        return {}
+    pairs = (os.fsdecode(each).partition("=") for each in shown.split(b"\0"))
+    return _environ.besides({name: value for name, equals, value in pairs if equals}, os.environ)
 
 
 def stop_running(wait_seconds: float = 600.0, *, for_good: bool = False) -> bool:
@@ -105,7 +130,7 @@ def stop_running(wait_seconds: float = 600.0, *, for_good: bool = False) -> bool
     )
 
 
-def _start(file: Path) -> None:
+def _start(file: Path, kept: Mapping[str, str] | None = None) -> None:
     # Said here: where the server could not even write its log, it could not say why it does not start.
     paths.require_space()
     log = paths.server_log()
@@ -117,6 +142,7 @@ def _start(file: Path) -> None:
     root = str(Path(__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
     environment = {
+        **(kept or {}),
         **_environ.for_server(os.environ),
         "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
     }

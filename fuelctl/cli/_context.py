@@ -70,6 +70,8 @@ def check_engine(provider: str) -> None:
 
         _provider.check(provider)
         serve_start.take_up_credentials(provider)
+        if not serve_start.works_in(provider):
+            _provider.check_nobody(provider)
 
 
 def take_up_credentials(environments: Iterable[Environment]) -> None:

@@ -76,8 +76,9 @@ def settle(blueprint: dict[str, Any], asked: Asked, *, foreign: bool) -> None:
             raise UsageError(
                 f"The provider {place['name']} has to be told its {option}",
                 hint=f"give --option {option}=..., or set it in [{_TABLE}.{place['name']}] of config.toml",
-                where=f"--{option}",
+                where="--host" if option == "host" else f"--option {option}",
             )
+        _one_of(option, spec, place["options"].get(option))
 
 
 def usual(name: str, region: str | None = None) -> dict[str, Any]:
@@ -96,6 +97,18 @@ def check(name: str) -> None:
                 hint=f"pip install 'fuelctl[{name}]'",
                 code="missing_library",
             )
+
+
+def check_nobody(name: str) -> None:
+    """UsageError for a provider that is never asked without a credential that neither shell nor server has."""
+    if name in _TOKENS:
+        variable, source = _TOKENS[name]
+        raise UsageError(
+            f"The provider {name} needs {variable}, which is not set",
+            hint=f'export {variable}="$({source})"',
+            where=variable,
+            code="credentials",
+        )
 
 
 def _known(name: str) -> dict[str, dict[str, Any]]:
@@ -125,6 +138,16 @@ def _checked(option: str, known: Mapping[str, Any], name: str, where: str = "--o
         hint = f"it has {', '.join(free)}" if free else "it has none"
         raise UsageError(f"The provider {name} has no option {option[:40]!r}", hint=hint, where=where)
     return True
+
+
+def _one_of(option: str, spec: Mapping[str, Any], value: Any) -> None:
+    choices = spec.get("choices")
+    if choices and value is not None and value not in choices:
+        raise UsageError(
+            f"{str(value)[:60]!r} is none of {', '.join(choices)}",
+            where=f"--option {option}",
+            hint="say it there, in the settings or in the blueprint",
+        )
 
 
 def _pair(text: str, known: Mapping[str, dict[str, Any]], name: str) -> tuple[str, Any]:
@@ -216,4 +239,5 @@ _REGION_HINTS = {
     "ec2": "give --region, for example eu-central-1, or set AWS_REGION",
     "fly": "give --region, for example fra, or set FLY_REGION",
 }
+_TOKENS = {"fly": ("FLY_API_TOKEN", "fly tokens create org")}
 _LIBRARIES = {"ec2": ("boto3", "botocore")}

@@ -133,7 +133,7 @@ class EmbeddedServer(WebServer):
     def _on_ready(self, arbiter: Any) -> None:
         super()._on_ready(arbiter)
         document = {"pid": os.getpid(), "version": __version__, "bind": self._place}
-        document["cloud"] = _environ.identity(os.environ)
+        document["clouds"] = _environ.identities(os.environ)
         document["engine"] = _docker_engine.engine_of(os.environ)
         paths.server_stopped_file().unlink(missing_ok=True)
         paths.private_file(paths.server_file(), json.dumps(document).encode("utf-8"))

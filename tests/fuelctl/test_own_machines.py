@@ -45,8 +45,7 @@ def test_an_agent_is_for_those_machines_alone_and_makes_no_other_server() -> Non
     given = {"SSH_AUTH_SOCK": "/run/agent", "HOME": "/home/alice"}
     assert _environ.for_playbooks(given, "ssh") == given
     assert "SSH_AUTH_SOCK" not in _environ.for_playbooks(given, "local")
-    assert _environ.identity(given) == ""
-    assert not _environ.has_credentials("ssh")
+    assert _environ.identities(given) == {}
 
 
 def entry(**more: Any) -> ssh_config.Entry:

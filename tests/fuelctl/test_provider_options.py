@@ -129,6 +129,9 @@ def test_fly_has_to_be_told_its_image_and_region(monkeypatch: pytest.MonkeyPatch
         "region": "fra",
         "options": {"image": "registry.fly.io/mine:dev", "org": "mine", "autostop": "stop"},
     }
+    for said, wrong in (("autostop=sometimes", "none of off, stop, suspend"), ("cpu_kind=x", "shared, performance")):
+        with pytest.raises(UsageError, match=wrong):
+            settled(blueprint(), Asked(name="fly", options=[said]))
     foreign = dict(
         to_dict(from_dict({"image": "debian:bookworm", "provider": {"name": "fly", "options": {"org": "x"}}}, "test"))
     )

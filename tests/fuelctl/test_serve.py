@@ -146,13 +146,21 @@ def test_ten_commands_at_once_start_one_server(home: Path) -> None:
 
 @pytest.mark.usefixtures("embedded")
 def test_another_version_is_replaced_and_a_dead_servers_leavings_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLY_API_TOKEN", "FlyV1 one")
     client = Client(socket_path=str(ensure_running()))
     first = client.health()
     document = json.loads(paths.server_file().read_text())
     paths.server_file().write_text(json.dumps({**document, "version": "0.0.1"}))
+    monkeypatch.delenv("FLY_API_TOKEN")
+    monkeypatch.setenv("AWS_PROFILE", "work")
     ensure_running()
     second = client.health()
     assert second["instance"] != first["instance"]
+    # What runs in a cloud of which this shell knows nothing has to be ended in time all the same.
+    assert json.loads(paths.server_file().read_text())["clouds"].keys() == {"ec2", "fly"}
+    for provider in ("fly", "ec2"):
+        serve_start.take_up_credentials(provider)
+    assert client.health()["instance"] == second["instance"], "it works as whom this shell names already"
     for pid in (json.loads(paths.server_file().read_text())["pid"], second["pid"]):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not serve_start._held(paths.server_instance_lock()))

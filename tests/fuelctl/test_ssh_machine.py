@@ -118,9 +118,17 @@ def test_credentials_reach_the_playbooks_of_their_provider_and_no_others() -> No
 
 def test_who_works_there_is_told_by_credentials_and_not_by_places() -> None:
     shell = {"AWS_PROFILE": "work", "AWS_REGION": "eu-west-1"}
-    assert _environ.identity(shell) == _environ.identity({**shell, "AWS_REGION": "eu-west-2", "HOME": "/h"})
-    assert _environ.identity(shell) != _environ.identity({**shell, "AWS_PROFILE": "home"})
-    assert _environ.identity({"AWS_REGION": "eu-west-1"}) == ""
+    mine = _environ.identities(shell)
+    assert mine.keys() == {"ec2"}
+    assert mine == _environ.identities({**shell, "AWS_REGION": "eu-west-2", "HOME": "/h"})
+    assert mine != _environ.identities({**shell, "AWS_PROFILE": "home"})
+    assert _environ.identities({"AWS_REGION": "eu-west-1"}) == {}
+
+
+def test_of_another_shell_s_clouds_is_kept_what_this_one_does_not_say() -> None:
+    theirs = {"FLY_API_TOKEN": "t", "AWS_PROFILE": "home", "AWS_SESSION_TOKEN": "old", "HOME": "/h", "API_KEY": "k"}
+    assert _environ.besides(theirs, {"AWS_PROFILE": "work"}) == {"FLY_API_TOKEN": "t"}
+    assert _environ.besides(theirs, {"FLY_API_TOKEN": "u"}) == {"AWS_PROFILE": "home", "AWS_SESSION_TOKEN": "old"}
 
 
 def test_a_fly_token_reaches_its_own_playbooks_and_no_record() -> None:
@@ -128,6 +136,6 @@ def test_a_fly_token_reaches_its_own_playbooks_and_no_record() -> None:
     assert _environ.for_playbooks(shell, "fly") == {"FLY_API_TOKEN": "FlyV1 t", "HOME": "/h"}
     assert "FLY_API_TOKEN" not in {**_environ.for_playbooks(shell, "ec2"), **_environ.for_playbooks(shell, "local")}
     assert _environ.secrets(shell) == ["FlyV1 t"]
-    assert _environ.has_credentials("fly")
-    assert _environ.identity(shell) != _environ.identity({**shell, "FLY_API_TOKEN": "FlyV1 u"})
-    assert "FlyV1" not in _environ.identity(shell)
+    one, other = _environ.identities(shell), _environ.identities({**shell, "FLY_API_TOKEN": "FlyV1 u"})
+    assert (one["ec2"], one["fly"] == other["fly"]) == (other["ec2"], False)
+    assert "FlyV1" not in str(one)
