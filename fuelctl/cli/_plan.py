@@ -13,7 +13,7 @@ from fuelctl import prices
 from fuelctl._shared import _blueprint
 from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import Offer, check_ceiling, money
-from fuelctl.cli import _prices
+from fuelctl.cli import _prices, _provider
 from fuelctl.cli._durations import seconds
 from fuelctl.cli._output import clean, duration, fit, paint, table
 
@@ -163,7 +163,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("Blueprint", clean(plan.origin)),
         ("Name", clean(plan.name)),
         ("Provider", f"{clean(plan.provider)}{f' ({where})' if where else ''}"),
-        ("Image", clean(blueprint["image"])),
+        ("Image", clean(_provider.image(blueprint))),
         ("Services", services),
         ("Agent", f"{clean(agent['name'])} {clean(agent['version'])}"),
         ("Ports", ", ".join(map(str, blueprint["ports"]))),

@@ -106,9 +106,15 @@ def check_nobody(name: str) -> None:
         raise UsageError(
             f"The provider {name} needs {variable}, which is not set",
             hint=f'export {variable}="$({source})"',
-            where=variable,
             code="credentials",
         )
+
+
+def image(blueprint: Mapping[str, Any]) -> str:
+    """What the environment is made from: where it is the machine itself, the machine's own image."""
+    place = blueprint.get("provider") or {}
+    its = (place.get("options") or {}).get("image") if place.get("name") in _MACHINES else None
+    return str(its or blueprint.get("image") or "")
 
 
 def _known(name: str) -> dict[str, dict[str, Any]]:
@@ -143,11 +149,7 @@ def _checked(option: str, known: Mapping[str, Any], name: str, where: str = "--o
 def _one_of(option: str, spec: Mapping[str, Any], value: Any) -> None:
     choices = spec.get("choices")
     if choices and value is not None and value not in choices:
-        raise UsageError(
-            f"{str(value)[:60]!r} is none of {', '.join(choices)}",
-            where=f"--option {option}",
-            hint="say it there, in the settings or in the blueprint",
-        )
+        raise UsageError(f"{str(value)[:60]!r} is none of {', '.join(choices)}", where=f"--option {option}")
 
 
 def _pair(text: str, known: Mapping[str, dict[str, Any]], name: str) -> tuple[str, Any]:
@@ -239,5 +241,7 @@ _REGION_HINTS = {
     "ec2": "give --region, for example eu-central-1, or set AWS_REGION",
     "fly": "give --region, for example fra, or set FLY_REGION",
 }
+#: Those whose machine is the environment.
+_MACHINES = frozenset({"fly"})
 _TOKENS = {"fly": ("FLY_API_TOKEN", "fly tokens create org")}
 _LIBRARIES = {"ec2": ("boto3", "botocore")}

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from fuelctl import ssh_config, ssh_include
-from fuelctl.cli import _access, _receipt, _rescue
+from fuelctl.cli import _access, _provider, _receipt, _rescue
 from fuelctl.cli._context import AsJson, Ref, connect, find
 from fuelctl.cli._environment import (
     ENDED,
@@ -88,7 +88,7 @@ def _facts(environment: dict[str, Any], at: datetime) -> list[tuple[str, str]]:
         ("From", clean(repository.get("url") or "")),
         ("Provider", " ".join(clean(provider[key]) for key in ("name", "type", "region") if provider.get(key))),
         ("Address", address(environment)),
-        ("Image", clean(blueprint.get("image") or "")),
+        ("Image", clean(_provider.image(blueprint))),
         ("Agent", f"{clean(agent['name'])} {clean(agent.get('version') or '')}" if agent.get("name") else ""),
         ("Uptime", duration(uptime(environment, at))),
         ("TTL left", duration(left) if left is not None else ""),

@@ -11,6 +11,7 @@ import pytest
 from fuelctl import paths
 from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
+from fuelctl.cli import _provider
 from fuelctl.cli._provider import Asked, settle
 
 
@@ -129,6 +130,9 @@ def test_fly_has_to_be_told_its_image_and_region(monkeypatch: pytest.MonkeyPatch
         "region": "fra",
         "options": {"image": "registry.fly.io/mine:dev", "org": "mine", "autostop": "stop"},
     }
+    assert _provider.image({"image": "debian:bookworm", "provider": place}) == "registry.fly.io/mine:dev"
+    ec2 = {"name": "ec2", "options": {"image": "ami-1"}}
+    assert _provider.image({"image": "debian:bookworm", "provider": ec2}) == "debian:bookworm"
     for said, wrong in (("autostop=sometimes", "none of off, stop, suspend"), ("cpu_kind=x", "shared, performance")):
         with pytest.raises(UsageError, match=wrong):
             settled(blueprint(), Asked(name="fly", options=[said]))
