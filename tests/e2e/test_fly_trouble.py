@@ -130,7 +130,7 @@ def running(lab: FlyLab) -> dict[str, Any]:
 
 
 def test_nobody_and_nothing_is_there_at_the_deadline(machines: FlyLab, repository: Path, tmp_path: Path) -> None:
-    """The control plane is killed: the machine ends itself at its time. Later that is found out, and its volume goes."""
+    """The control plane is killed: the machine ends itself at its time. Later that is found out, and its disk goes."""
     with fly.guest(machines, tmp_path / "home") as person:
         started = person.start(*up(repository, "alone", "--ttl=4m"))
         machine = running(machines)
