@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from fuelctl import _docker_engine, paths, ssh_config
 from fuelctl._shared._errors import FuelError
 from fuelctl.cli import _environment
+from fuelctl.cli._context import take_up_credentials
 from fuelctl.cli._output import clean, note
 from fuelctl.client import ApiError, Client
 
@@ -21,12 +22,15 @@ from fuelctl.client import ApiError, Client
 def let_in(client: Client, environment: dict[str, Any], *, own: bool = True) -> ssh_config.Entry:
     """Have the key and the ssh config entry of an environment; FuelError in its own sentence when nobody can enter.
 
-    :param own: where its key was handed out before, have one of this machine let in.
+    :param own: a machine that is stopped is started; and where its key was handed out before, one of this machine is
+        let in.
     """
     reason = _environment.not_enterable(environment)
     if reason:
         raise FuelError(reason[0], hint=reason[1], code=f"environment_{environment['status']}")
     _check_engine(client, environment)
+    if own:
+        _wake(client, environment)
     entry = ssh_config.entry_for(environment, client.endpoint)
     if entry is None:
         raise FuelError(
@@ -37,6 +41,17 @@ def let_in(client: Client, environment: dict[str, Any], *, own: bool = True) -> 
         if not ssh_config.has_key(entry.id):
             _fetch_key(client, entry, own=own)
     return entry
+
+
+def _wake(client: Client, environment: dict[str, Any]) -> None:
+    """Have its machine started, where it is known not to run; what nobody knows of yet wakes it by itself."""
+    asleep = _environment.stopped(environment)
+    if asleep is None:
+        return
+    state = clean((asleep.get("details") or {}).get("state") or "stopped")
+    note(f"{clean(environment['name'])} is {state}: starting it")
+    take_up_credentials([environment])
+    client.power(environment["id"], state="started")
 
 
 def _check_engine(client: Client, environment: dict[str, Any]) -> None:

@@ -65,9 +65,24 @@ def idle_end(environment: Environment, at: datetime) -> float | None:
     return max(0.0, (ends - at).total_seconds())
 
 
+def idle_stop(environment: Environment, at: datetime) -> float | None:
+    """Seconds until its machine is stopped because nothing happens in it; None where it is not, or nothing is known."""
+    stops = moment((environment.get("activity") or {}).get("stops_at"))
+    if stops is None or environment["status"] not in ENTERABLE:
+        return None
+    return max(0.0, (stops - at).total_seconds())
+
+
+def stopped(environment: Environment) -> Mapping[str, Any] | None:
+    """The condition that says that it does not run."""
+    conditions: list[Mapping[str, Any]] = environment.get("conditions") or []
+    return next((condition for condition in conditions if condition.get("type") == "stopped"), None)
+
+
 def status_words(environment: Environment) -> str:
-    """The status and its conditions: `ready (degraded)`."""
-    conditions = [clean(item.get("type", "")) for item in environment.get("conditions") or []]
+    """The status and its conditions: `ready (degraded)`; of one that does not run, whether it is suspended."""
+    found = environment.get("conditions") or []
+    conditions = [clean((item.get("details") or {}).get("state") or item.get("type", "")) for item in found]
     return f"{environment['status']} ({', '.join(conditions)})" if conditions else str(environment["status"])
 
 
@@ -118,9 +133,8 @@ def not_enterable(environment: Environment) -> tuple[str, str] | None:
     """Why nobody can enter (one sentence) and what to do; None when one can."""
     name, status = clean(environment["name"]), environment["status"]
     if status in ENTERABLE:
-        stopped = any(condition.get("type") == "stopped" for condition in environment.get("conditions") or [])
-        # A machine wakes when somebody knocks.
-        if stopped and (environment.get("connection") or {}).get("container"):
+        # A machine is started when somebody comes.
+        if stopped(environment) and (environment.get("connection") or {}).get("container"):
             return (
                 f"The container of {name} is stopped",
                 f"see `fuelctl status {name}`; end it: fuelctl down {name}",

@@ -38,6 +38,8 @@ class Options(Protocol):
     @property
     def idle(self) -> str | None: ...
     @property
+    def when_idle(self) -> str | None: ...
+    @property
     def idle_discard(self) -> bool: ...
     @property
     def rescue(self) -> bool | None: ...
@@ -84,6 +86,7 @@ def make_plan(client: Client, options: Options) -> _plan.Plan:
     blueprint = _blueprint.to_dict(asked)
     _plan.check_provider(options.provider.name or blueprint["provider"]["name"])
     _provider.settle(blueprint, options.provider, foreign=False)
+    _plan.when_idle(blueprint, options.when_idle)
     wish = options.name or str(found["name"])
     return _plan.Plan(
         name=wish,

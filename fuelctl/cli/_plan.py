@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fuelctl import prices
+from fuelctl import prices, provider_traits
 from fuelctl._shared import _blueprint
 from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import Offer, check_ceiling, money
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from fuelctl.source import Repository
 
 #: Fields that are not worth a line when nothing in the repository states them.
-_PLAIN_DEFAULTS = ("version", "name", "provider", "agent", "user", "resources", "ttl", "idle", "rescue")
+#: What silence may do.
+WHEN_IDLE = ("stop", "end")
+_PLAIN_DEFAULTS = ("version", "name", "provider", "agent", "user", "resources", "ttl", "idle", "when_idle", "rescue")
 
 
 @dataclass
@@ -103,6 +105,15 @@ def lease(blueprint: Any, ttl: str | None, idle: str | None) -> tuple[int, int]:
     return ttl_seconds, idle_seconds
 
 
+def when_idle(blueprint: dict[str, Any], wanted: str | None) -> None:
+    """Have it say what silence does: the option, else what it says already."""
+    if wanted is not None and wanted not in WHEN_IDLE:
+        raise UsageError(
+            f"{clean(wanted)} is nothing that can be done", hint=" or ".join(WHEN_IDLE), where="--when-idle"
+        )
+    blueprint["when_idle"] = wanted or blueprint["when_idle"]
+
+
 def offer(blueprint: dict[str, Any], max_price_hour: float | None) -> Offer:
     """What its machine would cost; UsageError when that may be more than `max_price_hour`."""
     found = prices.offer(prices.load().book, str(blueprint["provider"]["name"]), blueprint)
@@ -158,6 +169,10 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     services = ", ".join(f"{clean(service['name'])} ({clean(service['image'])})" for service in blueprint["services"])
     agent = blueprint["agent"]
     loses = " (unsaved work is lost then)" if plan.idle_discard else ""
+    stops = blueprint["when_idle"] == "stop" and provider_traits.of(plan.provider).stops
+    silent = f"{duration(plan.idle_seconds)} without any activity"
+    after = f"ends after {duration(plan.ttl_seconds)}"
+    leased = f"{after}, and is stopped after {silent}" if stops else f"{after}, or {silent}{loses}"
     return [
         ("Repository", f"{clean(repository.name)}  {at}{changes}"),
         ("Blueprint", clean(plan.origin)),
@@ -169,10 +184,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("Ports", ", ".join(map(str, blueprint["ports"]))),
         ("Secrets", ", ".join(sorted(plan.secrets))),
         ("Cost", _cost(plan)),
-        (
-            "Lease",
-            f"ends after {duration(plan.ttl_seconds)}, or {duration(plan.idle_seconds)} without any activity{loses}",
-        ),
+        ("Lease", leased),
     ]
 
 

@@ -17,6 +17,7 @@ from fuelctl.cli._environment import (
     address,
     idle,
     idle_end,
+    idle_stop,
     now,
     status_words,
     ttl_left,
@@ -106,7 +107,7 @@ def row(item: dict[str, Any], at: datetime) -> list[str]:
 def _idle(item: dict[str, Any], at: datetime) -> str:
     """Since when nothing happened in it; where silence ends it before its TTL, of how much."""
     since = idle(item, at)
-    if since is None or idle_end(item, at) is None:
+    if since is None or (idle_end(item, at) is None and idle_stop(item, at) is None):
         return duration(since)
     return f"{duration(since)} of {duration(item['lease']['idle_seconds'])}"
 

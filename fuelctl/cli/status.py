@@ -19,6 +19,7 @@ from fuelctl.cli._environment import (
     degraded,
     idle,
     idle_end,
+    idle_stop,
     now,
     ports_words,
     status_words,
@@ -109,6 +110,9 @@ def _of_limit(environment: dict[str, Any]) -> str:
 def _ends(environment: dict[str, Any], at: datetime) -> str:
     """What comes first, its TTL or silence."""
     silent, left = idle_end(environment, at), ttl_left(environment, at)
+    stop = idle_stop(environment, at)
+    if stop is not None and left is not None:
+        return f"in {duration(left)}, by its TTL; stopped in {duration(stop)} if nothing happens in it any more"
     if silent is not None:
         return f"in {duration(silent)} if nothing happens in it any more"
     return f"in {duration(left)}, by its TTL" if left is not None else ""

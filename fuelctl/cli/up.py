@@ -37,6 +37,7 @@ class _Options:
     branch: str | None
     ttl: str | None
     idle: str | None
+    when_idle: str | None
     idle_discard: bool
     rescue: bool | None
     from_rescue: str | None
@@ -90,7 +91,11 @@ def up(
     ] = None,
     idle: Annotated[
         str | None,
-        typer.Option("--idle", metavar="DURATION", help="Ends when nothing happened for this long: 30m, 2h."),
+        typer.Option("--idle", metavar="DURATION", help="Ends, or stops, when nothing happened for this long: 30m."),
+    ] = None,
+    when_idle: Annotated[
+        str | None,
+        typer.Option("--when-idle", metavar="stop|end", help="Then: stop its machine, where its provider can, or end."),
     ] = None,
     idle_discard: Annotated[
         bool, typer.Option("--idle-discard", help="Then also when work would be lost, which keeps it otherwise.")
@@ -162,7 +167,7 @@ def up(
     provider = provider or ("ssh" if host else None)
     asked = _provider.Asked(provider, region, instance_type or [], disk, spot, given)
     options = _Options(
-        location, name, asked, blueprint, branch, ttl, idle, idle_discard, rescue, from_rescue,
+        location, name, asked, blueprint, branch, ttl, idle, when_idle, idle_discard, rescue, from_rescue,
         secret or [], secret_file or [], agent_home, clean_, keep_on_error, max_price_hour, yes, as_json,
     )  # fmt: skip
     plan = _make_plan(options) if from_rescue is None else _from_rescue.make_plan(_context.connect(), options)
@@ -201,6 +206,7 @@ def _make_plan(options: _Options) -> _plan.Plan:
     blueprint = _blueprint.to_dict(found)
     _plan.check_provider(options.provider.name or blueprint["provider"]["name"])
     _provider.settle(blueprint, options.provider, foreign=options.blueprint is None)
+    _plan.when_idle(blueprint, options.when_idle)
     offered = _plan.offer(blueprint, options.max_price_hour)
     wish = options.name or blueprint["name"] or _plan.slug(repository.name)
     return _plan.Plan(

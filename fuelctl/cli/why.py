@@ -32,6 +32,7 @@ _ACTIONS = {
     "retry": "its end is tried again",
     "abandon": "it is given up",
     "end": "it is ended",
+    "stop": "its machine is stopped",
 }
 
 
@@ -53,7 +54,11 @@ def lines(found: Mapping[str, Any], at: datetime) -> list[str]:
     status, by = clean(found["status"]), clean(found.get("ended_by") or "")
     shown = [f"{clean(found['name'])} is {status}{f', by {by}' if by else ''}."]
     activity = found.get("activity") or {}
-    decided = found.get("ending") if status in ENDED or status == "terminating" else found.get("now")
+    ending = found.get("ending")
+    decided = ending if status in ENDED or status == "terminating" else found.get("now")
+    if ending and ending is not decided and ending["action"] == "stop":
+        # What is decided about one that does not run says nothing of why.
+        shown += ["", *_decision(ending)]
     if decided:
         shown += ["", *_decision(decided)]
     elif status in ENDED or status == "terminating":
@@ -62,7 +67,11 @@ def lines(found: Mapping[str, Any], at: datetime) -> list[str]:
     for end in found.get("ends") or []:
         left = duration(end["in_seconds"])
         sure = "whatever happens" if end["by"] == "ttl" else "if nothing happens any more"
-        shown.append(f"{'Ends in' if end is found['ends'][0] else 'Else in':<11} {left} by {clean(end['by'])}, {sure}")
+        if end["by"] == "stop":
+            shown.append(f"{'Stops in':<11} {left}, {sure}")
+            continue
+        first = end is next(each for each in found["ends"] if each["by"] != "stop")
+        shown.append(f"{'Ends in' if first else 'Else in':<11} {left} by {clean(end['by'])}, {sure}")
     if activity.get("kept"):
         shown.append(f"{'Kept':<11} {clean(activity['kept'])}")
     return shown

@@ -91,6 +91,7 @@ def _insert(session: Session, one_id: str, blueprint: dict[str, Any], values: di
         repository=_NO_REPOSITORY,
         keep_on_error=False,
         idle_discard=False,
+        idle_stops=False,
         rescue=False,
         stages=[],
         **values,

@@ -51,6 +51,8 @@ class Action(StrEnum):
     #: Give up: provisioning failed or its source never came.
     ABANDON = "abandon"
     END = "end"
+    #: Stop its machine, with what is in it kept.
+    STOP = "stop"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class Observations:
     fresh_for: float = 180.0
     #: How long ago it was found that its idle end would lose work; None when it was not, or something happened since.
     kept_for: float | None = None
+    #: Whether silence stops its machine, instead of ending it; and whether it is stopped.
+    idle_stops: bool = False
+    stopped: bool = False
     #: How long before its TTL its end begins, so that its work can be rescued.
     lead: float = 0.0
     #: Since the operation under way was begun.
@@ -101,7 +106,8 @@ def decide(seen: Observations) -> Decision:
     """Keep or end, from `seen` alone.
 
     TTL always wins, except over an ending that is already under way. Of an environment that somebody may be working in,
-    silence is the only other end, and only silence that was watched to its last minute.
+    silence is the only other end, and only silence that was watched to its last minute. Nobody works in one that is
+    stopped, and nothing but its TTL ends it.
     """
     ending = seen.operation == Operation.TERMINATE or seen.status == Status.TERMINATING
     if not ending and seen.seconds_left <= _lead(seen) and (seen.status != Status.ERROR or seen.held):
@@ -116,6 +122,8 @@ def decide(seen: Observations) -> Decision:
 
 
 def _decide_at_rest(seen: Observations) -> Decision:
+    if seen.status in ENTERABLE and seen.stopped:
+        return Decision(Action.KEEP, "stopped", _soon(seen, LONGEST), seen)
     if seen.status in ENTERABLE and seen.idle_limit is not None and seen.observed_ago is not None:
         return _decide_idle(seen, seen.idle_limit, seen.observed_ago)
     # Its first observation is still to come, and finds no silence yet.
@@ -129,14 +137,16 @@ def again(inputs: Mapping[str, Any]) -> Decision:
 
 
 def ends(seen: Observations) -> list[tuple[str, float]]:
-    """What ends it if nothing happens any more, and in how many seconds, the soonest first: `ttl`, `idle`."""
+    """What ends it if nothing happens any more, or stops it, and in how many seconds, the soonest first: `ttl`, `idle`,
+    `stop`."""
     if seen.status in (Status.TERMINATING, Status.TERMINATED) or seen.operation == Operation.TERMINATE:
         return []
     found = [("ttl", max(0.0, seen.seconds_left - _lead(seen)))]
-    if seen.status not in ENTERABLE or seen.kept_for is not None:
+    if seen.status not in ENTERABLE or seen.stopped or (seen.kept_for is not None and not seen.idle_stops):
         return found
     if seen.idle_limit is not None and seen.observed_ago is not None and seen.observed_ago <= seen.fresh_for:
-        found.append(("idle", max(0.0, seen.idle_limit - seen.quiet - seen.observed_ago)))
+        left = max(0.0, seen.idle_limit - seen.quiet - seen.observed_ago)
+        found.append(("stop" if seen.idle_stops else "idle", left))
     return sorted(found, key=lambda end: end[1])
 
 
@@ -162,11 +172,13 @@ def _decide_idle(seen: Observations, limit: float, observed_ago: float) -> Decis
     due_in = limit - seen.quiet - observed_ago
     if due_in > 0:
         return Decision(Action.KEEP, "within its lease", _soon(seen, min(LONGEST, due_in)), seen)
-    if seen.kept_for is not None and seen.kept_for < LOOK_THROUGH_AGAIN:
+    if seen.kept_for is not None and seen.kept_for < LOOK_THROUGH_AGAIN and not seen.idle_stops:
         wait = LOOK_THROUGH_AGAIN - seen.kept_for
         return Decision(Action.KEEP, "idle, unsaved work", _soon(seen, wait), seen)
     if seen.quiet < limit or observed_ago > min(seen.fresh_for, JUST_LOOKED):
         return Decision(Action.OBSERVE, "perhaps idle", _soon(seen, RECHECK), seen)
+    if seen.idle_stops:
+        return Decision(Action.STOP, "idle, to be stopped", _soon(seen, RECHECK), seen)
     return Decision(Action.END, "idle", RECHECK, seen)
 
 

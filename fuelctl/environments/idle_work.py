@@ -133,8 +133,9 @@ def notice(row: EnvironmentRow, now: Now, seconds_left: float, period: float) ->
     # Of a limit that is hardly longer than the warning, half of it has to be over.
     if left > min(horizon, row.idle_seconds / 2):
         return None
+    ends = "is stopped" if row.idle_stops else "ends"
     return (
-        f"[fuelctl] {row.name} ends in {_minutes(left)}: nothing happens in it. Press a key to keep it",
+        f"[fuelctl] {row.name} {ends} in {_minutes(left)}: nothing happens in it. Press a key to keep it",
         {"idle": began},
     )
 

@@ -244,16 +244,20 @@ def _wakes(before: Sample, sample: Sample) -> int:
     return sum(max(0, int(sample["connections"][key]) - int(before["connections"][key])) for key in both)
 
 
-def shown(known: Activity, limit: int | None, expires_at: float, enterable: bool) -> dict[str, Any]:
+def shown(
+    known: Activity, limit: int | None, expires_at: float, enterable: bool, *, stops: bool = False
+) -> dict[str, Any]:
     """For people, at any time: what was last seen and when, and what ends the environment if nothing happens any more.
 
-    Shape: `{last_at, last: {kind: time}, observed_at, quiet_seconds, kept, ends_at, ends_by}`; times are RFC 3339.
+    Shape: `{last_at, last: {kind: time}, observed_at, quiet_seconds, kept, ends_at, ends_by, stops_at}`; times are
+    RFC 3339. `stops`: silence stops its machine, and does not end it. `enterable`: and running.
     """
     observed_at = float(known.observed["wall"]) if known.observed else None
     idle_ends = None
-    if limit is not None and observed_at is not None and known.kept is None and enterable:
+    if limit is not None and observed_at is not None and (known.kept is None or stops) and enterable:
         idle_ends = observed_at - known.quiet + limit
-    by = "idle" if idle_ends is not None and idle_ends < expires_at else "ttl"
+    first = idle_ends is not None and idle_ends < expires_at
+    by = "idle" if first and not stops else "ttl"
     return {
         "last_at": rfc3339(max(known.last.values(), default=None)),
         "last": {kind: rfc3339(at) for kind, at in sorted(known.last.items())},
@@ -262,4 +266,5 @@ def shown(known: Activity, limit: int | None, expires_at: float, enterable: bool
         "kept": known.kept["reason"] if known.kept else None,
         "ends_at": rfc3339(idle_ends if by == "idle" else expires_at),
         "ends_by": by,
+        "stops_at": rfc3339(idle_ends) if first and stops else None,
     }

@@ -13,6 +13,7 @@ from fuelctl.environments.clock import Now, rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.decision import RESCUE_LEAD, RESCUE_SHARE, SLOWEST_RETRY, Action, Decision, Observations
 from fuelctl.environments.lease import Lease
+from fuelctl.environments.power import is_stopped
 from fuelctl.environments.registry import lease_of
 from fuelctl.environments.states import Status
 from fuelctl.store import events
@@ -20,8 +21,8 @@ from fuelctl.store.due import Due
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import time_of
 
-#: What ends an environment, or gives it up.
-_ENDINGS = (Action.END, Action.ABANDON)
+#: What ends an environment, gives it up, or stops it.
+_ENDINGS = (Action.END, Action.ABANDON, Action.STOP)
 
 
 def observe(
@@ -50,6 +51,8 @@ def observe(
         observed_ago=idleness.since(known.get("observed"), now),
         fresh_for=idleness.fresh_for(period),
         kept_for=idleness.since(kept["at"], now) if kept else None,
+        idle_stops=row.idle_stops,
+        stopped=is_stopped(row.conditions),
         lead=min(RESCUE_LEAD, lease.ttl_seconds * RESCUE_SHARE) if row.rescue else 0.0,
         operation_age=_operation_age(row, lease, now),
     )

@@ -56,6 +56,7 @@ class NewEnvironment:
     name: str | None = None
     idle_seconds: int | None = None
     idle_discard: bool = False
+    idle_stops: bool = False
     rescue: bool = False
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     agent_home: str | None = None
@@ -359,6 +360,7 @@ def _insert(
                 agent_home=wanted.agent_home,
                 keep_on_error=wanted.keep_on_error,
                 idle_discard=wanted.idle_discard,
+                idle_stops=wanted.idle_stops,
                 rescue=wanted.rescue,
                 created_at=now.wall,
                 conditions=[],

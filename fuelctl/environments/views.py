@@ -10,6 +10,7 @@ from typing import Any
 from fuelctl.environments import idleness
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.cost import Cost, cost
+from fuelctl.environments.power import is_stopped
 from fuelctl.environments.states import ENTERABLE
 from fuelctl.store.models import DeviceRow, EnvironmentRow, EventRow
 
@@ -44,6 +45,8 @@ class LeaseView:
 
     ttl_seconds: int
     idle_seconds: int | None
+    #: What silence does: `end` it, or `stop` its machine.
+    when_idle: str
     expires_at: str
 
 
@@ -159,7 +162,7 @@ def environment_view(row: EnvironmentRow, now: float) -> Environment:
         blueprint=row.blueprint,
         blueprint_sha256=row.blueprint_sha256,
         repository=row.repository,
-        lease=LeaseView(row.ttl_seconds, row.idle_seconds, _time(row.expires_at)),
+        lease=LeaseView(row.ttl_seconds, row.idle_seconds, "stop" if row.idle_stops else "end", _time(row.expires_at)),
         created_at=_time(row.created_at),
         ready_at=rfc3339(row.ready_at),
         terminated_at=rfc3339(row.terminated_at),
@@ -234,8 +237,9 @@ def event_view(row: EventRow) -> Event:
 def _activity(row: EnvironmentRow) -> dict[str, Any] | None:
     if row.ended_at is not None or row.activity is None:
         return None
-    enterable = row.status in ENTERABLE
-    return idleness.shown(idleness.read(row.activity), row.idle_seconds, row.expires_at, enterable)
+    runs = row.status in ENTERABLE and not is_stopped(row.conditions)
+    known = idleness.read(row.activity)
+    return idleness.shown(known, row.idle_seconds, row.expires_at, runs, stops=row.idle_stops)
 
 
 def _time(seconds: float) -> str:

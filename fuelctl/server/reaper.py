@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from fuelctl.environments import idleness
 from fuelctl.environments.clock import Now, rfc3339
-from fuelctl.environments.decision import Decision, again, decide, ends
+from fuelctl.environments.decision import Action, Decision, again, decide, ends
 from fuelctl.environments.observations import observe
+from fuelctl.environments.power import is_stopped
 from fuelctl.server.parts import parts
 from fuelctl.server.remote import find
 from fuelctl.server.types import ProblemOut, RefPath
@@ -124,7 +125,10 @@ def why(path: RefPath) -> Response:
     # One that was to end it and did not, because work would have been lost, is not why it ended later.
     ending = check.ending or {}
     decision = None if row.ended_at is not None else _decide(row, check.check_at, now)
-    activity = idleness.shown(idleness.read(row.activity), row.idle_seconds, row.expires_at, enterable=True)
+    runs, known = not is_stopped(row.conditions), idleness.read(row.activity)
+    activity = idleness.shown(known, row.idle_seconds, row.expires_at, runs, stops=row.idle_stops)
+    # What stopped it is why it is stopped, as long as it is.
+    stopped_by = decision is not None and not runs and ending.get("action") == Action.STOP
     return jsonify(
         id=row.id,
         name=row.name,
@@ -132,7 +136,7 @@ def why(path: RefPath) -> Response:
         ended_by=row.ended_by,
         activity=activity if row.activity else None,
         last=_record(check.decision or {}),
-        ending=_record(ending if ending.get("reason") == row.ended_by else {}),
+        ending=_record(ending if stopped_by or ending.get("reason") == row.ended_by else {}),
         now=decision.as_dict() if decision else None,
         ends=_ends(decision, now) if decision else [],
     )

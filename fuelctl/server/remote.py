@@ -11,7 +11,7 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 from sqlalchemy.orm import Session
 
-from fuelctl import _crashpoints, prices
+from fuelctl import _crashpoints, prices, provider_traits
 from fuelctl._reserved import check_keys
 from fuelctl._shared._blueprint import from_dict, to_dict
 from fuelctl._shared._errors import UsageError
@@ -234,6 +234,7 @@ def _wanted(given: Parts, body: CreateIn, granted: Granted, saved: RescueRow | N
         name=body.name,
         idle_seconds=granted.idle_seconds,
         idle_discard=body.idle_discard,
+        idle_stops=blueprint.when_idle == "stop" and provider_traits.of(body.provider.name).stops,
         rescue=body.rescue and blueprint.rescue,
         secrets=body.secrets,
         agent_home=body.agent_home,

@@ -22,6 +22,7 @@ from fuelctl.webhooks.courier import Courier
 from fuelctl.workflows.distant import DistantObserver
 from fuelctl.workflows.enqueue import Enqueuer
 from fuelctl.workflows.housekeeping import Housekeeper
+from fuelctl.workflows.idle_stop import IdleStops
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
 
@@ -71,6 +72,7 @@ class Keeper:
             period=settings.observe_seconds,
             companion=Courier(core, receivers.load(settings)),
             may=self._lease.held,
+            stop=IdleStops(core, work.power).begin,
         )
         observer.then = reaper.soon
         heard = {

@@ -28,6 +28,7 @@ from fuelctl.workflows.access import admit, authorize, power
 from fuelctl.workflows.engine import Engine
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.housekeeping import Housekeeper
+from fuelctl.workflows.idle_stop import IdleStops
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
@@ -82,6 +83,7 @@ class ControlPlane:
             look=self.observer.soon,
             period=settings.observe_seconds,
             companion=self.courier,
+            stop=IdleStops(self.core, partial(power, self.plant)).begin,
         )
         self.observer.then = self.reaper.soon
         self.hub = hub_of(self.core, settings)

@@ -31,6 +31,7 @@ class Due(NamedTuple):
     source: dict[str, Any] | None
     ttl_seconds: int
     idle_seconds: int | None
+    idle_stops: bool
     rescue: bool
     expires_at: float
     lease_boot_id: str
@@ -38,6 +39,7 @@ class Due(NamedTuple):
     created_at: float
     ended_at: float | None
     activity: dict[str, Any] | None
+    conditions: list[dict[str, Any]]
     check_at: float | None
     #: Of the last decision.
     reason: str | None

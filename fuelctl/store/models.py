@@ -57,6 +57,8 @@ class EnvironmentRow(Base):
     idle_seconds: Mapped[int | None] = mapped_column(Integer)
     #: Whether its end by silence may lose work.
     idle_discard: Mapped[bool] = mapped_column(Boolean, default=False)
+    #: Whether silence stops its machine, instead of ending it.
+    idle_stops: Mapped[bool] = mapped_column(Boolean, default=False)
     #: Whether its work is saved before it ends by itself.
     rescue: Mapped[bool] = mapped_column(Boolean, default=False)
     #: How its last rescue went, as `environments.rescues` tells it.
@@ -122,7 +124,7 @@ class CheckRow(Base):
     environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), primary_key=True)
     #: Never later than the next moment at which something has to be decided; null once it has ended.
     check_at: Mapped[float | None] = mapped_column(Float)
-    #: The last keep-or-end decision with the inputs it was made from, and the last one that was to end it.
+    #: The last keep-or-end decision with the inputs it was made from, and the last one that was to end it or stop it.
     decision: Mapped[_Document | None] = mapped_column(_Json)
     ending: Mapped[_Document | None] = mapped_column(_Json)
     #: Why the last one came out so, again: every round compares it with why the next one does.

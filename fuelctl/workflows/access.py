@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from fuelctl import paths
+from fuelctl import paths, provider_traits
 from fuelctl.environments.access import LetIn
 from fuelctl.environments.core import MachineError
 from fuelctl.environments.registry import ConflictError
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
-from fuelctl.workflows import provider_traits
 from fuelctl.workflows.run import Plant, common, play
 
 

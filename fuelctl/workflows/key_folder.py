@@ -15,9 +15,8 @@ from time import monotonic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from fuelctl import _run_files, paths
+from fuelctl import _run_files, paths, provider_traits
 from fuelctl.store.files import Files, keys_key
-from fuelctl.workflows import provider_traits
 
 _KEEP_EVERY = 1.0
 _PAIR = "id_ed25519"

@@ -21,7 +21,8 @@ from fuelctl.environments import about, cost, idle_work, idleness, interruption,
 from fuelctl.environments.activity import take_in
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.idle_work import UNREACHABLE, tells_by_itself
-from fuelctl.environments.power import asleep, changed_since
+from fuelctl.environments.power import STOPPED as _STOPPED
+from fuelctl.environments.power import changed_since, condition
 from fuelctl.environments.registry import begin_termination, lease_of
 from fuelctl.environments.states import ENTERABLE, Operation
 from fuelctl.store import environments, events
@@ -37,7 +38,6 @@ _JOB = "observe"
 _FRESH = 5.0
 #: Times as long as a round took, nothing is asked before its time.
 _SPARE = 10.0
-_STOPPED = "stopped"
 
 
 class Observer:
@@ -167,7 +167,7 @@ class Observer:
                 latest = max(item.at for item in told) if accepted else None
                 self._remember(session, row.id, seen["activity"], latest, warned)
         if not seen["running"]:
-            self._condition(row, _STOPPED, asleep(row, seen.get("state")))
+            self._condition(row, _STOPPED, "", condition(self._core, row, seen.get("state")))
         elif seen["problem"]:
             self._condition(row, UNREACHABLE, f"it cannot be asked: {seen['problem']}")
         else:
@@ -199,7 +199,9 @@ class Observer:
         if changed.get("status", row.status) != row.status:
             events.append(session, one_id, [self._core.event("remote.update", {"status": changed["status"]})])
 
-    def _condition(self, row: EnvironmentRow, type_: str | None, message: str) -> None:
+    def _condition(
+        self, row: EnvironmentRow, type_: str | None, message: str, found: dict[str, Any] | None = None
+    ) -> None:
         """Set the one condition that observation found, and clear what it no longer finds."""
         with self._core.write(durable=False) as session:
             current = environments.get(session, row.id)
@@ -209,12 +211,14 @@ class Observer:
             if type_ in known or (type_ is None and not known.keys() & {_STOPPED, UNREACHABLE}):
                 return
             kept = [condition for name, condition in known.items() if name not in (_STOPPED, UNREACHABLE)]
+            now = self._core.clock().wall
             if type_ is not None:
-                since = rfc3339(self._core.clock().wall)
-                found: dict[str, Any] = {"type": type_, "message": message, "since": since, "details": {}}
+                found = found or {"type": type_, "message": message, "since": rfc3339(now), "details": {}}
                 kept.append(found)
                 events.append(session, row.id, [self._core.event("remote.condition", found)])
-            environments.change(session, row.id, conditions=kept)
+            # What silence does to it depends on whether it runs.
+            due: dict[str, Any] = {"check_at": now} if _STOPPED in known or type_ == _STOPPED else {}
+            environments.change(session, row.id, conditions=kept, **due)
 
     def stop(self) -> None:
         """No further round."""

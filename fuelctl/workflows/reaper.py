@@ -72,8 +72,11 @@ class Reaper:
         period: float = 60.0,
         companion: Companion | None = None,
         may: Callable[[], bool] = lambda: True,
+        stop: Callable[[EnvironmentRow], object] = lambda _row: None,
     ) -> None:
         """`look`: have the machines asked soon. `period`: seconds between two such rounds otherwise.
+
+        `stop`: have the machine of one stopped that is idle; returns at once.
 
         `companion` works for as long as the reaper does, and tells people when its cycles fail. `may`: whether this
         process is the one that goes round; asked before each part of it.
@@ -82,6 +85,7 @@ class Reaper:
         self._failed = 0
         self._look = look
         self._may = may
+        self._stop_machine = stop
         self._period = period
         self._core = core
         self._daily = daily
@@ -197,6 +201,9 @@ class Reaper:
             if operation_id is not None:
                 # Whoever runs it under the old id can write no more, and lets its playbook go.
                 self._engine.start(Operation.TERMINATE, row.id, operation_id)
+        elif decision.action == Action.STOP:
+            _logger.info("%s (%s): %s", row.id, row.name, decision.reason, extra=about.of(row))
+            self._stop_machine(row)
         elif decision.action in (Action.END, Action.ABANDON, Action.RETRY):
             return int(self._end(row, decision))
         return 0

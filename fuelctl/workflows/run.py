@@ -13,18 +13,18 @@ from typing import Any
 
 from dbos import DBOS
 
-from fuelctl import _crashpoints, paths
+from fuelctl import _crashpoints, paths, provider_traits
 from fuelctl._docker_engine import way_back, words
 from fuelctl._lifelines import Lifelines
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
+from fuelctl.provider_traits import Traits
 from fuelctl.runner import FileOf, RunResult, run_playbook
 from fuelctl.store.events import NewEvent
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.workflows import limits, provider_traits
+from fuelctl.workflows import limits
 from fuelctl.workflows.batches import Batches
 from fuelctl.workflows.key_folder import at_hand
-from fuelctl.workflows.provider_traits import Traits
 
 _ASK_EVERY = 0.25
 _LOOK_EVERY = 0.5

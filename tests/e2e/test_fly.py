@@ -121,7 +121,9 @@ def test_it_is_stopped_and_goes_on_where_it_was(user: Fuelctl, lab: FlyLab, up: 
     stopped = user.run("status", NAME, "--json").json
     assert [each["type"] for each in stopped["conditions"]] == ["stopped"]
     assert 0 < stopped["cost"]["hourly"] < awake
-    user.run("start", NAME)
+    # Whoever comes has it started.
+    entered = user.run("exec", NAME, "--", "true")
+    assert entered.stderr == f"{NAME} is stopped: starting it\n"
     # Who looked while it was stopped may say so still; the next look takes it back.
     settled(user)
     assert inside(user, "cat work; cat prepared.txt; printenv API_KEY; ls ~/.claude/settings.json") == [

@@ -18,9 +18,9 @@ from typing import Any
 from dbos import DBOS
 from sqlalchemy import Engine, event
 
-from fuelctl import worker
-from fuelctl.workflows import engine, provider_traits, run
-from fuelctl.workflows.provider_traits import Traits
+from fuelctl import provider_traits, worker
+from fuelctl.provider_traits import Traits
+from fuelctl.workflows import engine, run
 from fuelctl.workflows.provision import provision
 from tests.fuelctl.control import PLAYBOOKS
 

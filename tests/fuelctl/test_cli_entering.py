@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fuelctl import paths, ssh_config
+from fuelctl.store import environments
 from tests.fuelctl.stage import Done, Stage, ending, failed, gone
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -133,6 +134,22 @@ class TestEntering:
         assert "stopped" in fuelctl("status", "my-shop").out
         assert fuelctl("start", "my-shop", "--json").json["conditions"] == []
         assert stage.powered == [(environment["id"], "stopped"), (environment["id"], "started")]
+
+    def test_who_comes_to_a_stopped_machine_has_it_started(
+        self, fuelctl: Any, stage: Stage, repo: Path, shell: Path
+    ) -> None:
+        one_id = fuelctl("up", str(repo), "--yes", "--json").json["id"]
+        with stage.core.write() as session:
+            connection = environments.get(session, one_id).connection  # type: ignore[union-attr] # it is there
+            machine = {"address": "127.0.0.1", "port": 10022, "user": "dev", "host_key": connection["host_key"]}
+            environments.change(session, one_id, connection={**connection, "container": None, "machine": machine})
+        fuelctl("stop", "my-shop")
+        assert "ready (stopped)" in fuelctl("status", "my-shop").out
+        done = self.real("exec", "my-shop", "--", "echo", "here")
+        assert (done.code, done.out, done.err) == (0, "here\n", "my-shop is stopped: starting it\n")
+        assert [state for _id, state in stage.powered] == ["stopped", "started"]
+        assert self.real("exec", "my-shop", "--", "echo", "again").err == ""
+        assert fuelctl("status", "my-shop", "--json").json["conditions"] == []
 
     def test_a_machine_that_lets_no_key_in(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         environment = fuelctl("up", str(repo), "--yes", "--json").json

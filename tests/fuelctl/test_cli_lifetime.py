@@ -46,6 +46,14 @@ def test_status_says_what_comes_first() -> None:
     assert "Ends:       in 7h, by its TTL" in shown
 
 
+def test_status_says_when_silence_stops_it_and_what_ends_it() -> None:
+    item = environment(ends_by="ttl", ends_at=ago(-420), stops_at=ago(-20))
+    assert "Ends:       in 7h, by its TTL; stopped in 20m if nothing happens in it" in "\n".join(status.lines(item, AT))
+    assert "10m of 30m" in ls.row(item, AT)
+    suspended = {"type": "stopped", "message": "", "details": {"state": "suspended"}}
+    assert "active (suspended)" in ls.row({**item, "conditions": [suspended]}, AT)
+
+
 def test_ls_shows_silence_against_its_limit_where_that_comes_first() -> None:
     assert "10m of 30m" in ls.row(environment(), AT)
     assert "10m" in ls.row(environment(ends_by="ttl"), AT)

@@ -95,6 +95,17 @@ ENDING: dict[str, Any] = {"status": "terminating", "operation": "terminate", "op
         ({**IDLE, "kept_for": 60.0, "observed_ago": 1e6}, Action.KEEP),
         ({**IDLE, "kept_for": 3600.0}, Action.END),
         ({**IDLE, "kept_for": 60.0, "seconds_left": 0.0}, Action.END),
+        # Where silence stops it, nothing is lost by it, and what is stopped is not silent.
+        ({**IDLE, "idle_stops": True}, Action.STOP),
+        ({**IDLE, "idle_stops": True, "kept_for": 60.0}, Action.STOP),
+        ({**IDLE, "idle_stops": True, "quiet": 50.0}, Action.KEEP),
+        ({**IDLE, "idle_stops": True, "quiet": 59.0, "observed_ago": 10.0}, Action.OBSERVE),
+        ({**IDLE, "idle_stops": True, "seconds_left": 0.0}, Action.END),
+        ({**IDLE, "idle_stops": True, "stopped": True}, Action.KEEP),
+        ({**IDLE, "idle_stops": True, "stopped": True, "observed_ago": 1e6}, Action.KEEP),
+        ({**IDLE, "stopped": True}, Action.KEEP),
+        ({**IDLE, "stopped": True, "seconds_left": 0.0}, Action.END),
+        ({**IDLE, "idle_stops": True, "operation": "terminate", "operation_running": True}, Action.KEEP),
     ],
 )
 def test_table(changes: dict[str, Any], action: Action) -> None:
@@ -119,6 +130,8 @@ observations = st.builds(
     observed_ago=st.none() | st.floats(min_value=0, max_value=1e6),
     fresh_for=st.floats(min_value=30, max_value=1e4),
     kept_for=st.none() | st.floats(min_value=0, max_value=1e5),
+    idle_stops=st.booleans(),
+    stopped=st.booleans(),
     operation_age=st.floats(min_value=0, max_value=1e5),
 )
 #: Those that only silence can end.
@@ -131,9 +144,12 @@ at_rest = observations.filter(lambda seen: seen.status in ENTERABLE and seen.ope
 def test_what_somebody_may_work_in_is_ended_by_its_ttl_or_by_watched_silence_alone(seen: Observations) -> None:
     decision = decide(seen)
     if seen.status in ENTERABLE and seen.operation is None and seen.seconds_left > 0:
-        assert decision.action in (Action.KEEP, Action.OBSERVE, Action.END)
-    if decision.action == Action.END and seen.seconds_left > 0:
-        assert decision.reason == "idle"
+        assert decision.action in (Action.KEEP, Action.OBSERVE, Action.END, Action.STOP)
+    if decision.action == Action.STOP or (decision.action == Action.END and seen.seconds_left > 0):
+        assert seen.seconds_left > 0
+        assert decision.action == (Action.STOP if seen.idle_stops else Action.END)
+        assert decision.reason == ("idle, to be stopped" if seen.idle_stops else "idle")
+        assert not seen.stopped
         assert seen.status in ENTERABLE
         assert seen.operation is None
         assert seen.idle_limit is not None
@@ -154,8 +170,25 @@ def test_a_reason_tells_the_action(seen: Observations, other: Observations) -> N
 @given(observations)
 def test_what_is_being_provisioned_is_never_ended_by_silence(seen: Observations) -> None:
     made = replace(seen, seconds_left=1.0)
-    assert decide(replace(made, status="provisioning")).action != Action.END
-    assert decide(replace(made, operation="provision")).action != Action.END
+    for under_way in (replace(made, status="provisioning"), replace(made, operation="provision")):
+        assert decide(under_way).action not in (Action.END, Action.STOP)
+
+
+@given(at_rest)
+def test_what_is_stopped_is_only_ended_by_its_ttl(seen: Observations) -> None:
+    asleep = replace(seen, stopped=True)
+    assert (decide(asleep).action, decide(asleep).reason) == (Action.KEEP, "stopped")
+    assert [by for by, _left in ends(asleep)] == ["ttl"]
+    assert decide(replace(asleep, seconds_left=0.0, slept=False)).action == Action.END
+
+
+@given(at_rest)
+def test_silence_stops_just_when_it_would_end(seen: Observations) -> None:
+    """Whatever is known: the one is decided when and only when the other would be, but that a stop loses nothing."""
+    asks = replace(seen, kept_for=None)
+    one, other = decide(replace(asks, idle_stops=True)), decide(replace(asks, idle_stops=False))
+    assert (one.action == Action.STOP) == (other.action == Action.END)
+    assert [left for _by, left in ends(one.inputs)] == [left for _by, left in ends(other.inputs)]
 
 
 @given(at_rest, st.floats(min_value=0, max_value=1e6), st.booleans())
@@ -174,16 +207,17 @@ def test_nothing_ends_before_it_is_looked_at_again(seen: Observations, share: fl
         then = later(seen, passed)
         if seen.observed_ago is not None:
             then = replace(then, quiet=seen.quiet + seen.observed_ago + passed, observed_ago=0.0)
-        assert decide(then).action != Action.END
+        assert decide(then).action not in (Action.END, Action.STOP)
         for by, left in ends(seen):
-            assert left >= decision.check_in - 1e-6 or by == "idle"
+            assert left >= decision.check_in - 1e-6 or by in ("idle", "stop")
 
 
 @given(at_rest, st.floats(min_value=0, max_value=1e6), st.floats(min_value=0, max_value=1e6))
 def test_more_silence_never_means_less_ended(seen: Observations, passed: float, quiet: float) -> None:
-    if decide(seen).action == Action.END:
+    if decide(seen).action in (Action.END, Action.STOP):
         then = replace(later(seen, passed), quiet=seen.quiet + quiet, observed_ago=0.0, slept=False)
-        assert decide(then).action == Action.END
+        # In the end its TTL is over, whether or not it was stopped.
+        assert decide(then).action == (decide(seen).action if then.seconds_left > then.lead else Action.END)
 
 
 #: (seconds that pass, whether it is looked into then, seconds before that at which something was typed or None).

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fuelctl"
 
 #: What everybody may import: the shared domain, folders, the version, and a few small tables.
-EVERYBODYS = {"_shared", "paths", "_reserved", "_environ", "_crashpoints", "_docker_engine"}
+EVERYBODYS = {"_shared", "paths", "_reserved", "_environ", "_crashpoints", "_docker_engine", "provider_traits"}
 #: For each part, the other parts of fuelctl that it imports; all of them, and no more. (`fuelctl server run` is the
 #: control plane: it alone leaves the CLI, by the module's name.)
 ALLOWED: dict[str, set[str]] = {
@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "_supervise": set(),
     "_crashpoints": set(),
     "_docker_engine": set(),
+    "provider_traits": set(),
     "_environ": set(),
     "_server_log": set(),
     "_reserved": set(),

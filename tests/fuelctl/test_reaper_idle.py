@@ -10,13 +10,17 @@ from typing import Any, cast
 
 import pytest
 
+from fuelctl.cli.why import lines
 from fuelctl.config import Settings
 from fuelctl.environments import idle_work, registry, warnings
-from fuelctl.environments.core import Core
+from fuelctl.environments.core import Core, MachineError
 from fuelctl.environments.journal import Journal
+from fuelctl.environments.power import STARTED, set_power
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
 from fuelctl.store import environments, events
+from fuelctl.store.models import EnvironmentRow
+from fuelctl.workflows.idle_stop import IdleStops
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
@@ -32,7 +36,8 @@ class World:
         self.engine = Recorder()
         self.looked = 0
         self.observer = Observer(Plant(core), cast("Any", self.engine), 60)
-        self.reaper = Reaper(core, cast("Any", self.engine), 60, look=self._look, period=60)
+        self.stopped: list[str] = []
+        self.reaper = Reaper(core, cast("Any", self.engine), 60, look=self._look, period=60, stop=self._stop)
         self.sample: dict[str, Any] = {
             "clock": 17,
             "uptime": 100.0,
@@ -44,6 +49,10 @@ class World:
 
     def _look(self) -> None:
         self.looked += 1
+
+    def _stop(self, row: EnvironmentRow) -> None:
+        """As beside the reaper, and done when it returns."""
+        IdleStops(self.core, lambda one, _state: self.stopped.append(one.id))._stop(row)
 
     def see(self, environment_id: str, *told: dict[str, Any], **changes: Any) -> None:
         self.sample |= changes
@@ -250,6 +259,90 @@ def test_work_that_would_be_lost_keeps_it_until_its_ttl(core: Core, world: World
     assert world.engine.started == [("terminate", made)]
     assert row_of(core, made).ended_by == "ttl"
     assert row_of(core, made).operation_options == {"discard": True}
+
+
+def test_where_silence_stops_it_nothing_of_it_ends_until_its_ttl(core: Core, world: World) -> None:
+    made = idle(core, idle_stops=True)
+    world.see(made)
+    world.minutes(made, 29)
+    assert world.stopped == []
+    shown = world.api("GET", f"/api/remote/{made}")
+    assert (shown["lease"]["when_idle"], shown["activity"]["ends_by"]) == ("stop", "ttl")
+    left = datetime.fromisoformat(shown["activity"]["stops_at"]).timestamp() - world.clock().wall
+    assert left == pytest.approx(60, abs=2)
+    world.minutes(made, 1)
+    assert (world.stopped, world.engine.started) == ([made], [])
+    [condition] = row_of(core, made).conditions
+    assert (condition["type"], condition["details"]) == ("stopped", {"state": "stopped", "by": "idle"})
+    assert condition["message"].startswith("nothing happened in it")
+    # Nobody asks a machine that does not run, and no silence counts meanwhile.
+    for _hour in range(6):
+        world.pass_(3600)
+        world.reaper.cycle()
+    assert (world.stopped, world.engine.started) == ([made], [])
+    found = world.api("GET", f"/api/remote/{made}/decision")
+    assert (found["now"]["action"], found["now"]["reason"]) == ("keep", "stopped")
+    assert (found["ending"]["action"], found["ending"]["agrees"]) == ("stop", True)
+    assert [end["by"] for end in found["ends"]] == ["ttl"]
+    assert found["activity"]["stops_at"] is None
+    words = lines(found, datetime.now(UTC))
+    assert any("its machine is stopped: idle, to be stopped" in line for line in words)
+    assert any("it is kept: stopped" in line for line in words)
+    world.pass_(2 * 3600)
+    world.reaper.cycle()
+    world.see(made)
+    world.reaper.cycle()
+    assert world.engine.started == [("terminate", made)]
+    assert row_of(core, made).ended_by == "ttl"
+
+
+def test_whoever_starts_it_again_has_its_whole_limit(core: Core, world: World) -> None:
+    made = idle(core, idle_stops=True)
+    world.see(made)
+    world.minutes(made, 30)
+    assert world.stopped == [made]
+    world.pass_(3600)
+    set_power(core, row_of(core, made), STARTED, lambda _row, _state: None)
+    assert row_of(core, made).conditions == []
+    world.reaper.cycle()
+    world.minutes(made, 29)
+    assert world.stopped == [made]
+    world.minutes(made, 2)
+    assert world.stopped == [made, made]
+    # By a connection, of which nobody here knows: the next look finds that it runs, with counters of another life.
+    world.pass_(3600)
+    world.see(made, boot="another", uptime=5.0)
+    assert row_of(core, made).conditions == []
+    world.minutes(made, 29)
+    assert world.stopped == [made, made]
+    world.minutes(made, 1)
+    assert world.stopped == [made, made, made]
+
+
+def test_what_comes_in_at_the_last_moment_keeps_it_running(core: Core, world: World) -> None:
+    made = idle(core, idle_stops=True)
+    world.see(made)
+    world.minutes(made, 29)
+    stale = row_of(core, made)
+    with core.write() as session:
+        idle_work.touch(session, made, "agent", core.clock())
+    world._stop(stale)
+    assert (world.stopped, row_of(core, made).conditions) == ([], [])
+
+
+def test_a_machine_that_cannot_be_stopped_is_tried_again(core: Core, world: World) -> None:
+    made = idle(core, idle_stops=True)
+    tried = []
+
+    def fail(row: EnvironmentRow, _state: str) -> None:
+        tried.append(row.id)
+        raise MachineError("Fly.io does not answer", code="fly_silent")
+
+    world.reaper._stop_machine = IdleStops(core, fail)._stop
+    world.see(made)
+    world.minutes(made, 32)
+    assert len(tried) == 3
+    assert row_of(core, made).conditions == []
 
 
 def test_whoever_says_so_loses_it(core: Core, world: World) -> None:

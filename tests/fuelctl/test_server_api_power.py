@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fuelctl import provider_traits
 from fuelctl.environments.core import Core, MachineError
 from fuelctl.store import environments
 from fuelctl.store.database import Database
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.workflows import provider_traits
 from fuelctl.workflows.access import check_stops
 from tests.fuelctl.accounts import Team
 from tests.fuelctl.accounts import team as make_team

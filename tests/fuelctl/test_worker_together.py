@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fuelctl import paths
+from fuelctl import paths, provider_traits
 from fuelctl.environments.core import Core
 from fuelctl.store.database import Database
 from fuelctl.store.secrets import Safe
-from fuelctl.workflows import limits, provider_traits
+from fuelctl.workflows import limits
 from fuelctl.workflows.batches import Batches
 from fuelctl.workflows.enqueue import Enqueuer
 from tests.fuelctl import databases

@@ -180,6 +180,7 @@ InstanceType = Annotated[
 Region = Annotated[
     str, Text("a known region", enum=("", *REGIONS), hint="like eu-central-1 or us-east-1, or fra on Fly.io")
 ]
+WhenIdle = Annotated[str, Text("what can be done", enum=("stop", "end"), hint="stop or end")]
 Ttl = Annotated[
     str,
     Text(
@@ -318,7 +319,11 @@ class Blueprint:
     resources: Resources = _about("Size of the machine.", default_factory=Resources)
     provider: Provider = _about("Where the machine comes from.", default_factory=Provider)
     ttl: Ttl = _about("Time to live: the environment ends after it.", default="8h")
-    idle: Ttl = _about("Ends when nothing happened for this long.", default="30m")
+    idle: Ttl = _about("Ends, or stops, when nothing happened for this long.", default="30m")
+    when_idle: WhenIdle = _about(
+        "What happens then: `stop` its machine, where its provider can, and keep what is in it; or `end` it.",
+        default="stop",
+    )
     rescue: bool = _about("Save work that is only in it before it ends by itself.", default=True)
     agent: Agent = _about("The coding agent.", default_factory=Agent)
     user: User = _about("Login; empty: the image's user with uid 1000, else dev.", default="")

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("ttl_seconds", sa.Integer(), nullable=False),
         sa.Column("idle_seconds", sa.Integer(), nullable=True),
         sa.Column("idle_discard", sa.Boolean(), nullable=False),
+        sa.Column("idle_stops", sa.Boolean(), nullable=False),
         sa.Column("rescue", sa.Boolean(), nullable=False),
         sa.Column("rescued", sa.JSON(), nullable=True),
         sa.Column("expires_at", sa.Float(), nullable=False),
