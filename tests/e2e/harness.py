@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +124,7 @@ class Fuelctl:
         listing: list[dict[str, Any]] = self.run("ls", "--all", "--json").json["environments"]
         return next(env for env in listing if reference in (env["id"], env["name"]))
 
-    def wait_for(self, reference: str, *statuses: str, seconds: float = 120) -> dict[str, Any]:
+    def wait_for(self, reference: str, *statuses: str, seconds: float = 240) -> dict[str, Any]:
         """Wait until the environment has one of these statuses."""
         deadline = time.monotonic() + seconds
         while True:
@@ -148,6 +150,17 @@ def leftovers(environment_id: str) -> list[str]:
     found += docker("network", "ls", "-q", "--filter", label).split()
     tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "fuel-code/environment").split()
     return found + [tag for tag in tags if environment_id.lower() in tag]
+
+
+def files_below(*roots: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file and what is in it. What goes away meanwhile, as a server's own files do, is not there."""
+    for root in roots:
+        for folder, _folders, names in os.walk(root):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(OSError):
+                    if path.is_file():
+                        yield path, path.read_bytes()
 
 
 def make_repository(path: Path, **files: str) -> Path:

@@ -24,10 +24,6 @@ def assert_one_line(done: Completed, code: int, *words: str) -> None:
     assert "Traceback" not in done.text
 
 
-def count_managed() -> int:
-    return len(docker("ps", "-aq", "--filter", "label=fuel-code:managed=true").split())
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     path = make_repository(tmp_path / "repo")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .harness import BASE_IMAGE, Fuelctl, docker, leftovers, make_repository, write_blueprint
+from .harness import BASE_IMAGE, Fuelctl, docker, files_below, leftovers, make_repository, write_blueprint
 
 pytestmark = pytest.mark.docker
 
@@ -105,7 +105,7 @@ def test_plain_ssh_scp_and_forwarding_work(user: Fuelctl, up: dict[str, Any], tm
 
 
 def test_private_key_is_private_and_handed_out_once(user: Fuelctl, up: dict[str, Any]) -> None:
-    keys = [path for path in Path(user.base["FUELCTL_HOME"]).rglob("*") if path.is_file() and up["id"] in str(path)]
+    keys = [path for path, _content in files_below(Path(user.base["FUELCTL_HOME"])) if up["id"] in str(path)]
     private = [path for path in keys if "PRIVATE KEY" in path.read_text(errors="replace")]
     assert len(private) == 1, private
     assert stat.S_IMODE(private[0].stat().st_mode) == 0o600
@@ -163,9 +163,7 @@ def test_down_discard_leaves_nothing_and_proves_it(user: Fuelctl, up: dict[str, 
     assert {resource["state"] for resource in receipt["resources"]} == {"gone"}
     assert leftovers(up["id"]) == []
     home = Path(user.base["FUELCTL_HOME"])
-    assert not [
-        path for path in home.rglob("*") if path.is_file() and "PRIVATE KEY" in path.read_text(errors="replace")
-    ]
+    assert not [path for path, content in files_below(home) if b"PRIVATE KEY" in content]
     included = Path(user.base["FUELCTL_HOME"]) / "data" / "ssh" / "config"
     assert not included.exists() or "fuel-main-job" not in included.read_text()
 

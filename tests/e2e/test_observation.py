@@ -25,7 +25,7 @@ def environment(user: Fuelctl, tmp_path_factory: pytest.TempPathFactory) -> dict
     return document
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .harness import BASE_IMAGE, Fuelctl, docker, leftovers, make_repository, write_blueprint
+from .harness import BASE_IMAGE, Fuelctl, docker, files_below, leftovers, make_repository, write_blueprint
 
 pytestmark = pytest.mark.docker
 
@@ -66,15 +66,7 @@ class ProcessWatch:
 
 
 def files_with_a_canary(*roots: Path) -> list[Path]:
-    found = []
-    for root in roots:
-        for path in root.rglob("*"):
-            try:
-                if path.is_file() and any(canary in path.read_bytes() for canary in CANARIES):
-                    found.append(path)
-            except OSError:
-                continue
-    return found
+    return [path for path, content in files_below(*roots) if any(canary in content for canary in CANARIES)]
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ready", "error"])
@@ -113,7 +105,8 @@ def test_secret_is_nowhere_but_in_the_login(user: Fuelctl, tmp_path: Path, fails
         for container in ids:
             assert "canary-by-" not in docker("inspect", container)
             assert "canary-by-" not in docker("logs", container)
-        assert "canary-by-" not in docker("image", "inspect", *docker("images", "-q").split())
+        # Of all images, because one that is nobody's would tell, too; those of other tests may go meanwhile.
+        assert "canary-by-" not in docker("image", "inspect", *docker("images", "-q").split(), check=False)
         if not fails:
             assert user.run("exec", "canary", "--", "printenv", "ANTHROPIC_API_KEY").stdout.strip() == BY_ENVIRONMENT
             assert user.run("exec", "canary", "--", "printenv", "SECOND").stdout.strip() == BY_FILE

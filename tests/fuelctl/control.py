@@ -88,8 +88,8 @@ class Lab:
         assert row is not None
         return row
 
-    def wait(self, environment_id: str, until: Callable[[EnvironmentRow], bool], seconds: float = 40) -> EnvironmentRow:
-        end = time.monotonic() + seconds
+    def wait(self, environment_id: str, until: Callable[[EnvironmentRow], bool]) -> EnvironmentRow:
+        end = time.monotonic() + 150
         while time.monotonic() < end:
             row = self.row(environment_id)
             if until(row):
@@ -99,7 +99,7 @@ class Lab:
 
     def settled(self, environment_id: str) -> EnvironmentRow:
         row = self.wait(environment_id, lambda row: row.operation_id is None)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while self.engine.running() and time.monotonic() < end:
             time.sleep(0.02)
         return row

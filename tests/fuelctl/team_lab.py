@@ -108,7 +108,7 @@ class Team:
         self.workers.append(made)
         return made
 
-    def ready(self, worker: Process, times: int = 1, seconds: float = 60) -> None:
+    def ready(self, worker: Process, times: int = 1, seconds: float = 120) -> None:
         self.until(lambda: worker.said("is ready") >= times, seconds, worker.log.read_text)
 
     def living(self) -> list[WorkerRow]:
@@ -136,11 +136,11 @@ class Team:
         assert row is not None
         return row
 
-    def settled(self, environment_id: str, seconds: float = 60) -> EnvironmentRow:
+    def settled(self, environment_id: str, seconds: float = 150) -> EnvironmentRow:
         self.until(lambda: self.row(environment_id).operation_id is None, seconds, self.said)
         return self.row(environment_id)
 
-    def working(self, environment_id: str, times: int = 1, seconds: float = 40) -> None:
+    def working(self, environment_id: str, times: int = 1, seconds: float = 120) -> None:
         """Until its container is being made, for the so manieth time."""
         self.until(lambda: len(self.made(environment_id)) >= times, seconds, self.said)
 

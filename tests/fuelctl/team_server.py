@@ -63,7 +63,7 @@ class TeamServer:
     def told(self) -> str:
         return (self.home / "told").read_text()
 
-    def wait(self, until: Callable[[], Any], seconds: float = 20.0) -> float:
+    def wait(self, until: Callable[[], Any], seconds: float = 60.0) -> float:
         """Until that is so; how long it took."""
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
@@ -148,7 +148,7 @@ class Follower:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(15)
+        self.socket.settimeout(60)
         self.socket.connect(("127.0.0.1", port))
         self.peer = WSConnection(ConnectionType.CLIENT)
         self.status = 0

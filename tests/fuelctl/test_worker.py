@@ -63,23 +63,23 @@ def test_a_worker_does_what_is_enqueued_and_keeps_nothing(team: Team) -> None:
     slow = team.up(blueprint=pretend(sleep=3))
     team.working(slow)
     worker.send(signal.SIGTERM)
-    team.until(lambda: not team.living(), 5)
+    team.until(lambda: not team.living(), 60)
     late = team.up(name="late")
-    assert worker.process.wait(30) == 0
+    assert worker.process.wait(90) == 0
     assert (team.row(slow).status, team.row(late).status) == ("ready", "provisioning")
 
 
 def test_told_twice_it_parks_and_another_goes_on(team: Team) -> None:
     first = team.worker()
-    made = team.up(blueprint=pretend(sleep=4))
+    made = team.up(blueprint=pretend(sleep=8))
     team.ready(first)
     team.working(made)
     first.send(signal.SIGTERM)
     time.sleep(0.5)
     assert first.process.poll() is None
     first.send(signal.SIGTERM)
-    assert first.process.wait(10) == 0
-    team.until(lambda: not first.children(), 1.0)
+    assert first.process.wait(90) == 0
+    team.until(lambda: not first.children(), 60)
     assert team.row(made).status == "provisioning"
     second = team.worker()
     team.working(made, 2)

@@ -163,13 +163,11 @@ def test_another_engine_is_not_believed_about_what_is_not_on_it(lab: Lab) -> Non
 
 
 def test_down_while_provisioning_cancels(lab: Lab) -> None:
-    made = lab.up(blueprint={"sleep": 30})
+    made = lab.up(blueprint={"sleep": 500})
     lab.wait(made, lambda row: any(stage["stage"] == "container" for stage in row.stages))
-    begun = time.monotonic()
     lab.down(made)
     row = lab.settled(made)
     assert row.status == "terminated"
-    assert time.monotonic() - begun < 15
     assert lab.containers() == []
 
 

@@ -140,13 +140,13 @@ class TestComingBack:
     def test_killed_it_is_started_again(self, plane: PlaneMachine, ada: Fuelctl, service: str) -> None:
         before = plane.pid(service)
         plane.sh(f"kill -9 {before}")
-        wait_for(lambda: plane.pid(service) not in (0, before), 30)
-        plane.wait_ready(30)
+        wait_for(lambda: plane.pid(service) not in (0, before), 90)
+        plane.wait_ready(120)
         assert ada.run("whoami", "--json").json["name"] == "ada"
 
     def test_after_a_reboot_all_is_back(self, plane: PlaneMachine, ada: Fuelctl) -> None:
         plane.reboot()
-        plane.wait_ready(60)
+        plane.wait_ready(180)
         assert ada.run("whoami", "--json").json["name"] == "ada"
         assert plane.sh(f"systemctl is-active {' '.join(SERVICES)} nginx fuelctl-backup.timer").split() == (
             ["active"] * (len(SERVICES) + 2)
@@ -162,7 +162,7 @@ class TestBackups:
         assert plane.sh(f"stat -c '%a %U' {backup} {backup}/database.dump") == "700 fuelctl\n600 fuelctl"
         admin.run("user", "add", "late", "--role", "viewer")
         plane.sh("cd / && runuser -u postgres -- dropdb --force fuelctl")
-        wait_for(lambda: not plane.is_ready(), 30)
+        wait_for(lambda: not plane.is_ready(), 90)
         # Of another key nothing in the database could be read.
         plane.sh("head -c 32 /dev/urandom | base64 | tr '+/' '-_' > /etc/fuelctl/secret.key")
         assert "is in its place" in plane.sh(f"fuelctl-restore {backup}")

@@ -65,7 +65,7 @@ def test_a_repeat_changes_nothing_and_is_quick(environment: Environment) -> None
     assert not environment.up(check=True).changed
     begun = time.monotonic()
     outcome = environment.up()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert not outcome.changed
     assert outcome.before["container"] == outcome.after["container"]
 

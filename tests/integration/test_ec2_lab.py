@@ -77,24 +77,24 @@ def test_dry_run_uses_no_token(lab: Ec2Lab) -> None:
 
 
 def test_describe_and_terminate_do_not_know_a_fresh_instance(lab: Ec2Lab) -> None:
-    lab.configure(describe_lag_min=0.5, describe_lag_max=0.5)
+    lab.configure(describe_lag_min=2.5, describe_lag_max=2.5)
     instance, ec2 = launch(lab), client(lab)
     assert refusal(ec2.describe_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
     assert refusal(ec2.terminate_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
-    time.sleep(0.6)
+    time.sleep(2.6)
     assert state(lab, instance) == "running"
 
 
 def test_states_take_their_time(lab: Ec2Lab) -> None:
-    lab.configure(boot_delay=0.5, shutdown_delay=1.0, stale=0.4)
+    lab.configure(boot_delay=2, shutdown_delay=5, stale=2)
     instance = launch(lab)
     assert state(lab, instance) == "pending"
-    lab.wait_for(lambda: state(lab, instance) == "running", 5)
+    lab.wait_for(lambda: state(lab, instance) == "running", 60)
     client(lab).terminate_instances(InstanceIds=[instance])
     assert state(lab, instance) == "running"  # stale
     assert next(each["state"] for each in lab.instances() if each["id"] == instance) == "shutting-down"
-    lab.wait_for(lambda: state(lab, instance) == "shutting-down", 5)
-    lab.wait_for(lambda: state(lab, instance) == "terminated", 5)
+    lab.wait_for(lambda: state(lab, instance) == "shutting-down", 60)
+    lab.wait_for(lambda: state(lab, instance) == "terminated", 60)
     lab.configure(remembered=0)
     assert refusal(client(lab).describe_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
 
@@ -102,7 +102,7 @@ def test_states_take_their_time(lab: Ec2Lab) -> None:
 def test_spot_interruption(lab: Ec2Lab) -> None:
     instance = launch(lab, InstanceMarketOptions={"MarketType": "spot"})
     lab.ask("POST", f"instances/{instance}/interrupt", {"seconds": 0.2})
-    lab.wait_for(lambda: state(lab, instance) == "terminated", 5)
+    lab.wait_for(lambda: state(lab, instance) == "terminated", 60)
     described = client(lab).describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert described["StateReason"]["Code"] == "Server.SpotInstanceTermination"
 

@@ -71,22 +71,22 @@ def test_machine_names_are_unique_within_an_app(lab: FlyLab) -> None:
 
 
 def test_states_follow_each_other_and_wait_sees_them(lab: FlyLab) -> None:
-    lab.configure(boot_delay=0.4, end_delay=0.4)
+    lab.configure(boot_delay=1.5, end_delay=1.5)
     path = f"/apps/{app(lab, 'states')}/machines/{machine(lab, 'states')['id']}"
     identifier = path.rpartition("/")[2]
     assert state(lab, "states", identifier) == "starting"
     assert lab.api("GET", f"{path}/wait?state=stopped&timeout=0")[0] == 408
-    assert lab.api("GET", f"{path}/wait?state=started&timeout=10")[1]["state"] == "started"
+    assert lab.api("GET", f"{path}/wait?state=started&timeout=60")[1]["state"] == "started"
     assert lab.api("POST", f"{path}/start")[0] == 412
     assert lab.api("DELETE", path)[0] == 412
     for act, passing, settled in (("suspend", "suspending", "suspended"), ("stop", "stopping", "stopped")):
         assert lab.api("POST", f"{path}/{act}")[0] == 200
         assert state(lab, "states", identifier) == passing
-        assert lab.api("GET", f"{path}/wait?state={settled}&timeout=10")[0] == 200
+        assert lab.api("GET", f"{path}/wait?state={settled}&timeout=60")[0] == 200
     assert lab.api("POST", f"{path}/stop") == (409, {"error": "unable to stop machine, not currently started"})
     version = lab.api("GET", path)[1]["instance_id"]
     assert lab.api("POST", path, {"config": {**CONFIG, "env": {"B": "2"}}})[1]["state"] == "replacing"
-    assert lab.api("GET", f"{path}/wait?state=started&timeout=10")[0] == 200
+    assert lab.api("GET", f"{path}/wait?state=started&timeout=60")[0] == 200
     shown = lab.api("GET", path)[1]
     assert shown["instance_id"] != version
     assert shown["config"]["env"] == {"B": "2"}
@@ -106,7 +106,7 @@ def test_lease_keeps_others_out_until_it_ends(lab: FlyLab) -> None:
     assert lab.api("DELETE", f"{path}/lease", nonce=nonce)[0] == 200
     assert lab.api("GET", f"{path}/lease")[0] == 404
     assert lab.api("POST", f"{path}/lease", {"ttl": 1})[0] == 200
-    lab.wait_for(lambda: lab.api("POST", f"{path}/stop")[0] == 200, 10)
+    lab.wait_for(lambda: lab.api("POST", f"{path}/stop")[0] == 200, 60)
 
 
 def test_volume_is_held_by_one_machine_and_only_grows(lab: FlyLab) -> None:
@@ -124,7 +124,7 @@ def test_volume_is_held_by_one_machine_and_only_grows(lab: FlyLab) -> None:
     assert lab.api("PUT", f"{path}/extend", {"size_gb": 2})[0] == 422
     assert lab.api("PUT", f"{path}/extend", {"size_gb": 5})[1]["volume"]["size_gb"] == 5
     assert lab.api("DELETE", f"/apps/volumes/machines/{first['id']}?force=true")[0] == 200
-    lab.wait_for(lambda: lab.api("DELETE", path)[0] == 200, 10)
+    lab.wait_for(lambda: lab.api("DELETE", path)[0] == 200, 60)
     assert lab.api("GET", path)[0] == 404
 
 
@@ -181,7 +181,7 @@ def test_every_answer_has_the_fields_of_the_contract(lab: FlyLab) -> None:
     path = f"/apps/{app(lab, 'shapes')}"
     volume = lab.api("POST", f"{path}/volumes", {"name": "work", "region": "iad", "size_gb": 1})[1]
     made = machine(lab, "shapes")
-    lab.wait_for(lambda: state(lab, "shapes", made["id"]) == "started", 10)
+    lab.wait_for(lambda: state(lab, "shapes", made["id"]) == "started", 60)
     address = lab.api("POST", f"{path}/ip_assignments", {"type": "v4"})[1]["ip"]
     places = {
         "{app_name}": "shapes",
@@ -219,7 +219,7 @@ def test_every_answer_has_the_fields_of_the_contract(lab: FlyLab) -> None:
         for place, value in places.items():
             where = where.replace(place, value)
         if operation.id == "Machines_org_list":
-            lab.wait_for(lambda: state(lab, "shapes", made["id"]) == "started", 10)
+            lab.wait_for(lambda: state(lab, "shapes", made["id"]) == "started", 60)
         settle(lab, path, made["id"], operation.id)
         query = {"Apps_list": "?org_slug=personal", "Machines_wait": "?state=settled", "Machines_delete": "?force=true"}
         body = bodies.get(operation.id)

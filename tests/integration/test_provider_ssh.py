@@ -206,7 +206,7 @@ def _two_environments(equipped: OwnMachine, owner: Owner, server: Receiver, tmp_
         said = owner.up(name, expires_at=int(time.time()) + 3600, callback=callback)
         assert '"heartbeat": true' in said
     paths = {f"/api/remote/{owner.id(name)}/heartbeat" for name in ("one", "two")}
-    wait_until(lambda: set(server.paths) == paths, 30)
+    wait_until(lambda: set(server.paths) == paths, 90)
     assert all(headers["authorization"] == "Bearer its-own-token" for headers, _body in server.got)
     for body in server.bodies:
         assert set(body) == {"sample", "at", "boot", "notice"}
@@ -226,13 +226,13 @@ def _two_environments(equipped: OwnMachine, owner: Owner, server: Receiver, tmp_
     running = "docker ps --format '{{.Names}}'"
     one, two = (container_names(owner.id(name)).container for name in ("one", "two"))
     owner.end_soon("one")
-    end = time.monotonic() + 120
+    end = time.monotonic() + 180
     while one in equipped.sh(running):
         assert time.monotonic() < end, "the watchdog did nothing"
         time.sleep(1)
     assert {two, "stranger"} <= set(equipped.sh(running).splitlines())
     # With nobody there its timer finds that it has ended, and goes.
-    wait_until(lambda: len(equipped.sh(units).split()) == 3, 60)
+    wait_until(lambda: len(equipped.sh(units).split()) == 3, 180)
     assert of_machine(owner.down("one")) == "1 other environment is still there"
     assert {two, "stranger"} <= set(equipped.sh(running).splitlines())
     receipt = owner.down("two")
@@ -379,7 +379,7 @@ class TestSlow:
             begun = time.monotonic()
             options = {**late.options(), "timeout": "3"}
             said = owner.up("deaf", ok=False, options=options)
-            assert time.monotonic() - begun < 30
+            assert time.monotonic() - begun < 300, "it would answer after an hour"
             assert f"{late.host}: its SSH server does not answer in time" in said
             assert late.taken == 2
             right = {**options, "fingerprint": equipped.fingerprint()}

@@ -15,6 +15,7 @@ import pytest
 from fuelctl import paths, source
 from fuelctl.client import Client
 from fuelctl.serve_start import ensure_running, stop_running
+from tests.e2e.harness import files_below
 
 pytestmark = pytest.mark.docker
 
@@ -112,7 +113,7 @@ def test_up_refused_down_and_nothing_left(client: Client, repository: Path, tmp_
     key = client.ssh_key(made["id"], key="handed-over-once")
     assert "PRIVATE KEY" in key["private_key"]
 
-    kept = [p for p in paths.state_folder().rglob("*") if p.is_file() and CANARY.encode() in p.read_bytes()]
+    kept = [path for path, content in files_below(paths.state_folder()) if CANARY.encode() in content]
     assert kept == []
     assert CANARY not in subprocess.check_output(["docker", "inspect", connection["container"]], text=True)
     told = client.events(made["id"], after=0)["events"]

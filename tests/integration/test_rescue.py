@@ -197,7 +197,7 @@ def test_a_git_that_hangs_is_cut_off(worked: tuple[Box, Box], tmp_path: Path) ->
         begun = time.monotonic()
         result = save(one, tmp_path / "saved", timeout=3)
         assert result["failed"] is True
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 120, "git sleeps for 600 s"
         assert not list(tmp_path.glob("saved*"))
     finally:
         one.sh("mv /usr/bin/git.real /usr/bin/git", user="0")

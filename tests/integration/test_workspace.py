@@ -327,7 +327,7 @@ class TestSetup:
     def test_a_command_that_takes_too_long_is_ended(self, container: Box, repository: Path) -> None:
         begun = time.monotonic()
         result = present(container, repository, "echo begun; sleep 4321", setup_timeout=1)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 120
         assert result["degraded"]["rc"] == 124
         assert "longer than 1 s" in result["degraded"]["tail"][-1]
         wait_gone(container, "sleep 4321")
@@ -349,9 +349,9 @@ class TestSetup:
 
     def test_a_service_left_running_does_not_hold_the_setup_up(self, container: Box, repository: Path) -> None:
         begun = time.monotonic()
-        result = present(container, repository, "nohup sleep 30 & echo started")
+        result = present(container, repository, "nohup sleep 300 & echo started")
         assert result["degraded"] is None
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 120
 
 
 def processes(box: Box) -> str:
@@ -359,14 +359,14 @@ def processes(box: Box) -> str:
 
 
 def wait_gone(box: Box, text: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while text in processes(box):
         assert time.monotonic() < deadline, f"{text} is still running"
         time.sleep(0.2)
 
 
 def wait_there(box: Box, text: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while text not in processes(box):
         assert time.monotonic() < deadline, f"{text} never began"
         time.sleep(0.1)

@@ -108,7 +108,7 @@ def test_what_runs_long_is_followed_and_ends_with_who_waits(place):
 
     ended = place.stream("read -r x; echo got $x; cat; echo over; exit 3", feed, on_output=told.append)
     assert (ended.returncode, b"".join(told)) == (3, b"got given\nover\n")
-    late = place.stream("echo begun; sleep 60", lambda pipe: None, timeout=0.5, hold=True)
+    late = place.stream("echo begun; sleep 60", lambda pipe: None, timeout=3, hold=True)
     assert (late.returncode, late.output) == (124, b"begun\n")
 
 
