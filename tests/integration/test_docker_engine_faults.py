@@ -104,7 +104,7 @@ def hold_lock(bare: Bare, seconds: int) -> threading.Thread:
 
 
 def test_another_package_manager_is_waited_for(bare: Bare) -> None:
-    holding = hold_lock(bare, 4)
+    holding = hold_lock(bare, 8)
     begun = time.monotonic()
     assert bare.install() == "docker.io"
     assert time.monotonic() - begun > 2
