@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the gates: one line and its time for each, its log only when it fails.
 
-    python tools/gates.py [--list] [GATE or GROUP ...]      (default: all; groups: lint sanity units molecule build)
+    python tools/gates.py [--list] [--at-once N] [GATE or GROUP ...]    (groups: lint sanity units molecule build)
 
 Gates run two at a time and do not depend on each other; each has a collection tree of its own to litter. pytest is none
-of them: `make test` runs it afterwards, in the foreground. Logs stay in build/logs.
+of them: `make test` runs it beside them, which then are one at a time. Logs stay in build/logs.
 """
 
 from __future__ import annotations
@@ -340,6 +340,7 @@ def run_gate(gate: Gate) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="name the gates and their groups")
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="so many at a time (default: 2)")
     parser.add_argument("wanted", nargs="*", metavar="GATE or GROUP")
     options = parser.parse_args()
     known = {name for gate in GATES for name in (gate.name, gate.group)}
@@ -351,7 +352,7 @@ def main() -> int:
             print(f"{gate.group:<10} {gate.name}")
         return 0
     LOGS.mkdir(parents=True, exist_ok=True)
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
         results = list(pool.map(run_gate, chosen))
     print(f"gates: {sum(results)} passed, {len(results) - sum(results)} failed", flush=True)
     return 0 if all(results) else 1
