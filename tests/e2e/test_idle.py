@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,17 @@ def quiet_until(user: Fuelctl, seconds: float, holds: Callable[[], bool]) -> Non
         assert time.monotonic() < deadline
         was_quiet_for(user, seconds)
         time.sleep(6)
+
+
+def says(user: Fuelctl, command: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    shown = user.run(*command).text
+    return all(each in shown for each in words)
+
+
+def ends_by(user: Fuelctl) -> list[tuple[str, str]]:
+    """What ends first, and by what, as the reaper foresees it."""
+    forecast = user.run("reap", "--dry-run", "--json").json["environments"]
+    return [(each["name"], each["ends"][0]["by"]) for each in forecast]
 
 
 def lives_on(user: Fuelctl, seconds: float) -> None:
@@ -184,11 +196,12 @@ def test_unsaved_work_keeps_it_until_its_ttl(user: Fuelctl, environment: dict[st
     docker("exec", "--user", environment["connection"]["user"], container, "sh", "-c", f"echo work > {draft}")
     quiet_until(user, 2 * LIMIT, lambda: [each["type"] for each in user.show(NAME)["conditions"]] == [UNSAVED])
     lives_on(user, 4)
-    shown = user.run("status", NAME).stdout
-    assert "1 uncommitted" in shown
-    assert "by its TTL" in shown
-    assert "unsaved work" in user.run("why", NAME).stdout
-    assert "idle, unsaved work" in user.run("ls").stdout
+    for command, words in (
+        (("status", NAME), ("1 uncommitted", "by its TTL")),
+        (("why", NAME), ("unsaved work",)),
+        (("ls",), (UNSAVED,)),
+    ):
+        quiet_until(user, 2 * LIMIT, partial(says, user, command, words))
     docker("exec", container, "rm", draft)
     # Somebody who wants it for longer is at work: silence counts anew.
     user.run("extend", NAME, "9h")
@@ -198,9 +211,8 @@ def test_unsaved_work_keeps_it_until_its_ttl(user: Fuelctl, environment: dict[st
 def test_an_open_connection_does_not_keep_it(user: Fuelctl, environment: dict[str, Any]) -> None:
     with terminal(user) as (_keys, shown):
         quiet_until(user, LIMIT - 200, lambda: b"nothing happens in it" in shown)
-        assert f"{NAME} ends in" in user.run("ls").text
-        forecast = user.run("reap", "--dry-run", "--json").json["environments"]
-        assert [(each["name"], each["ends"][0]["by"]) for each in forecast] == [(NAME, "idle")]
+        quiet_until(user, LIMIT - 200, partial(says, user, ("ls",), (f"{NAME} ends in",)))
+        quiet_until(user, LIMIT - 200, lambda: ends_by(user) == [(NAME, "idle")])
         quiet_until(user, LIMIT + 1, lambda: user.show(NAME)["status"] not in {"ready", "active", "idle"})
         ended = user.wait_for(NAME, "terminated")
     assert ended["ended_by"] == "idle"
