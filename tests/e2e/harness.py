@@ -132,7 +132,8 @@ class Fuelctl:
             if environment["status"] in statuses:
                 return environment
             assert time.monotonic() < deadline, f"still {environment['status']} after {seconds} s: {environment}"
-            time.sleep(0.3)
+            # Each look is a command that takes a third of a second of a processor that others want.
+            time.sleep(1)
 
 
 def docker(*arguments: str, check: bool = True) -> str:

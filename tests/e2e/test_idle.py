@@ -47,7 +47,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.3)
+        time.sleep(1)
 
 
 def activity(user: Fuelctl) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def lives_on(user: Fuelctl, seconds: float) -> None:
     while time.monotonic() < deadline:
         shown = user.show(NAME)
         assert shown["status"] in {"ready", "active", "idle"}, shown
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 @contextmanager

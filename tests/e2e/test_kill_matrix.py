@@ -148,7 +148,7 @@ def test_killed_from_outside_while_it_works(person: Fuelctl, tmp_path: Path, vic
         up = person.start("up", str(repository), "--name=outside", "--yes")
         deadline = time.monotonic() + 120
         while True:
-            time.sleep(0.2)
+            time.sleep(0.5)
             assert time.monotonic() < deadline
             listed = person.run("ls", "--all", "--json").json["environments"]
             stages = {stage["stage"] for environment in listed for stage in environment["stages"]}
@@ -185,7 +185,7 @@ def test_down_while_it_is_being_made(person: Fuelctl, tmp_path: Path) -> None:
         up = person.start("up", str(repository), "--name=cancelled", "--yes")
         deadline = time.monotonic() + 60
         while not (found := person.run("ls", "--json").json["environments"]) or not found[0]["stages"]:
-            time.sleep(0.2)
+            time.sleep(0.5)
             assert time.monotonic() < deadline
         person.run("down", "cancelled", "--yes", "--discard", timeout=60)
         up.communicate(timeout=60)
