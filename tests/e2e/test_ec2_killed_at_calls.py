@@ -106,7 +106,7 @@ def test_killed_at_a_change_and_ended_at_once(plays: Plays, deaths: list[Death],
     for change in [each for each in of_up if (each in COSTLY) is chosen]:
         hold(plays.lab, Death(change, "hold"))
         process = plays.start("up")
-        plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=60)
+        plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=180)
         plays.kill(process)
         plays.lab.heal()
         done = plays.play("down")
@@ -118,14 +118,14 @@ def test_a_module_goes_on_after_its_playbook_was_killed(plays: Plays) -> None:
     """kill -9 of ansible-playbook alone: its child still launches, while `down` is looking already."""
     hold(plays.lab, Death("RunInstances", "hold"))
     process = plays.start("up")
-    plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=60)
+    plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=180)
     os.kill(process.pid, signal.SIGKILL)
     looked = len(plays.lab.calls("DescribeInstances"))
     down = plays.start("down")
-    plays.lab.wait_for(lambda: len(plays.lab.calls("DescribeInstances")) > looked, seconds=60)
+    plays.lab.wait_for(lambda: len(plays.lab.calls("DescribeInstances")) > looked, seconds=180)
     plays.lab.heal()
     done = plays.finish(down)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert done.returncode == 0, str(done)
     assert plays.left() == []
 
@@ -154,17 +154,17 @@ def test_the_control_plane_killed_at_every_change(
     hold(lab, *wanted)
     before = len(lab.instances())
     started = person.start("up", str(repository), "--provider=ec2", f"--name={effect}", "--keep-on-error", "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
     environment, of_up = settle_through_deaths(lab, person, effect)
-    started.communicate(timeout=60)
+    started.communicate(timeout=240)
     assert environment["status"] == "error"
     assert ec2.END_OF_UP in environment["error"]["message"]
     assert [each["tags"]["fuel-code:environment"] for each in lab.alive()] == [environment["id"]]
     assert len(lab.instances()) == before + 1, "a second machine was made"
     ending = person.start("down", effect, "--yes", "--discard")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
     environment, of_down = settle_through_deaths(lab, person, effect)
-    ending.communicate(timeout=60)
+    ending.communicate(timeout=240)
     assert {*of_up, *of_down} == wanted
     lab.heal()
     assert environment["status"] == "terminated"
@@ -176,11 +176,11 @@ def test_only_the_playbook_killed_at_the_launch(lab: Ec2Lab, person: Fuelctl, re
     """The control plane lives and knows that it failed: it undoes what it never heard of."""
     hold(lab, Death("RunInstances", "hold-after"))
     started = person.start("up", str(repository), "--provider=ec2", "--name=half", "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
     assert len(lab.alive()) == 1
     kill_playbooks(person)
     lab.heal()
-    started.communicate(timeout=120)
+    started.communicate(timeout=240)
     assert started.returncode == 1
     environment = person.show("half")
     assert environment["status"] == "error"
@@ -197,7 +197,7 @@ def test_the_control_plane_killed_at_the_launch_and_ended_at_once(
     hold(lab, Death("RunInstances", effect))
     name = f"killed-{effect}"
     started = person.start("up", str(repository), "--provider=ec2", f"--name={name}", "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=60)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
     person.kill_everything()
     started.send_signal(signal.SIGKILL)
     started.communicate()
