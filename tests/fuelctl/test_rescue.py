@@ -97,7 +97,8 @@ def test_one_that_was_not_all_saved_is_kept_as_before(lab: Lab, lives: dict[str,
 
 def test_a_rescue_that_hangs_is_cut_off_by_its_ttl_and_grace(lab: Lab) -> None:
     made = up(lab, {**WORK, "rescue_takes": 600}, ttl_seconds=30)
-    object.__setattr__(lab.plant, "rescue_grace", 5.0)
+    # Long enough for its playbook to begin on a busy machine.
+    object.__setattr__(lab.plant, "rescue_grace", 18.0)
     with lab.core.write() as session:
         now = lab.core.clock()
         environments.change(session, made, expires_at=now.wall + 2, lease_boottime=now.boottime + 2)
@@ -108,7 +109,7 @@ def test_a_rescue_that_hangs_is_cut_off_by_its_ttl_and_grace(lab: Lab) -> None:
     assert "cut off" in row.rescued["reason"]
     asked = (lab.world / "rescues.log").read_text().split()
     # Its watchdog was not moved beyond the grace.
-    assert int(asked[1]) <= now.wall + 2 + 5
+    assert int(asked[1]) <= now.wall + 2 + 18
     assert kept(lab) == []
 
 
