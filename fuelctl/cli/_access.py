@@ -30,7 +30,7 @@ def let_in(client: Client, environment: dict[str, Any], *, own: bool = True) -> 
         raise FuelError(reason[0], hint=reason[1], code=f"environment_{environment['status']}")
     _check_engine(client, environment)
     if own:
-        _wake(client, environment)
+        wake(client, environment)
     entry = ssh_config.entry_for(environment, client.endpoint)
     if entry is None:
         raise FuelError(
@@ -43,15 +43,15 @@ def let_in(client: Client, environment: dict[str, Any], *, own: bool = True) -> 
     return entry
 
 
-def _wake(client: Client, environment: dict[str, Any]) -> None:
-    """Have its machine started, where it is known not to run; what nobody knows of yet wakes it by itself."""
+def wake(client: Client, environment: dict[str, Any]) -> dict[str, Any]:
+    """Have its machine started, where it is known not to run; where nobody knows it yet, a connection starts it."""
     asleep = _environment.stopped(environment)
     if asleep is None:
-        return
+        return environment
     state = clean((asleep.get("details") or {}).get("state") or "stopped")
     note(f"{clean(environment['name'])} is {state}: starting it")
     take_up_credentials([environment])
-    client.power(environment["id"], state="started")
+    return client.power(environment["id"], state="started")
 
 
 def _check_engine(client: Client, environment: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from fuelctl import provider_traits
 from fuelctl.cli import _ask, _prices, _progress, _receipt, _rescue
 from fuelctl.cli._environment import ENDED, address, now, stalled, status_words, uptime
 from fuelctl.cli._output import clean, duration, note, say, table
@@ -58,10 +59,14 @@ def ask_about(live: list[Ending], *, all_: bool) -> None:
     ]
     for line in table(("ID", "NAME", "OWNER", "STATUS", "ADDRESS", "UPTIME"), rows):
         note(line)
+    disks = sum(provider_traits.of(str(ending.environment["provider"]["name"])).stops for ending in live)
     if len(live) == 1 and not all_:
-        _ask.confirm(f"End {live[0].name} and remove everything it owns?")
+        volume = ", destroy its volume with all that is on it," if disks else ""
+        _ask.confirm(f"End {live[0].name}{volume} and remove everything it owns?")
     else:
-        _ask.confirm(f"End {'this' if len(live) == 1 else f'these {len(live)}'} and remove everything owned?")
+        which = "this" if len(live) == 1 else f"these {len(live)}"
+        volumes = f", destroy {disks} volume{'s' * (disks > 1)} with all that is on them," if disks else ""
+        _ask.confirm(f"End {which}{volumes} and remove everything owned?")
 
 
 def cursor(client: Client, environment_id: str) -> int:

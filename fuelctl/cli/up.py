@@ -14,7 +14,18 @@ import typer
 
 from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl._shared._identity import check_environment_name
-from fuelctl.cli import _ask, _context, _from_rescue, _launch, _outcome, _plan, _provider, _secrets
+from fuelctl.cli import (
+    _access,
+    _ask,
+    _context,
+    _environment,
+    _from_rescue,
+    _launch,
+    _outcome,
+    _plan,
+    _provider,
+    _secrets,
+)
 from fuelctl.cli._output import can_ask, clean, emit, note, say
 from fuelctl.cli._progress import UPLOAD, View, follow
 from fuelctl.cli._view import make_view
@@ -178,6 +189,12 @@ def up(
         raise _ask.nobody_to_ask()
     client = _context.connect()
     _context.check_engine(plan.provider)
+    stopped = _stopped_one(client, plan)
+    if stopped is not None:
+        # With the workspace that it has, which may hold more than the folder here.
+        awake = _access.wake(client, stopped)
+        _drive(client, lambda _: awake, replay=True, as_json=as_json, ssh=ssh)
+        return
     _settle_name(client, plan)
     _show(plan, as_json=as_json, to_stdout=not as_json)
     if not yes:
@@ -238,6 +255,19 @@ def _inspect(options: _Options) -> Repository:
         return source.inspect(options.location, branch=options.branch, clean=options.clean)
     with make_view(sys.stderr) as view:
         return source.inspect(options.location, branch=options.branch, clean=options.clean, report=view.show_bar)
+
+
+def _stopped_one(client: Client, plan: _plan.Plan) -> dict[str, Any] | None:
+    """The caller's own of that very name whose machine is stopped."""
+    if not plan.named or plan.from_rescue is not None:
+        return None
+    mine = client.environments(owner=_context.me(client))["environments"]
+    return next((one for one in mine if one["name"] == plan.name and _can_wake(one)), None)
+
+
+def _can_wake(environment: dict[str, Any]) -> bool:
+    container = (environment.get("connection") or {}).get("container")
+    return not container and _environment.stopped(environment) is not None
 
 
 def _settle_name(client: Client, plan: _plan.Plan) -> None:

@@ -109,6 +109,15 @@ def powered(provider: _Provider, at: float, *, awake: bool) -> _Provider:
     return {**provider, "machines": machines} if machines != (provider.get("machines") or {}) else provider
 
 
+def waking(provider: _Provider) -> _offer.Offer:
+    """What it costs per hour more as soon as its machine is started; free where it runs."""
+    more = 0.0
+    for one in (provider.get("machines") or {}).values():
+        if one["ended"] is None and one.get("awake") is not None:
+            more += max(0.0, float(one["awake"]) - float(one["hourly"] or 0.0))
+    return _offer.Offer(more, more, estimate=False)
+
+
 def parsed(text: Any) -> float | None:
     """Epoch seconds of an RFC 3339 time; None for none."""
     try:

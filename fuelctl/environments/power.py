@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import Any
 
-from fuelctl.environments import cost, idle_work
+from fuelctl.environments import budget, cost, idle_work
 from fuelctl.environments.access import check_enterable, one_at_a_time
 from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core, MachineError
@@ -49,8 +50,11 @@ def set_power(
     *,
     by: str = "user",
     if_activity: dict[str, Any] | None = None,
+    month_limit: float = inf,
 ) -> EnvironmentRow:
     """Have its machine `started` or `stopped`; twice is harmless. ConflictError where nobody can enter it anyway.
+
+    BudgetError when its owner would come over `month_limit` (USD) by what a started one costs until its lease is over.
 
     The lease goes on meanwhile: what is stopped costs, and ends at its time.
 
@@ -64,6 +68,8 @@ def set_power(
         check_enterable(current)
         if if_activity is not None and current.activity != if_activity:
             return current
+        if state == STARTED:
+            _check_month(core, current, month_limit)
         power(current, state)
         with core.write() as session:
             current = session.get_one(EnvironmentRow, row.id, with_for_update=True)
@@ -84,6 +90,13 @@ def set_power(
             events.append(session, row.id, [core.event("remote.update", {"power": state, "by": by})])
     with core.database.read() as session:
         return session.get_one(EnvironmentRow, row.id)
+
+
+def _check_month(core: Core, row: EnvironmentRow, limit: float) -> None:
+    """What it costs while it is stopped is in the month's figures already."""
+    now = core.clock().wall
+    with core.database.read() as session:
+        budget.check(session, row.owner, cost.waking(row.provider), limit, now=now, lease=(now, row.expires_at))
 
 
 def condition(core: Core, row: EnvironmentRow, state: Any, by: str | None = None) -> dict[str, Any]:

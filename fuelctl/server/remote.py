@@ -158,10 +158,13 @@ def extend(path: RefPath, body: ExtendIn) -> Response:
 def power(path: RefPath, body: PowerIn) -> Response:
     """What is on its volume is kept; its lease goes on. Answers when its machine is so. Harmless when it is repeated.
 
-    409 where its provider stops no machines, or nobody can enter; 503 when the provider could not be told.
+    409 where its provider stops no machines, nobody can enter, or a started one would cost more than its owner's month
+    allows; 503 when the provider could not be told.
     """
-    given = parts()
-    return shown(set_power(given.core, find(path.ref), body.state, given.power))
+    given, row = parts(), find(path.ref)
+    with refusals("environment.power", row.owner):
+        limit = given.settings.month_limit_usd
+        return shown(set_power(given.core, row, body.state, given.power, month_limit=limit))
 
 
 @api.post("/<ref>/authorize-ip", responses={200: EnvironmentOut}, summary="Let an address in")

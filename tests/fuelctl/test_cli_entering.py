@@ -150,6 +150,13 @@ class TestEntering:
         assert [state for _id, state in stage.powered] == ["stopped", "started"]
         assert self.real("exec", "my-shop", "--", "echo", "again").err == ""
         assert fuelctl("status", "my-shop", "--json").json["conditions"] == []
+        # `up` of that very name brings it back; of a name that runs, it is refused as ever.
+        fuelctl("stop", "my-shop")
+        again = fuelctl("up", str(repo), "--name", "my-shop", "--yes", "--json")
+        assert (again.code, again.json["id"], again.json["conditions"]) == (0, one_id, [])
+        assert "my-shop is stopped: starting it" in again.err
+        assert [state for _id, state in stage.powered] == ["stopped", "started"] * 2
+        assert "is taken" in fuelctl("up", str(repo), "--name", "my-shop", "--yes").err
 
     def test_a_machine_that_lets_no_key_in(self, fuelctl: Any, stage: Stage, repo: Path) -> None:
         environment = fuelctl("up", str(repo), "--yes", "--json").json

@@ -11,10 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from fuelctl._shared._prices import _book, _offer
+from fuelctl._shared._prices._offer import Offer
 from fuelctl.config import Settings
 from fuelctl.environments import budget, cost, registry
+from fuelctl.environments.clock import rfc3339
 from fuelctl.environments.core import Core
 from fuelctl.environments.journal import Journal
+from fuelctl.environments.power import set_power
 from fuelctl.environments.views import environment_view
 from fuelctl.server.app import create_app
 from fuelctl.server.parts import Parts
@@ -217,6 +220,40 @@ class TestMonthLimit:
             assert figure in told.message
         assert "fuelctl ls" in str(told.hint)
         make(core, "c", ttl_seconds=1800, month_limit=0.25)
+
+    def test_a_stopped_machine_counts_as_such_and_its_start_as_what_it_adds(self, core: Core, clock: HandClock) -> None:
+        awake, asleep = 13.38 / 720 + 3.5 / 730, 3.5 / 730
+        hours = 100
+        row = make(core, "a", offer=Offer(awake, awake, estimate=False), ttl_seconds=hours * 3600)
+        pen = journal(core, row.id)
+        pen.machines([fly_machine(created_at=rfc3339(clock.wall))])
+        pen.ready({"conditions": [], "connection": {}, "agent": None, "provider": {}, "resources": []})
+
+        def month() -> budget.Month:
+            with core.database.read() as session:
+                return budget.month([session.get_one(EnvironmentRow, row.id)], clock.wall)
+
+        def put(state: str, **options: Any) -> EnvironmentRow:
+            with core.database.read() as session:
+                present = session.get_one(EnvironmentRow, row.id)
+            return set_power(core, present, state, lambda _row, _state: None, **options)
+
+        assert (month().spent, month().promised) == (pytest.approx(0, abs=1e-3), pytest.approx(hours * awake, rel=1e-3))
+        clock.pass_(10 * 3600)
+        put("stopped")
+        clock.pass_(10 * 3600)
+        # By what was seen: ten hours of each; stopped, the rest of its lease costs its disk and address.
+        assert month().spent == pytest.approx(10 * awake + 10 * asleep, rel=1e-3)
+        assert month().promised == pytest.approx(80 * asleep, rel=1e-3)
+        total = 10 * awake + 10 * asleep + 80 * awake
+        with pytest.raises(budget.BudgetError) as caught:
+            put("started", month_limit=total - 0.01)
+        assert caught.value.code == "month_limit"
+        assert caught.value.details["asked"] == pytest.approx(80 * (awake - asleep), rel=1e-3)
+        put("started", month_limit=total + 0.01)
+        # What runs already is started as often as one likes.
+        put("started", month_limit=0.01)
+        assert month().promised == pytest.approx(80 * awake, rel=1e-3)
 
     def test_it_is_each_owner_s_own(self, core: Core) -> None:
         make(core, "a", ttl_seconds=3600, month_limit=0.15)
