@@ -81,7 +81,8 @@ if ! diff -rq "$in/certificates" "$folder" >/dev/null 2>&1 &&
   [ -n "$(find "$in/certificates" "$folder" -type f 2>/dev/null | head -n 1)" ]; then
   changed certificates
   if [ "$mode" = write ]; then
-    rm -rf "$folder"
+    # Nor is what is believed no more put back at the next start.
+    rm -rf "$folder" "$kept/root$folder" "$kept/root/etc/ssl/certs/ca-certificates.crt"
     (umask 022; mkdir -p "$folder"
       for each in "$in/certificates"/*; do [ ! -f "$each" ] || install -m 644 "$each" "$folder/"; done
       update-ca-certificates) >&2

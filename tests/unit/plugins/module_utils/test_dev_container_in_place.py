@@ -107,6 +107,20 @@ def test_what_a_session_finds_is_put_there_once(machine):
     assert [step["state"] for step in progress.steps if step["state"] != "start"] == ["reused"]
 
 
+def test_a_certificate_that_is_believed_no_more_is_not_put_back_at_the_next_start(machine, tmp_path):
+    (tmp_path / "bin" / "update-ca-certificates").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "update-ca-certificates").chmod(0o755)
+    folder = tmp_path / "certificates"
+    there = [folder / "000.crt", Path(f"{machine.kept}/root{folder}/000.crt")]
+    there.append(machine.kept / "root" / "etc" / "ssl" / "certs" / "ca-certificates.crt")
+    for each in there:
+        each.parent.mkdir(parents=True)
+        each.write_text("-----BEGIN CERTIFICATE-----\n")
+    assert "certificates" in _in_place.present(wanted(), Progress("container", None))["diff"]["after"].split()
+    assert [each for each in there if each.exists()] == []
+    assert _in_place.present(wanted(), Progress("container", None))["changed"] is False
+
+
 def test_it_knows_whose_it_is(machine):
     assert _in_place.audit() == []
     _in_place.present(wanted(), Progress("container", None))
