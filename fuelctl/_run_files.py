@@ -115,6 +115,8 @@ def environment(folder: Path, source: dict[str, str], provider: str = "") -> dic
         "ANSIBLE_REMOTE_TEMP": str(folder / "remote-tmp"),
         "ANSIBLE_COLLECTIONS_PATH": str(collections(folder)),
         "ANSIBLE_GATHERING": "explicit",
+        # What a machine returns as facts must not become variables: a default of a role would be of its choice.
+        "ANSIBLE_INJECT_FACT_VARS": "False",
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_NOCOLOR": "True",
         "ANSIBLE_LOCALHOST_WARNING": "False",

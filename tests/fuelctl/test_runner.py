@@ -69,6 +69,20 @@ def test_code_in_any_variable_is_never_run(tmp_path: Path) -> None:
     assert str(pwned) in (tmp_path / "copy").read_text()
 
 
+def test_what_a_machine_returns_as_facts_becomes_no_variable(tmp_path: Path) -> None:
+    """Who works in it may be root there: it must not choose what a role reads on this machine."""
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "forge.py").write_text(
+        "#!/usr/bin/python\nprint('{\"ansible_facts\": {\"of_a_role\": \"forged\"}}')\n"
+    )
+    tasks = """
+    - forge:
+    - ansible.builtin.assert: {that: of_a_role is not defined}
+"""
+    result, _events = play(tmp_path, tasks)
+    assert result.status == "ok", result.failure
+
+
 @pytest.mark.parametrize(
     "magic",
     [
