@@ -73,7 +73,7 @@ def test_what_a_machine_returns_as_facts_becomes_no_variable(tmp_path: Path) -> 
     """Who works in it may be root there: it must not choose what a role reads on this machine."""
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "forge.py").write_text(
-        "#!/usr/bin/python\nprint('{\"ansible_facts\": {\"of_a_role\": \"forged\"}}')\n"
+        '#!/usr/bin/python\nprint(\'{"ansible_facts": {"of_a_role": "forged"}}\')\n'
     )
     tasks = """
     - forge:
