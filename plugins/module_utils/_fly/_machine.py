@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from .._errors import FuelError, UsageError
 from .._receipt import GONE, PRESENT, entry
@@ -136,11 +136,10 @@ def _ensure(api: Api, plan: Plan, waiting: Waiting, *, check: bool) -> Result:
         after = {**before, "config": plan.config if "update" in changes else before["config"]}
         after.update(state=plan.state or before["state"], metadata={**before["metadata"], **plan.metadata})
         return Result(found, changes + moves, before, after)
-    # What ended before it was last asked to run says nothing of how that went. One that was made here has begun once.
-    ended_before = "" if done else _events.last_exit(found)[0]
+    ended_before = ""
     if changes == ["update"]:
         waiting.tell("update")
-        found = _update(api, plan, found, waiting)
+        found, ended_before = _update(api, plan, found, waiting)
         done.append("update")
     elif changes:
         _mark(api, plan, found, waiting)
@@ -223,19 +222,20 @@ def _create(api: Api, plan: Plan) -> Dict[str, Any]:
     return made
 
 
-def _update(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) -> Dict[str, Any]:
+def _update(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) -> "Tuple[Dict[str, Any], str]":
+    """The machine, and the event by which it had ended before this update."""
     with _lease.held(api, plan.app, str(machine["id"]), "update", waiting.lease) as nonce:
         # Another run may have made it so while this one waited for the lease.
         now = api.call("GET", _path(plan, machine))
         if _changes(now, plan) != ["update"]:
-            return dict(now)
+            return dict(now), _events.last_exit(now)[0]
         # What is not said anew stays as it was marked, by whomever.
         metadata = {**_tags.of(now), **plan.marks()}
         body: Dict[str, Any] = {"name": plan.name, "config": {**(plan.config or {}), "metadata": metadata}}
         if plan.state in ("stopped", ""):
             body["skip_launch"] = True
         answer = api.call("POST", _path(plan, machine), body, nonce=nonce)
-    return dict(answer or now)
+    return dict(answer or now), _events.last_exit(now)[0]
 
 
 def _mark(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) -> None:
@@ -258,7 +258,7 @@ def _settle(
 
     A machine that was told to start and has ended is not started again: what is meant to run once would run twice.
 
-    :param ended_before: the event by which it had ended before it was told to.
+    :param ended_before: the event by which it had ended before it was updated, which says nothing of how that went.
     """
     begun = api.clock()
     told = "create" in done or "update" in done
@@ -268,6 +268,8 @@ def _settle(
         state = str(machine.get("state") or "")
         if state == plan.state:
             return machine
+        if not told:
+            ended_before = _events.last_exit(machine)[0]
         if state in ENDED:
             raise _ended(plan, machine)
         over = False

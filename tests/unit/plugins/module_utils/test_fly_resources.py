@@ -176,6 +176,7 @@ class OneMachine:
         self.state = "stopped"
         self.events = [{"id": "old", "request": {"exit_event": {"exit_code": 0}}}]
         self.there = there
+        self.metadata = {}
 
     def shown(self):
         if self.state == "starting":
@@ -185,10 +186,10 @@ class OneMachine:
                 self.state = "stopped"
             elif self.runs < -1:
                 self.state = "started"
-        config = {"restart": {"policy": self.policy}, "metadata": {}}
+        config = {"restart": {"policy": self.policy}, "metadata": self.metadata}
         return {"id": "1", "name": "dev", "state": self.state, "config": config, "events": list(self.events)}
 
-    def open(self, url, *, method, **_how):
+    def open(self, url, *, method, data=None, **_how):
         self.now += 0.1
         if url.endswith("/lease"):
             return io.BytesIO(b'{"nonce": "n"}')
@@ -196,7 +197,7 @@ class OneMachine:
             self.starts += 1
             self.there = True
             if not url.endswith("/start"):
-                self.events = []
+                self.events, self.metadata = [], json.loads(data)["config"]["metadata"]
             self.state, self.runs = "starting", self.looks
             return io.BytesIO(json.dumps(self.shown()).encode())
         found = self.shown()
