@@ -58,7 +58,10 @@ def error_of(done: Completed) -> str:
     [
         ("RunInstances", "InsufficientInstanceCapacity", "AWS has no capacity for this instance type here"),
         ("RunInstances", "VcpuLimitExceeded", "vCPU quota for this kind of instance is used up"),
-        ("RunInstances", "UnauthorizedOperation", "AWS does not allow this identity to call RunInstances"),
+        pytest.param(
+            *("RunInstances", "UnauthorizedOperation", "AWS does not allow this identity to call RunInstances"),
+            marks=pytest.mark.soak,
+        ),
         ("CreateSecurityGroup", "UnauthorizedOperation", "add ec2:CreateSecurityGroup to its IAM policy"),
         ("DescribeVpcs", "AuthFailure", "AWS does not accept the credentials"),
     ],

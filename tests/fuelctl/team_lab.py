@@ -166,7 +166,7 @@ class Team:
         while time.monotonic() - begun < seconds:
             if condition():
                 return time.monotonic() - begun
-            time.sleep(0.05)
+            time.sleep(0.1)
         raise AssertionError(f"it never came true\n{why()}")
 
     def stop(self) -> None:

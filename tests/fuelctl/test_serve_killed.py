@@ -93,7 +93,7 @@ def test_killed_at_every_point_of_terminating(server: Server, tmp_path: Path) ->
     item = server.wait(made, "terminated", seconds=180)
     assert item["receipt"]["complete"]
     assert server.containers() == []
-    assert sorted(reached.read_text().split()) == sorted(TERMINATING)
+    wait_until(lambda: sorted(reached.read_text().split()) == sorted(TERMINATING))
     types = [event["type"] for event in server.patiently(lambda: server.client.events(made, after=0))["events"]]
     assert types.count("remote.terminate.done") == 1
 

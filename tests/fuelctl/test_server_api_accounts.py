@@ -39,6 +39,7 @@ BODIES: dict[str, Any] = {
     "keys.take": None,
     "keys.received": None,
     "source.upload": None,
+    "remote.power": {"state": "stopped"},
 }
 #: Of what is no environment any more: `test_rescue.py`.
 RESCUES = {"rescues.listing", "rescues.show", "rescues.content_of", "rescues.remove"}

@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> float:
     while time.monotonic() - begun < seconds:
         if condition():
             return time.monotonic() - begun
-        time.sleep(0.01)
+        time.sleep(0.05)
     raise AssertionError("it never came true")
 
 

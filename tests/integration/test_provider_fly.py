@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role provider_fly by itself on the Fly lab: its entry points, with a machine of images/dev."""
+"""Role provider_fly by itself on the Fly lab: its entry points, with a machine of images/dev.
+
+For the soak: molecule's scenario and tests/e2e/test_fly.py go through each of them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tests.lab import dev_image
 
 from .fly import CHECKOUT, FlyLab, app_of, environment_id
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.soak]
 
 PLAY = """
 - hosts: localhost
