@@ -113,8 +113,8 @@ def test_killed_at_one_point_alone(person: Fuelctl, tmp_path: Path, at_up: str |
     live_and_die(person, tmp_path, [at_up] if at_up else [], [at_down] if at_down else [])
 
 
-def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path) -> None:
-    points = FAILING
+@pytest.mark.parametrize("points", spread(FAILING, 2), ids=range(2))
+def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, points: list[str]) -> None:
     repository = make_repository(tmp_path / "repo")
     write_blueprint(repository, "version: 1\nimage: 127.0.0.1:9/none:1\n")
     try:
