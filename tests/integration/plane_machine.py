@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ PLAYBOOK = "fuel_code.remote.control_plane"
 
 
 class PlaneMachine:
-    """One machine; `with` starts and removes it. Its nginx is reached at https://localhost:`port`."""
+    """One machine; `with` starts and removes it. Its nginx is reached at https://localhost:`port`.
 
-    def __init__(self, folder: Path, archive: Path) -> None:
+    `archive`: wheels that fit its Python. `kind`: of image, which says which Debian it is.
+    """
+
+    def __init__(self, folder: Path, archive: Path, kind: str = "machine") -> None:
         self.folder = folder
         self.archive = archive
+        self._kind = kind
         self.name = f"fuel-plane-{secrets.token_hex(5)}"
         self.certificate = folder / "server.crt"
         # One that stays: the engine would choose another with each start.
@@ -37,7 +42,7 @@ class PlaneMachine:
 
     def __enter__(self) -> PlaneMachine:
         self.folder.mkdir(parents=True, exist_ok=True)
-        reference = image.ensure("machine")
+        reference = image.ensure(self._kind)
         published = ("--publish", f"127.0.0.1:{self.port}:443")
         docker("run", "--detach", "--name", self.name, *BOOT, *published, reference, "sh", "-c", _FIRST)
         try:
@@ -54,6 +59,11 @@ class PlaneMachine:
     def url(self) -> str:
         return f"https://localhost:{self.port}"
 
+    @property
+    def address(self) -> str:
+        """On the engine's own network, where machines reach each other."""
+        return docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.name).strip()
+
     def sh(self, script: str, *, check: bool = True) -> str:
         """Run a script as root."""
         command = ["docker", "exec", "--interactive", self.name, "bash", "-c", script]
@@ -61,17 +71,21 @@ class PlaneMachine:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
-    def play(self, *words: str, **variables: Any) -> dict[str, int]:
-        """Play the playbook; how many tasks were `changed`, and so on."""
-        inventory = self.folder / "inventory.ini"
-        inventory.write_text(
-            f"[control_plane]\n{self.name} ansible_connection=community.docker.docker"
-            " ansible_python_interpreter=/usr/bin/python3\n"
+    def entry(self) -> str:
+        """Its line in an inventory."""
+        return (
+            f"{self.name} ansible_connection=community.docker.docker ansible_python_interpreter=/usr/bin/python3"
+            f" control_plane_wheelhouse={self.archive}\n"
         )
+
+    def play(self, *words: str, workers: Sequence[PlaneMachine] = (), **variables: Any) -> dict[str, int]:
+        """Play the playbook, with `workers` on machines of their own; how many tasks were `changed` here, and so on."""
+        inventory = self.folder / "inventory.ini"
+        lines = ["[control_plane]\n", self.entry(), "[control_plane_workers]\n", *(each.entry() for each in workers)]
+        inventory.write_text("".join(lines))
         given = self.folder / "variables.json"
-        defaults = {"control_plane_hostname": "localhost", "control_plane_wheelhouse": str(self.archive)}
         # Backups are counted: none is made by itself because it happens to be night.
-        defaults["control_plane_backup_at"] = "2099-01-01"
+        defaults = {"control_plane_hostname": "localhost", "control_plane_backup_at": "2099-01-01"}
         given.write_text(json.dumps({**defaults, **variables}))
         command = ["ansible-playbook", "-i", str(inventory), PLAYBOOK, "-e", f"@{given}", *words]
         folder = self.folder

@@ -107,6 +107,7 @@ class TestTheWayIn:
 
     def test_metrics_are_for_the_machine_itself(self, plane: PlaneMachine) -> None:
         assert plane.ask("/metrics")[0] == 403
+        assert "fuelctl_workers 1" in plane.sh("curl -s http://127.0.0.1:8080/metrics")
 
 
 class TestOnTheMachine:

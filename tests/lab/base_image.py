@@ -30,7 +30,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from npm_registry import RegistryError, fetch_package
 
 LABEL = "fuel-code-lab.stand-in"
-SUITE = "bookworm"
 DEFAULT = ("debian:bookworm", "node:22-bookworm", "python:3.11-bookworm")
 MIRROR = "http://deb.debian.org/debian"
 
@@ -113,9 +112,9 @@ def archive(kind: str) -> str | None:
     return None
 
 
-def debian_tarball() -> Path:
+def debian_tarball(suite: str) -> Path:
     """The root file system of Debian's minimal variant, as in the official image; made once and kept in the cache."""
-    tarball = cache_folder() / f"debian-{SUITE}-{platform.machine()}.tar"
+    tarball = cache_folder() / f"debian-{suite}-{platform.machine()}.tar"
     if tarball.exists():
         return tarball
     if os.geteuid() != 0:
@@ -127,8 +126,8 @@ def debian_tarball() -> Path:
         raise LabError("debootstrap is missing: apt-get install debootstrap")
     with tempfile.TemporaryDirectory(prefix="fuel-code-lab-") as folder:
         root = Path(folder) / "root"
-        run(debootstrap, "--variant=minbase", SUITE, str(root), archive("debian") or MIRROR)
-        _make_like_official(root)
+        run(debootstrap, "--variant=minbase", suite, str(root), archive("debian") or MIRROR)
+        _make_like_official(root, suite)
         partial = tarball.with_suffix(".partial")
         run(
             "tar",
@@ -145,12 +144,12 @@ def debian_tarball() -> Path:
     return tarball
 
 
-def _make_like_official(root: Path) -> None:
+def _make_like_official(root: Path, suite: str) -> None:
     """What the official image's makers do to a fresh root: three archives, no services started, no package lists."""
     debian, security = archive("debian") or MIRROR, archive("debian-security")
-    lines = [f"deb {debian} {SUITE} main", f"deb {debian} {SUITE}-updates main"]
+    lines = [f"deb {debian} {suite} main", f"deb {debian} {suite}-updates main"]
     if security:
-        lines.append(f"deb {security} {SUITE}-security main")
+        lines.append(f"deb {security} {suite}-security main")
     (root / "etc/apt/sources.list").write_text("\n".join(lines) + "\n")
     (root / "etc/apt/apt.conf.d/docker-clean").write_text(
         'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };\n'
@@ -171,7 +170,7 @@ def _make_like_official(root: Path) -> None:
 
 
 def make_debian(reference: str, note: str) -> None:
-    tarball = debian_tarball()
+    tarball = debian_tarball(reference.removeprefix("debian:").removesuffix("-slim"))
     change = ["--change", f'LABEL {LABEL}="{note}"', "--change", 'CMD ["bash"]']
     run("docker", "import", *change, str(tarball), reference)
 
@@ -234,6 +233,7 @@ def make_python(reference: str, note: str) -> None:
 
 RECIPES: tuple[tuple[str, Callable[[str, str], None], str], ...] = (
     (r"debian:bookworm(-slim)?", make_debian, "Debian 12 from the Debian archive by debootstrap"),
+    (r"debian:trixie(-slim)?", make_debian, "Debian 13 from the Debian archive by debootstrap"),
     (r"node:\d+-bookworm(-slim)?", make_node, "Debian 12 from the Debian archive, Node and npm from the npm registry"),
     (
         r"python:3\.11-bookworm|python:3\.11-slim-bookworm",

@@ -15,9 +15,9 @@ from pathlib import Path
 LAB = Path(__file__).resolve().parents[1]
 CONTEXT = Path(__file__).resolve().parent / "machine"
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
-#: What an instance boots: `machine`, as a fresh Debian AMI is; `machine-docker`, with an engine in it already. And
-#: `registry`, which stands in for Docker Hub.
-KINDS = ("machine", "machine-docker", "registry")
+#: What an instance boots: `machine`, as a fresh Debian AMI is, and `machine-trixie`, the same of the next Debian;
+#: `machine-docker`, with an engine in it already. And `registry`, which stands in for Docker Hub.
+KINDS = ("machine", "machine-trixie", "machine-docker", "registry")
 
 _INSTALL = (
     "RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends {}"
@@ -31,8 +31,8 @@ http: {addr: ":5000"}
 
 
 def _recipe(kind: str) -> str:
-    if kind == "machine":
-        return (CONTEXT / "Dockerfile").read_text()
+    if kind in ("machine", "machine-trixie"):
+        return (CONTEXT / "Dockerfile").read_text().replace("FROM debian:bookworm", f"FROM {_base(kind)}")
     if kind == "machine-docker":
         return f"FROM {reference('machine')}\n" + _INSTALL.format("docker.io iptables")
     lines = " ".join(f"'{line}'" for line in _REGISTRY.splitlines())
@@ -45,10 +45,15 @@ def _recipe(kind: str) -> str:
     )
 
 
+def _base(kind: str) -> str:
+    return "debian:trixie" if kind == "machine-trixie" else "debian:bookworm"
+
+
 def reference(kind: str = "machine") -> str:
     """`fuel-code-lab/<kind>:<version>`, the version being a digest of what it is made of."""
     digest = hashlib.sha256(_recipe(kind).encode())
-    for path in [*sorted(CONTEXT.iterdir()), *sorted(AUTHORITIES.glob("**/*.crt"))] if kind == "machine" else []:
+    boots = kind in ("machine", "machine-trixie")
+    for path in [*sorted(CONTEXT.iterdir()), *sorted(AUTHORITIES.glob("**/*.crt"))] if boots else []:
         if path.is_file():
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return f"fuel-code-lab/{kind}:{digest.hexdigest()[:12]}"
@@ -70,7 +75,7 @@ def _ensure(kind: str) -> str:
     if kind == "machine-docker":
         _ensure("machine")
     else:
-        base = [sys.executable, str(LAB / "base_image.py"), "debian:bookworm"]
+        base = [sys.executable, str(LAB / "base_image.py"), _base(kind)]
         subprocess.run(base, check=True, stdout=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="fuel-code-lab-") as folder:
         context = Path(folder) / "context"
