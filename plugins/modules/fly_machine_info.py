@@ -153,7 +153,11 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
     else:
         # An organization that this token does not see is no organization in which nothing is.
         apps = api.listed(place("apps"), "apps", required=True, org_slug=module.params["org"])
-        every = api.listed(place("orgs", module.params["org"], "machines"), "machines", required=True)
+        missed: List[str] = []
+        path = place("orgs", module.params["org"], "machines")
+        every = api.listed(path, "machines", required=True, missed=missed)
+        for region in sorted(set(missed)):
+            module.warn(f"Fly.io does not say which machines there are in {region}: run again to know")
         machines = [each for each in every if _tags.is_ours(each)]
     machines = [each for each in machines if name in ("", each.get("name")) and each.get("state") != "destroyed"]
     result["environments"] = by_environment(machines, apps, module.params["org"])

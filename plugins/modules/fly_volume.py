@@ -97,6 +97,11 @@ volume:
   returned: but with O(state=absent); in check mode only where there is one
   type: dict
   sample: {id: vol_4o5p6q7r8s9t, name: workspace, region: fra, size_gb: 10, attached_machine_id: null}
+needs_restart:
+  description: Whether the machine that uses the volume has to be started anew to see what was added to it.
+  returned: with O(state=present)
+  type: bool
+  sample: false
 snapshot:
   description: The snapshot that was made, with C(id) and C(created_at).
   returned: with O(state=snapshotted), once Fly.io lists it
@@ -189,6 +194,7 @@ def work(module: AnsibleModule, progress: Progress) -> Dict[str, Any]:
             "before": {"size_gb": result.size_before, "region": shown.get("region", "") if result.size_before else ""},
             "after": {"size_gb": size, "region": shown.get("region", params["region"])},
         },
+        "needs_restart": result.needs_restart,
         **({} if result.volume is None else {"volume": result.volume}),
     }
 

@@ -106,13 +106,14 @@ def test_machine_from_start_to_end(lab: FlyLab) -> None:
     [snapshot] = lab.api("GET", f"/apps/whole/volumes/{volume}/snapshots")[1]
     body = {"name": "copy", "region": "fra", "size_gb": 1, "snapshot_id": snapshot["id"]}
     copy = lab.api("POST", "/apps/whole/volumes", body)[1]["id"]
+    lab.wait_for(lambda: lab.api("GET", f"/apps/whole/volumes/{copy}")[1]["state"] == "created", 30)
     mounts = [{"volume": copy, "path": "/data"}]
     reader = {"image": IMAGE, "init": {"exec": ["sleep", "600"]}, "mounts": mounts}
     other = lab.api("POST", "/apps/whole/machines", {"name": "reader", "region": "fra", "config": reader})[1]["id"]
     until(lab, f"/apps/whole/machines/{other}", "started")
     assert run(lab, f"/apps/whole/machines/{other}", "cat", "/data/kept") == "kept\n"
 
-    assert lab.api("DELETE", "/apps/whole")[0] == 202
+    assert lab.api("DELETE", "/apps/whole?force=true")[0] == 202
     lab.wait_for(lambda: not container(lab, made["id"]) and not container(lab, other), 30)
 
 
@@ -139,7 +140,7 @@ def test_machine_that_ends_by_itself_is_stopped_and_started_again_as_it_asks(lab
     gone = launch("gone", 0, auto_destroy=True)
     until(lab, gone, "destroyed")
     assert lab.api("POST", "/apps/ends/machines", {"config": {"image": "no-such-image:0"}})[0] == 400
-    lab.api("DELETE", "/apps/ends")
+    lab.api("DELETE", "/apps/ends?force=true")
 
 
 @pytest.mark.soak
@@ -153,7 +154,7 @@ def test_quiet_machine_is_stopped_where_its_service_asks_for_it(lab: FlyLab) -> 
     lab.configure(autostop_after=1)
     until(lab, path, "suspended")
     lab.configure(autostop_after=0)
-    lab.api("DELETE", "/apps/quiet")
+    lab.api("DELETE", "/apps/quiet?force=true")
 
 
 def test_nothing_is_left_of_a_lab_that_was_killed() -> None:

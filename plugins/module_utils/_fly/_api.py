@@ -25,6 +25,9 @@ PUBLIC = "https://api.machines.dev"
 #: Names to which a token may go without TLS: of this machine, and in Fly.io's own network.
 PLAIN = ("localhost", "_api.internal")
 NONCE = "fly-machine-lease-nonce"
+#: Where an answer says how to ask for the next page, and how much of a list is one.
+NEXT = "fly-next-cursor"
+PAGE = 1000
 #: The request never reached anybody: it can be made again whatever it asks for.
 UNREACHED = (ConnectionRefusedError, socket.gaierror)
 #: Our own word, where others come from Fly.io: whoever answers there proves to be nobody that this machine trusts.
@@ -123,6 +126,7 @@ class Api:
         self.clock = clock
         self.sleep = sleep
         self._chance = chance
+        self._next = ""
 
     def call(
         self,
@@ -164,18 +168,32 @@ class Api:
                 return None
             raise
 
-    def listed(self, path: str, key: str = "", *, required: bool = False, **query: Any) -> List[Dict[str, Any]]:
-        """What GET lists, all pages of it; when there is no such thing, nothing, or ApiError where it is `required`."""
+    def listed(
+        self, path: str, key: str = "", *, required: bool = False, missed: Optional[List[str]] = None, **query: Any
+    ) -> List[Dict[str, Any]]:
+        """What GET lists, all pages of it; when there is no such thing, nothing, or ApiError where it is `required`.
+
+        :param missed: gets the regions that Fly.io could not ask: what is there is not in the list.
+        """
         found: List[Dict[str, Any]] = []
         cursor: Dict[str, Any] = {}
         while True:
             asked = {**query, **cursor}
-            answer = (self.call("GET", path, query=asked) if required else self.find(path, query=asked)) or {}
+            answer = self.call("GET", path, query=asked) if required else self.find(path, query=asked)
+            if answer is None:
+                return found
             items = answer if isinstance(answer, list) else answer.get(key) or []
             found.extend(items)
-            if isinstance(answer, list) or not answer.get("next_cursor"):
+            if isinstance(answer, list):
+                # Told beside a bare list; only with a limit, which is what makes pages, a cursor is taken.
+                cursor = {"cursor": self._next, "limit": PAGE}
+            else:
+                cursor = {"cursor": answer.get("next_cursor")}
+                if missed is not None:
+                    missed.extend(answer.get("error_regions") or [])
+            # A page may be short, or empty, with more to come.
+            if not cursor["cursor"]:
                 return found
-            cursor = {"cursor": answer["next_cursor"]}
 
     def _once(
         self,
@@ -208,6 +226,7 @@ class Api:
                 http_agent="fuel-code",
             )
             text = answer.read(LIMIT)
+            self._next = str((getattr(answer, "headers", None) or {}).get(NEXT) or "")
         except HTTPError as error:
             raise _refused(named, error) from None
         except (URLError, OSError, http.client.HTTPException) as error:

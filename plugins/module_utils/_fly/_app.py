@@ -8,19 +8,21 @@
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
 from .._errors import FuelError, UsageError
 from .._receipt import GONE, PRESENT, entry
+from . import _tags
 from ._api import Api, ApiError, place
 from ._refusals import explain
-from ._tags import ENVIRONMENT
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 #: Kinds of addresses; only `v4`, `v6` and `private_v6` take connections that are neither HTTP nor TLS.
 KINDS = ("v4", "v6", "shared_v4", "private_v6")
-INTERVAL = 0.5
+#: Seconds. Fly.io takes one call a second of each kind, in bursts of three.
+INTERVAL = 1.0
 #: Seconds after which an address that is not listed yet is taken for one that was not assigned.
 SETTLE = 5.0
 
@@ -97,10 +99,12 @@ def kind_of(address: Mapping[str, Any]) -> str:
 
 
 def addresses(api: Api, name: str) -> List[Dict[str, Any]]:
-    """The app's addresses, each with its `kind`, the eldest first."""
+    """Where the app is connected to, each with its `kind`, the eldest first; not what its machines connect from."""
     found = api.listed(place("apps", name, "ip_assignments"), "ips")
     shown = [
-        {"ip": str(each["ip"]), "kind": kind_of(each), "since": str(each.get("created_at") or "")} for each in found
+        {"ip": str(each["ip"]), "kind": kind_of(each), "since": str(each.get("created_at") or "")}
+        for each in found
+        if not each.get("egress")
     ]
     return sorted(shown, key=lambda each: (each["since"], each["ip"]))
 
@@ -132,6 +136,8 @@ def ensure(api: Api, wanted: Wanted, *, check: bool = False) -> bool:
 def _create(api: Api, wanted: Wanted) -> Dict[str, Any]:
     # The resource pages name it app_name, the published description name: each takes the one and passes over the other.
     body = {"app_name": wanted.name, "name": wanted.name, "org_slug": wanted.org}
+    # A create that is made again, because its answer was lost, is answered as the first one would have been.
+    body["idempotency_key"] = secrets.token_hex(16)
     if wanted.network:
         body["network"] = wanted.network
     refused: Optional[ApiError] = None
@@ -224,7 +230,7 @@ def foreign(api: Api, name: str, environment_id: str) -> List[str]:
     return [
         str(each.get("name") or each["id"])
         for each in machines
-        if ((each.get("config") or {}).get("metadata") or {}).get(ENVIRONMENT) != environment_id
+        if _tags.of(each).get(_tags.ENVIRONMENT) != environment_id
     ]
 
 
@@ -253,7 +259,8 @@ def destroy(
         if found is None or check:
             return found is not None, [] if check else [entry("fly app", name, GONE)]
         try:
-            api.call("DELETE", place("apps", name))
+            # Without, an app is not deleted whose machines run.
+            api.call("DELETE", place("apps", name), query={"force": "true"})
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -17,7 +17,8 @@ from ._refusals import explain
 
 #: Fly.io ends a command after a minute.
 LIMIT = 60
-INTERVAL = 0.5
+#: Seconds. Fly.io takes one call a second of each kind, in bursts of three.
+INTERVAL = 1.0
 #: Seconds after which a machine that is not listed is taken for none.
 SETTLE = 5.0
 

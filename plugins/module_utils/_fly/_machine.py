@@ -27,12 +27,27 @@ _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 _ID = re.compile(r"machine ID ([0-9A-Za-z_-]+)")
 #: States that a machine is asked into: the call.
 CALLS: Dict[str, str] = {"started": "start", "stopped": "stop", "suspended": "suspend"}
-PASSING = frozenset({"created", "starting", "stopping", "suspending", "replacing", "restarting", "destroying"})
+PASSING = frozenset(
+    {
+        "created",
+        "creating",
+        "starting",
+        "stopping",
+        "suspending",
+        "updating",
+        "replacing",
+        "restarting",
+        "launch_failed",
+        "destroying",
+    }
+)
 ENDED = frozenset({"destroying", "destroyed"})
 #: What is waited for while a machine is on its way elsewhere, or has to go there first.
 NEXT = {"stopping": "stopped", "suspending": "suspended", "started": "started"}
 #: Seconds for which one call to `wait` waits.
 LOOK = 10
+#: Seconds. Fly.io takes one call a second of each kind, in bursts of three.
+INTERVAL = 1.0
 
 
 @dataclass
@@ -154,6 +169,11 @@ def _path(plan: Plan, machine: Mapping[str, Any], *more: str) -> str:
     return place("apps", plan.app, "machines", str(machine["id"]), *more)
 
 
+def _version(machine: Mapping[str, Any]) -> str:
+    """The version, which the API called instance before."""
+    return str(machine.get("version") or machine.get("instance_id") or "")
+
+
 def summary(machine: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     """What of a machine a diff shows."""
     if machine is None:
@@ -241,9 +261,9 @@ def _update(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) 
 def _mark(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting) -> None:
     marks = _tags.of(machine)
     with _lease.held(api, plan.app, str(machine["id"]), "metadata", waiting.lease) as nonce:
-        for key, value in plan.metadata.items():
-            if marks.get(key) != value:
-                api.call("POST", _path(plan, machine, "metadata", key), {"value": value}, nonce=nonce)
+        # One call for all, which leaves other keys as they are: of each kind there is one a second.
+        missing = {key: value for key, value in plan.metadata.items() if marks.get(key) != value}
+        api.call("PATCH", _path(plan, machine, "metadata"), {"metadata": missing}, nonce=nonce)
 
 
 def _towards(state: str) -> str:
@@ -312,7 +332,7 @@ def _ask(api: Api, plan: Plan, machine: Mapping[str, Any], waiting: Waiting, cal
 def _look(api: Api, plan: Plan, machine: Mapping[str, Any], state: str, left: float) -> None:
     """Wait a little for the state, by Fly.io's own call for it."""
     seconds = max(1, min(LOOK, int(left)))
-    query = {"state": state, "timeout": seconds, "instance_id": str(machine.get("instance_id") or "")}
+    query = {"state": state, "timeout": seconds, "version": _version(machine)}
     begun = api.clock()
     try:
         api.call("GET", _path(plan, machine, "wait"), query=query, longer=seconds)
@@ -320,8 +340,8 @@ def _look(api: Api, plan: Plan, machine: Mapping[str, Any], state: str, left: fl
         # Not in time, another version by now, or gone: the next look says which.
         if error.status not in (400, 404, 408, 412):
             raise
-        if api.clock() - begun < 0.5:
-            api.sleep(0.5)
+        if api.clock() - begun < INTERVAL:
+            api.sleep(INTERVAL)
 
 
 def _await(api: Api, plan: Plan, machine: Mapping[str, Any], state: str, waiting: Waiting) -> bool:

@@ -52,7 +52,7 @@ def metadata(environment_id: str, owner: str, expires_at: Optional[int] = None) 
 
 
 def of(machine: Mapping[str, object]) -> Dict[str, str]:
-    """A machine's metadata."""
-    config = machine.get("config")
+    """A machine's metadata. Of one whose host does not answer, Fly.io has it in what is left of the configuration."""
+    config = machine.get("config") or machine.get("incomplete_config")
     marks = config.get("metadata") if isinstance(config, Mapping) else None
     return {str(key): str(value) for key, value in marks.items()} if isinstance(marks, Mapping) else {}

@@ -27,7 +27,12 @@ _NAME = re.compile(r"[a-z0-9_]{1,30}")
 ENDING = frozenset(
     {"scheduling_destroy", "fork_cleanup", "waiting_for_detach", "pending_destroy", "destroying", "destroyed"}
 )
-INTERVAL = 0.5
+#: On its way in: no machine can have it yet.
+COMING = frozenset({"creating", "restoring"})
+#: Seconds. Fly.io takes one call a second of each kind, in bursts of three.
+INTERVAL = 1.0
+#: Seconds for which a volume that is made from a snapshot is waited for.
+READY = 300.0
 #: Seconds after which a volume that is not listed yet is taken for one that was not made.
 SETTLE = 5.0
 
@@ -56,6 +61,8 @@ class Result:
     volume: Optional[Dict[str, Any]]
     done: List[str]
     size_before: int
+    #: The machine sees what was added once it is started anew.
+    needs_restart: bool = False
 
 
 def check(wanted: Wanted) -> None:
@@ -115,10 +122,27 @@ def _ensure(api: Api, wanted: Wanted, *, check_only: bool) -> Result:
     if int(volume.get("size_gb") or 0) < wanted.size_gb:
         done.append("extend")
         if not check_only:
+            volume = _ready(api, wanted, volume)
             path = place("apps", wanted.app, "volumes", str(volume["id"]))
-            api.call("PUT", f"{path}/extend", {"size_gb": wanted.size_gb}, repeat=False)
-            volume = api.call("GET", path)
-    return Result(volume, done, before)
+            told = api.call("PUT", f"{path}/extend", {"size_gb": wanted.size_gb}, repeat=False) or {}
+            return Result(api.call("GET", path), done, before, bool(told.get("needs_restart")))
+    return Result(volume if check_only else _ready(api, wanted, volume), done, before)
+
+
+def _ready(api: Api, wanted: Wanted, volume: Dict[str, Any]) -> Dict[str, Any]:
+    """The volume once a machine can have it, which one from a snapshot takes a while for."""
+    begun = api.clock()
+    while volume.get("state") in COMING:
+        if api.clock() - begun > READY:
+            raise FuelError(
+                f"the volume is still {volume['state']} after {READY:g} s",
+                hint="run again, which waits for the same volume",
+                where=f"{wanted.app}/{wanted.name}",
+                code="fly_slow",
+            )
+        api.sleep(INTERVAL)
+        volume = api.call("GET", place("apps", wanted.app, "volumes", str(volume["id"])))
+    return volume
 
 
 def _there(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:

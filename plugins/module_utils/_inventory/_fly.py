@@ -25,9 +25,15 @@ def of_organization(api: Api, org: str) -> List[Record]:
     try:
         machines = api.listed(place("orgs", org, "machines"), "machines", required=True)
         ours = [each for each in machines if _tags.is_ours(each) and each.get("state") in _LIVE]
-        return [of_machine(each, _address(api, each)) for each in ours]
+        return [of_machine(_whole(api, each), _address(api, each)) for each in ours]
     except ApiError as error:
         raise explain(error, org) from error
+
+
+def _whole(api: Api, machine: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The machine with its services, which an organization's list leaves out; what the list has of one that ended."""
+    shown = api.find(place("apps", str(machine["app_name"]), "machines", str(machine["id"])))
+    return {**machine, **(shown or {})}
 
 
 def _address(api: Api, machine: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Dict
 CURRENCY = "USD"
 #: The source bears no date: when it was read.
 READ = "2026-11-22"
-SOURCE = "fly.io/docs/about/pricing, as in superfly/docs at 0137eed; regions at 12704c0"
+SOURCE = "fly.io/docs/about/pricing, as in superfly/docs at 0137eed; regions at 12704c0 and aea0083"
 
 #: The page's months of a machine have so many hours.
 MONTH_HOURS = 720.0
@@ -22,9 +22,11 @@ INCLUDED_GB: Dict[str, float] = {"shared": 0.25, "performance": 2.0}
 #: Per month and GB of memory besides.
 MEMORY_GB_MONTH = 6.00
 #: By how much a region is dearer; volumes and addresses cost the same everywhere.
+#: Mumbai is in one of the two lists only.
 REGIONS: Dict[str, float] = {
     "ams": 1.038461538,
     "arn": 1.038461538,
+    "bom": 1.076923077,
     "cdg": 1.134615385,
     "dfw": 1.25,
     "ewr": 1.0,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .engine import Engine
-from .records import App, Machine, RefusedError, Secret, Volume, stamp
+from .records import RUNNING, App, Machine, RefusedError, Secret, Volume, stamp
 from .settings import Settings
 
 _APP_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -52,15 +52,21 @@ class Apps:
             raise RefusedError(422, "Validation failed: Name may only contain letters, numbers and dashes")
         if not body.get("org_slug"):
             raise RefusedError(422, "Validation failed: Organization can't be blank")
-        if name in self.apps:
+        key = str(body.get("idempotency_key") or "")
+        again = next((each for each in self.apps.values() if key and each.created_with == key), None)
+        if again is not None and again.name != name:
+            raise RefusedError(422, "Validation failed: idempotency_key was used for another app")
+        if again is None and name in self.apps:
             raise RefusedError(422, "Validation failed: Name has already been taken", "name_taken")
-        made = App(name=name, org=str(body["org_slug"]), network=str(body.get("network") or "default"))
+        made = again or App(name, str(body["org_slug"]), str(body.get("network") or "default"), created_with=key)
         self.apps[name] = made
-        return {"id": made.id, "created_at": int(time.time() * 1000)}
+        return {"id": made.id, "created_at": int(made.created_at * 1000)}
 
-    def delete_app(self, name: str) -> None:
-        """As on Fly.io, the machines and volumes of an app go with it."""
+    def delete_app(self, name: str, *, force: bool) -> None:
+        """As on Fly.io, the machines and volumes of an app go with it; machines that run only where that is forced."""
         found = self.app(name)
+        if not force and any(each.state in RUNNING for each in found.living()):
+            raise RefusedError(412, "failed_precondition: the app has machines that run")
         for machine in found.living():
             self._destroyed(machine)
         for volume in list(found.volumes.values()):
@@ -136,11 +142,19 @@ class Apps:
             snapshot_retention=int(body.get("snapshot_retention") or 5),
             auto_backup_enabled=body.get("auto_backup_enabled") is not False,
         )
+        if body.get("snapshot_id"):
+            made.state = "restoring"
+            self._soon(self.settings.boot_delay, lambda: self._restored(made))
         if self._engine is not None:
             self._engine.make_volume(made.id, source)
         app.volumes[made.id] = made
         self.every_volume.append(made)
         return made
+
+    def _restored(self, volume: Volume) -> None:
+        with self.changed:
+            if volume.state == "restoring":
+                volume.state = "created"
 
     def extend_volume(self, volume: Volume, body: dict[str, Any]) -> dict[str, Any]:
         size = int(body.get("size_gb") or 0)

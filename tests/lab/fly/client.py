@@ -47,9 +47,19 @@ class FlyLab:
     ) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        problems = self._problems() if kind is None else []
         self._process.stdin.close()
         self._process.wait(30)
         self._process.stdout.close()
+        assert not problems, f"not as the published description has it: {problems}"
+
+    def _problems(self) -> list[str]:
+        """What was sent or answered otherwise than it is published (see conformance.py); none of a lab that ended."""
+        try:
+            found: list[str] = self.ask("GET", "problems")
+        except OSError:
+            return []
+        return found
 
     def environment(self) -> dict[str, str]:
         """What makes any client of the Machines API talk to the lab."""

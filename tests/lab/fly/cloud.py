@@ -73,6 +73,8 @@ class Cloud(Apps):
             volume = app.volumes.get(str(mount.get("volume")))
             if volume is None:
                 raise RefusedError(400, f"volume {mount.get('volume')} does not exist")
+            if volume.state == "restoring":
+                raise RefusedError(412, f"failed_precondition: volume {volume.id} is not ready, it is 'restoring'")
             if volume.region != machine.region:
                 raise RefusedError(400, f"volume {volume.id} is in {volume.region}, not in {machine.region}")
             if volume.machine_id not in (None, machine.id):
@@ -83,12 +85,15 @@ class Cloud(Apps):
     def update_machine(self, app: App, machine: Machine, body: dict[str, Any]) -> dict[str, Any]:
         self._known(machine)
         if body.get("current_version") not in (None, "", machine.instance_id):
-            raise RefusedError(412, "failed_precondition: the machine has another version by now")
+            raise RefusedError(409, "aborted: the machine has another version by now")
         before = machine.config
         machine.config = body.get("config") or before
         try:
             machine.digest = self._digest(machine.config["image"])
             volumes = self._mounts(app, machine)
+            had = {each.id for each in app.volumes.values() if each.machine_id == machine.id}
+            if had and volumes and had != {each.id for each in volumes.values()}:
+                raise RefusedError(400, "invalid config.mounts: a machine cannot change its volume")
         except RefusedError:
             machine.config = before
             raise
@@ -97,7 +102,7 @@ class Cloud(Apps):
                 volume.machine_id = None
         for volume in volumes.values():
             volume.machine_id = machine.id
-        machine.name = str(body.get("name") or machine.name)
+        # Name and region cannot be changed: what is sent of them is passed over.
         machine.instance_id = ulid()
         machine.versions.insert(0, {"version": machine.instance_id, "user_config": machine.config})
         if body.get("skip_launch") and machine.state not in RUNNING:

@@ -16,6 +16,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 STARTABLE = frozenset({"created", "stopped", "suspended", "failed"})
 RUNNING = frozenset({"starting", "started", "restarting"})
 ENDED = frozenset({"destroying", "destroyed"})
+_OLDER = {"off": False, "stop": True}
 
 
 class RefusedError(Exception):
@@ -99,14 +100,20 @@ class Machine:
     def shown(self) -> dict[str, Any]:
         registry, _slash, path = self.config.get("image", "").rpartition("/")
         repository, _colon, tag = path.partition(":")
+        # Whatever was sent: for older clients, off and stop are told as false and true.
+        services = [
+            {**each, **({"autostop": _OLDER[each["autostop"]]} if each.get("autostop") in _OLDER else {})}
+            for each in self.config.get("services") or []
+        ]
         return {
             "id": self.id,
             "name": self.name,
             "state": self.state,
             "region": self.region,
             "instance_id": self.instance_id,
+            "version": self.instance_id,
             "private_ip": self.private_ip,
-            "config": self.config,
+            "config": {**self.config, **({"services": services} if services else {})},
             "image_ref": {
                 "registry": registry or "registry-1.docker.io",
                 "repository": repository,
@@ -119,6 +126,23 @@ class Machine:
             "events": self.events[:20],
             "checks": [],
             "host_status": "ok",
+            "cordoned": self.cordoned,
+        }
+
+    def overview(self, *, config: bool = True) -> dict[str, Any]:
+        """As the list of a whole organization has it, which says less of each."""
+        kept = {name: self.config[name] for name in ("image", "guest", "metadata") if name in self.config}
+        return {
+            "app_name": self.app,
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "region": self.region,
+            "version": self.instance_id,
+            "private_ip": self.private_ip,
+            "created_at": stamp(self.created_at),
+            "updated_at": stamp(self.updated_at),
+            **({"config": kept} if config else {}),
         }
 
     def services(self) -> list[dict[str, Any]]:
@@ -190,6 +214,8 @@ class App:
     volumes: dict[str, Volume] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     secrets_version: int = 0
+    #: By which a create that is made again is known.
+    created_with: str = ""
     addresses: list[dict[str, Any]] = field(default_factory=list)
     created_at: float = field(default_factory=time.time)
     #: Address -> when it was assigned.

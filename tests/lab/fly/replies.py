@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .cloud import Cloud
@@ -12,6 +12,8 @@ from .contract import Operation
 from .records import ENDED, App, Machine, RefusedError, Volume, stamp
 
 _NONCE = "HTTP_FLY_MACHINE_LEASE_NONCE"
+#: What a summary of a machine leaves out.
+_NO_SUMMARY = frozenset({"config", "checks", "events", "host_status", "nonce"})
 #: Whoever may do these while somebody else holds the machine's lease: who only reads, waits or runs something in it.
 FREE = frozenset(
     {
@@ -21,6 +23,7 @@ FREE = frozenset(
         "Machines_list_events",
         "Machines_list_versions",
         "Machines_show_metadata",
+        "Machines_get_metadata_key",
         "Machines_show_lease",
         "Machines_signal",
     }
@@ -37,6 +40,8 @@ class Call:
     query: Mapping[str, list[str]]
     environ: Mapping[str, Any]
     token: str
+    #: Headers of the answer.
+    headers: dict[str, str] = field(default_factory=dict)
 
     def asked(self, name: str, default: str = "") -> str:
         return self.query.get(name, [default])[-1]
@@ -82,17 +87,16 @@ def reply(cloud: Cloud, call: Call) -> Any:
 
 
 def _of_organization(cloud: Cloud, call: Call) -> dict[str, Any]:
+    after = call.asked("updated_after")
+    summary = call.asked("summary") == "true"
     found = [
-        {"app_name": app.name, **machine.shown()}
+        machine.overview(config=not summary)
         for app in cloud.apps.values()
         if app.org == call.places["org_slug"]
-        for machine in app.living()
-        if cloud.listed(machine.created_at)
+        for machine in _asked_for(cloud, app, call)
     ]
-    # One cursor is as good as the next: the number of machines that were given already.
-    begin, size = int(call.asked("cursor", "0") or 0), int(call.asked("limit", "1000"))
-    page = found[begin : begin + size]
-    more = str(begin + size) if begin + size < len(found) else ""
+    found = sorted((each for each in found if each["updated_at"] > after), key=lambda each: str(each["updated_at"]))
+    page, more = _page(found, call, 1000)
     last = page[-1] if page else {}
     return {
         "machines": page,
@@ -103,11 +107,71 @@ def _of_organization(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
+def _page(found: list[dict[str, Any]], call: Call, limit: int) -> tuple[list[dict[str, Any]], str]:
+    """What is on this page, and the cursor of the next."""
+    # One cursor is as good as the next: the number of machines that were given already.
+    begin, size = int(call.asked("cursor", "0") or 0), min(limit, int(call.asked("limit", str(limit))))
+    if size < 1:
+        raise RefusedError(400, "limit must be between 1 and 1000")
+    return found[begin : begin + size], str(begin + size) if begin + size < len(found) else ""
+
+
+def _asked_for(cloud: Cloud, app: App, call: Call) -> list[Machine]:
+    """The app's machines by the filters that both lists have."""
+    deleted, region = call.asked("include_deleted") == "true", call.asked("region")
+    states = [each for each in call.asked("state").split(",") if each]
+    return [
+        each
+        for each in app.machines.values()
+        if cloud.listed(each.created_at)
+        and (deleted or each.state not in ENDED)
+        and region in ("", each.region)
+        and (not states or each.state in states)
+    ]
+
+
 def _machines(cloud: Cloud, app: App, call: Call) -> list[dict[str, Any]]:
-    deleted = call.asked("include_deleted") == "true"
-    region = call.asked("region")
-    found = app.machines.values() if deleted else [each for each in app.machines.values() if each.state not in ENDED]
-    return [each.shown() for each in found if region in ("", each.region) and cloud.listed(each.created_at)]
+    marks = {
+        name.removeprefix("metadata."): values[-1]
+        for name, values in call.query.items()
+        if name.startswith("metadata.")
+    }
+    found = [each for each in _asked_for(cloud, app, call) if marks.items() <= _metadata(each).items()]
+    shown = [_shown(each, call) for each in found]
+    if call.asked("summary") == "true":
+        shown = [{name: value for name, value in each.items() if name not in _NO_SUMMARY} for each in shown]
+    # Without a limit there are no pages.
+    if not call.asked("limit"):
+        return shown
+    page, more = _page(shown, call, 1000)
+    if more:
+        call.headers["fly-next-cursor"] = more
+    return page
+
+
+def _shown(machine: Machine, call: Call) -> dict[str, Any]:
+    shown = machine.shown()
+    held = machine.lease
+    if call.asked("include_leases") == "true" and held is not None:
+        shown["lease"] = {"owner": held.owner, "description": held.description, "expires_at": int(held.expires_at)}
+    return shown
+
+
+def _show_machine(cloud: Cloud, app: App, machine: Machine, call: Call) -> dict[str, Any]:
+    shown = _shown(machine, call)
+    version = call.asked("version")
+    if version in ("", machine.instance_id):
+        return shown
+    for each in machine.versions:
+        if each["version"] == version:
+            return {
+                **shown,
+                "config": each["user_config"],
+                "instance_id": version,
+                "version": version,
+                "state": "replaced",
+            }
+    raise RefusedError(404, "machine version not found")
 
 
 def _secret(cloud: Cloud, app: App, call: Call) -> dict[str, Any]:
@@ -142,8 +206,27 @@ def _metadata(machine: Machine) -> dict[str, str]:
     return found
 
 
-def _release(machine: Machine) -> None:
+def _mark(cloud: Cloud, app: App, machine: Machine, call: Call) -> None:
+    """Keys that are not named stay; null and an empty text remove."""
+    if call.sent.get("machine_version") not in (None, "", machine.instance_id):
+        raise RefusedError(412, "failed_precondition: the machine has another version by now")
+    for key, value in dict(call.sent.get("metadata") or {}).items():
+        if value:
+            _metadata(machine)[str(key)] = str(value)
+        else:
+            _metadata(machine).pop(str(key), None)
+
+
+def _marked(cloud: Cloud, app: App, machine: Machine, call: Call) -> dict[str, str]:
+    key = str(call.places["key"])
+    if key not in _metadata(machine):
+        raise RefusedError(404, "metadata key not found")
+    return {"value": _metadata(machine)[key]}
+
+
+def _release(machine: Machine) -> dict[str, Any]:
     machine.lease = None
+    return {"status": "success", "data": {"ok": True}}
 
 
 def _waited(cloud: Cloud, app: App, machine: Machine, call: Call) -> dict[str, Any]:
@@ -183,7 +266,7 @@ def _ok(_done: Any) -> dict[str, bool]:
 
 _APP: dict[str, Callable[[Cloud, App, Call], Any]] = {
     "Apps_show": lambda cloud, app, call: app.shown(),
-    "Apps_delete": lambda cloud, app, call: cloud.delete_app(app.name),
+    "Apps_delete": lambda cloud, app, call: cloud.delete_app(app.name, force=call.asked("force") == "true"),
     "App_IPAssignments_list": lambda cloud, app, call: {
         "ips": [each for each in app.addresses if cloud.listed(app.assigned[each["ip"]])]
     },
@@ -202,7 +285,7 @@ _APP: dict[str, Callable[[Cloud, App, Call], Any]] = {
     "Volumes_create": lambda cloud, app, call: cloud.create_volume(app, call.sent).shown(),
 }
 _MACHINE: dict[str, Callable[[Cloud, App, Machine, Call], Any]] = {
-    "Machines_show": lambda cloud, app, machine, call: machine.shown(),
+    "Machines_show": _show_machine,
     "Machines_update": lambda cloud, app, machine, call: cloud.update_machine(app, machine, call.sent),
     "Machines_delete": lambda cloud, app, machine, call: _ok(
         cloud.destroy_machine(machine, force=call.asked("force") == "true" or call.asked("kill") == "true")
@@ -218,13 +301,15 @@ _MACHINE: dict[str, Callable[[Cloud, App, Machine, Call], Any]] = {
     "Machines_list_events": lambda cloud, app, machine, call: machine.events[: int(call.asked("limit", "20"))],
     "Machines_list_versions": lambda cloud, app, machine, call: machine.versions,
     "Machines_show_metadata": lambda cloud, app, machine, call: _metadata(machine),
-    "Machines_update_metadata": lambda cloud, app, machine, call: _metadata(machine).update(
+    "Machines_update_metadata": _mark,
+    "Machines_get_metadata_key": _marked,
+    "Machines_upsert_metadata": lambda cloud, app, machine, call: _metadata(machine).update(
         {str(call.places["key"]): str(call.sent["value"])}
     ),
     "Machines_delete_metadata": lambda cloud, app, machine, call: _metadata(machine).pop(str(call.places["key"]), None),
     "Machines_show_lease": _show_lease,
     "Machines_create_lease": _leased,
-    "Machines_release_lease": lambda cloud, app, machine, call: _ok(_release(machine)),
+    "Machines_release_lease": lambda cloud, app, machine, call: _release(machine),
 }
 _VOLUME: dict[str, Callable[[Cloud, App, Volume, Call], Any]] = {
     "Volumes_get_by_id": lambda cloud, app, volume, call: volume.shown(),

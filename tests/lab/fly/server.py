@@ -20,6 +20,7 @@ from werkzeug.routing import Map, Rule
 from tests.lab.ec2.faults import Faults
 
 from .cloud import Cloud
+from .conformance import Judge
 from .contract import OPERATIONS, Operation
 from .faults import FlyFault
 from .records import RefusedError
@@ -30,7 +31,7 @@ Environ = dict[str, Any]
 #: Tokens begin like this, as Fly.io's do; `FlyV1 lab` and `FlyV1 lab-ANYTHING` are known here, and see everything;
 #: `FlyV1 lab@ORG` sees that organization alone.
 KNOWN_TOKEN = "FlyV1 lab"
-#: Documented: one call a second for each action and machine, in bursts of three; five and ten for reading.
+#: Documented: one call a second for each action and machine, in bursts of three; for reading one machine five and ten.
 WRITES, READS = (1.0, 3.0), (5.0, 10.0)
 
 
@@ -41,6 +42,9 @@ class Lab:
         self._cloud = cloud
         self._faults = Faults()
         self._calls: list[dict[str, Any]] = []
+        self._judge = Judge()
+        #: What was sent, or answered, otherwise than the published description has it; never values.
+        self._problems: dict[str, int] = {}
         self._recording = threading.Lock()
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self._operations = {each.id: each for each in OPERATIONS}
@@ -97,37 +101,48 @@ class Lab:
             if early is not None:
                 return early
         request = Call(operation, places, sent, parse_qs(environ.get("QUERY_STRING", "")), environ, token)
-        status, answer = self._do(request)
+        status, answer, more = self._do(request)
         call["status"] = status
+        self._hold_to_the_description(request, status, answer)
         if isinstance(fault, FlyFault):
             late = self._after(fault, call, facts, environ, start_response)
             if late is not None:
                 return late
-        retry = [("Retry-After", "1")] if status == 429 else []
-        return _answer(start_response, status, answer, retry)
+        return _answer(start_response, status, answer, more)
+
+    def _hold_to_the_description(self, request: Call, status: int, answer: Any) -> None:
+        name = request.operation.id
+        found = self._judge.answer(name, status, answer)
+        # What is refused may be whatever it is.
+        found += self._judge.request(name, request.query, request.sent) if status < 400 else []
+        with self._recording:
+            for line in found:
+                self._problems[line] = self._problems.get(line, 0) + 1
 
     def _record(self, call: dict[str, Any], status: int | None) -> None:
         call["status"] = status
         with self._recording:
             self._calls.append(call)
 
-    def _do(self, request: Call) -> tuple[int, Any]:
+    def _do(self, request: Call) -> tuple[int, Any, list[tuple[str, str]]]:
         try:
             self._limit(request.operation, request.places)
             # What waits, and what runs in a machine, must not hold everybody else up.
             if request.operation.id in ("Machines_wait", "Machines_exec"):
-                return request.operation.status, reply(self._cloud, request)
+                return request.operation.status, reply(self._cloud, request), []
             with self._cloud.changed:
-                return request.operation.status, reply(self._cloud, request)
+                answer = reply(self._cloud, request)
+            return request.operation.status, answer, list(request.headers.items())
         except RefusedError as error:
-            return error.status, {"error": error.message, **({"status": error.code} if error.code else {})}
+            told = {"error": error.message, **({"status": error.code} if error.code else {})}
+            return error.status, told, [("Retry-After", "1")] if error.status == 429 else []
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return 400, {"error": f"invalid_argument: {type(error).__name__}: {error}"}
+            return 400, {"error": f"invalid_argument: {type(error).__name__}: {error}"}, []
 
     def _limit(self, operation: Operation, places: Mapping[str, Any]) -> None:
         if not self._cloud.settings.rate_limits:
             return
-        rate, burst = READS if operation.method == "GET" else WRITES
+        rate, burst = READS if operation.id == "Machines_show" else WRITES
         key = (operation.id, str(places.get("machine_id") or places.get("app_name") or ""))
         with self._recording:
             now = time.monotonic()
@@ -200,6 +215,9 @@ class Lab:
                 self._faults.release(data.get("key"))
             case "PATCH settings":
                 self._cloud.settings.update(data)
+            case "GET problems":
+                with self._recording:
+                    return sorted(self._problems)
             case "GET truth":
                 return self._truth()
             case "POST end":

@@ -190,6 +190,29 @@ def test_pages_are_read_to_the_last():
         Fly((404, "{}")).api().listed("/v1/apps", "apps", required=True)
 
 
+class Paged(io.BytesIO):
+    """A bare list, whose next page is told beside it."""
+
+    def __init__(self, items, cursor=""):
+        super().__init__(json.dumps(items).encode())
+        self.headers = {"fly-next-cursor": cursor} if cursor else {}
+
+
+def test_pages_of_a_bare_list_are_read_to_the_last_though_one_is_empty():
+    pages = [Paged([{"id": 1}], "c"), Paged([], "d"), Paged([{"id": 2}])]
+    asked = []
+    api = Api(lambda url, **_how: asked.append(url) or pages.pop(0), "FlyV1 x")
+    assert api.listed("/v1/apps/a/machines") == [{"id": 1}, {"id": 2}]
+    assert [each.partition("?")[2] for each in asked] == ["", "cursor=c&limit=1000", "cursor=d&limit=1000"]
+
+
+def test_regions_that_could_not_be_asked_are_told():
+    missed = []
+    page = {"machines": [], "error_regions": ["gru"], "next_cursor": ""}
+    assert Fly(page).api().listed("/v1/orgs/o/machines", "machines", missed=missed) == []
+    assert missed == ["gru"]
+
+
 @pytest.mark.parametrize(
     ("status", "code", "message", "ours"),
     [

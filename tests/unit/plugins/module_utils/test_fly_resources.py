@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import json
-from urllib.error import URLError
+from email.message import Message
+from urllib.error import HTTPError, URLError
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError, UsageError
@@ -67,6 +68,8 @@ def test_marks_name_the_environment_and_nothing_that_is_none():
         _tags.metadata("x", "alice")
     assert _tags.of({}) == {}
     assert _tags.of({"config": {"metadata": None}}) == {}
+    # Its host does not answer.
+    assert _tags.of({"config": None, "incomplete_config": {"metadata": {"k": "v"}}}) == {"k": "v"}
 
 
 def test_digest_of_a_configuration_depends_on_what_it_says_alone():
@@ -291,3 +294,89 @@ def test_addresses_that_somebody_else_asked_for_are_left_alone(sole, released):
     fly = Addresses(there=3)
     assert fly.ensure(sole=sole) is sole
     assert (fly.asked, fly.released) == (0, released)
+
+
+class Restored:
+    """An app whose volume is restored from a snapshot for so many looks, and grows then."""
+
+    def __init__(self, looks):
+        self.looks = looks
+        self.volume = {"id": "vol_1", "name": "work", "size_gb": 1, "state": "restoring"}
+        self.calls = []
+        self.now = 0.0
+
+    def open(self, url, *, method, data, **_how):
+        self.calls.append(method)
+        if method == "PUT":
+            assert self.volume["state"] == "created"
+            self.volume["size_gb"] = json.loads(data)["size_gb"]
+            return io.BytesIO(json.dumps({"volume": self.volume, "needs_restart": True}).encode())
+        if url.endswith("/vol_1"):
+            self.looks -= 1
+            self.volume["state"] = "restoring" if self.looks > 0 else "created"
+        return io.BytesIO(json.dumps(self.volume if url.endswith("/vol_1") else [self.volume]).encode())
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def ensure(self, **more):
+        api = _api.Api(self.open, "FlyV1 secret", clock=lambda: self.now, sleep=self.sleep)
+        return _volume.ensure(api, _volume.Wanted("a", "work", **more))
+
+
+def test_a_volume_from_a_snapshot_is_waited_for_and_says_whether_its_machine_sees_it_grow():
+    fly = Restored(looks=3)
+    found = fly.ensure()
+    assert (found.volume["state"], found.done, found.needs_restart) == ("created", [], False)
+    assert fly.now == 3 * _volume.INTERVAL
+    grown = Restored(looks=2).ensure(size_gb=5)
+    assert (grown.volume["size_gb"], grown.done, grown.needs_restart) == (5, ["extend"], True)
+
+
+def test_a_volume_that_stays_on_its_way_is_not_waited_for_without_end():
+    fly = Restored(looks=10_000)
+    with pytest.raises(FuelError) as raised:
+        fly.ensure()
+    assert raised.value.code == "fly_slow"
+    assert fly.now <= _volume.READY + 2 * _volume.INTERVAL
+
+
+class Recorded:
+    """An app that is there once it was made, and notes what it is sent."""
+
+    def __init__(self, *addresses):
+        self.addresses = list(addresses)
+        self.asked = []
+
+    def open(self, url, *, method, data, **_how):
+        self.asked.append((method, url.partition("/v1")[2], json.loads(data) if data else None))
+        if url.endswith("/ip_assignments"):
+            return io.BytesIO(json.dumps({"ips": self.addresses}).encode())
+        there = [each[0] for each in self.asked if each[0] in ("POST", "DELETE")]
+        if method == "GET" and (not there or there[-1] == "DELETE"):
+            raise HTTPError(url, 404, "Not Found", Message(), io.BytesIO(b"{}"))
+        return io.BytesIO(b'{"id": "1", "name": "a", "organization": {"slug": "o"}}')
+
+
+def test_an_app_is_made_with_a_key_of_its_own_each_time():
+    keys = []
+    for _each in "ab":
+        fly = Recorded()
+        assert _app.ensure(_api.Api(fly.open, "FlyV1 secret"), _app.Wanted("a", "o"))
+        [body] = [each[2] for each in fly.asked if each[0] == "POST"]
+        assert (body["name"], body["app_name"], body["org_slug"]) == ("a", "a", "o")
+        keys.append(body["idempotency_key"])
+    assert keys[0] != keys[1]
+
+
+def test_an_app_is_ended_with_the_machines_that_run():
+    fly = Recorded()
+    fly.asked.append(("POST", "", None))
+    assert _app.destroy(_api.Api(fly.open, "FlyV1 secret"), "a", "", "o")[0]
+    assert ("DELETE", "/apps/a?force=true", None) in fly.asked
+
+
+def test_what_machines_connect_from_is_no_address_of_the_app():
+    fly = Recorded({"ip": "198.51.100.9", "egress": True}, {"ip": "203.0.113.7", "egress": False, "network": None})
+    found = _app.addresses(_api.Api(fly.open, "FlyV1 secret"), "a")
+    assert [(each["ip"], each["kind"]) for each in found] == [("203.0.113.7", "v4")]

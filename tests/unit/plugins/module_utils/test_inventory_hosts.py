@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shlex
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import Instance
 from ansible_collections.fuel_code.remote.plugins.module_utils._errors import UsageError
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _tags
+from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import Api
 from ansible_collections.fuel_code.remote.plugins.module_utils._identity import idempotency_token
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory import _fly
 from ansible_collections.fuel_code.remote.plugins.module_utils._inventory._engine import of_cloud
@@ -249,3 +253,32 @@ def test_a_machine_without_a_name_is_named_by_its_id():
     assert found.name == ONE.lower()
     (found,) = of_cloud([Instance("i-1", "pending", environment_id=ONE, tags={"Name": "somebody's"})], "r")
     assert found.name == ONE.lower()
+
+
+class Organization:
+    """Fly.io's answers by path: the list of an organization leaves out how a machine is entered."""
+
+    def __init__(self):
+        self.shown = {**FLY, "version": "01JVERSION"}
+        self.overview = {**FLY, "config": {name: FLY["config"][name] for name in ("guest", "metadata")}}
+        app = f"/v1/apps/{FLY['app_name']}"
+        self.answers = {
+            "/v1/orgs/acme/machines": {"machines": [self.overview], "next_cursor": ""},
+            f"{app}/machines/{FLY['id']}": self.shown,
+            f"{app}/ip_assignments": {
+                "ips": [
+                    {"ip": "198.51.100.9", "egress": True, "created_at": "1"},
+                    {"ip": "198.51.100.8", "shared": True, "created_at": "2"},
+                    {"ip": "203.0.113.7", "created_at": "3"},
+                ]
+            },
+        }
+
+    def open(self, url, **_how):
+        return io.BytesIO(json.dumps(self.answers[urlsplit(url).path]).encode())
+
+
+def test_how_a_machine_is_entered_is_asked_of_the_machine():
+    [found] = _fly.of_organization(Api(Organization().open, "FlyV1 x"), "acme")
+    assert found.machine is not None
+    assert found.machine.address == "203.0.113.7"
