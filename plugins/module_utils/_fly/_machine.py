@@ -28,18 +28,7 @@ _ID = re.compile(r"machine ID ([0-9A-Za-z_-]+)")
 #: States that a machine is asked into: the call.
 CALLS: Dict[str, str] = {"started": "start", "stopped": "stop", "suspended": "suspend"}
 PASSING = frozenset(
-    {
-        "created",
-        "creating",
-        "starting",
-        "stopping",
-        "suspending",
-        "updating",
-        "replacing",
-        "restarting",
-        "launch_failed",
-        "destroying",
-    }
+    "created creating starting stopping suspending updating replacing restarting launch_failed destroying".split()
 )
 ENDED = frozenset({"destroying", "destroyed"})
 #: What is waited for while a machine is on its way elsewhere, or has to go there first.
