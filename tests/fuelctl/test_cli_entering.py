@@ -140,7 +140,8 @@ class TestEntering:
     ) -> None:
         one_id = fuelctl("up", str(repo), "--yes", "--json").json["id"]
         with stage.core.write() as session:
-            connection = environments.get(session, one_id).connection  # type: ignore[union-attr] # it is there
+            row = environments.get(session, one_id)
+            connection = dict((row.connection if row else None) or {})
             machine = {"address": "127.0.0.1", "port": 10022, "user": "dev", "host_key": connection["host_key"]}
             environments.change(session, one_id, connection={**connection, "container": None, "machine": machine})
         fuelctl("stop", "my-shop")
