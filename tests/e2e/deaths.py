@@ -7,12 +7,13 @@ too, and whoever waits for it is killed there.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,10 +97,28 @@ def settle_through_deaths(
 
 
 def kill_playbooks(person: Fuelctl) -> None:
-    """kill -9 of every ansible-playbook of this person's, and of nothing else."""
-    for pid in person.server_pids():
+    """kill -9 of every ansible-playbook of this person's, and of nothing else; AssertionError when there is none.
+
+    These do not have the person's environment: they are found as what the control plane began.
+    """
+    parents = dict(_parents())
+    ours = set(person.server_pids())
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    killed = 0
+    for pid in ours:
         try:
-            if b"ansible-playbook" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"bin/ansible-playbook" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
-        except (OSError, ProcessLookupError):
+                killed += 1
+        except OSError:
             continue
+    assert killed, "no playbook is played"
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process, and whose child it is."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                yield int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1])
