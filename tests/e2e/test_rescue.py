@@ -123,7 +123,7 @@ def test_work_outlives_its_environment_twice(user: Fuelctl, tmp_path: Path) -> N
     # Its TTL is over in seconds, for its watchdog too; and git is slow today.
     slow = "mv /usr/bin/git /usr/bin/git.real; printf '#!/bin/sh\\nsleep 0.4\\nexec git.real \"$@\"\\n' > /usr/bin/git"
     docker("exec", "--user", "0", second["connection"]["container"], "sh", "-c", f"{slow}; chmod 755 /usr/bin/git")
-    left = 14
+    left = 40
     watchdog = f"{second['connection']['container']}.watchdog"
     over = int(time.time()) + left
     docker("exec", watchdog, "sh", "-c", f"echo {over} > /deadline")
