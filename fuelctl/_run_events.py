@@ -114,15 +114,22 @@ class Story:
             self.results.setdefault(module, []).append(result)
         if failed and event.get("ignored"):
             return []
+        unreachable = event.get("event") == "runner_on_unreachable"
+        if unreachable and self._looks():
+            self._stage = "survey"
         told: list[dict[str, Any]] = []
         steps = [step for step in result.get("steps") or [] if isinstance(step, dict)]
-        stages = list(dict.fromkeys(str(step.get("stage")) for step in steps)) or self._stages_of(module)
+        stages = list(dict.fromkeys(str(step.get("stage")) for step in steps))
+        # What never began there is a part of what is under way.
+        stages = stages or ([] if unreachable else self._stages_of(module))
         if failed:
+            # A machine that nobody could look into has been told of: the playbook refuses to go on because of that.
+            known = self.failure is not None and self._looks()
             stage = next((str(s["stage"]) for s in reversed(steps) if s.get("state") == "failed"), None)
             stage = stage or (stages[-1] if stages else self._stage)
             if self.failure is None:
                 self.failure = self._failure(stage, result.get("error") or _plain_failure(event, result), result)
-            if self._refused():
+            if self._refused() or known:
                 # The survey itself went well, and has been told of: what it found is why the play ends here.
                 return []
             told += self._begin(stage, at) + self._close(stage, at, "failed")
@@ -184,6 +191,10 @@ class Story:
             text = "(more output was not kept)"
         pieces = [text[start : start + _LONGEST_TEXT] for start in range(0, len(text), _LONGEST_TEXT)]
         return [_event("remote.output", at, stage=stage, step=step, text=piece) for piece in pieces]
+
+    def _looks(self) -> bool:
+        """Whether an ending takes nothing away yet: so far, it goes to the machine itself only to look into it."""
+        return self._provider_stage == "destroy" and "destroy" not in self._open
 
     def _refused(self) -> bool:
         """Whether a survey found work that would be lost."""

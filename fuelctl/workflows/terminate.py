@@ -66,12 +66,19 @@ def _down(run: Run, saved: dict[str, Any]) -> dict[str, Any]:
     if row.ended_by == "idle" and not discard and receipt is None and row.status != Status.TERMINATING:
         # It could not be looked through, so nothing says that nothing would be lost; its TTL decides.
         return {"end": "refused", "work": {"unknown": (result.failure or _left(receipt))["message"]}}
-    unseen = _UNSEEN.get(str((result.failure or {}).get("code")))
+    unseen = _unseen(result.failure or {}, begun=receipt is not None or row.status == Status.TERMINATING)
     if unseen and not discard:
         return {"end": "refused", "work": {"unknown": unseen}}
     if result.status == "ok" and receipt and receipt.get("complete"):
         return {"end": "terminated", "receipt": receipt}
     return {"end": "incomplete", "receipt": receipt, "why": result.failure or _left(receipt)}
+
+
+def _unseen(failure: dict[str, Any], *, begun: bool) -> str | None:
+    """Why nobody could look into it, when that is why the run failed. `begun`: something was being removed before."""
+    if failure.get("code") == "unreachable" and failure.get("stage") == "survey" and not begun:
+        return f"its machine does not answer: {failure['message']}"
+    return _UNSEEN.get(str(failure.get("code")))
 
 
 def _changed_its_mind(run: Run, saved: dict[str, Any]) -> dict[str, Any] | None:

@@ -183,6 +183,18 @@ def test_extend_moves_the_timer_of_the_machine(user: Fuelctl, lab: Ec2Lab, up: d
     assert docker("exec", machine, "systemctl", "is-active", Path(TIMER_PATH).name) == "active"
 
 
+def test_down_refuses_what_nobody_can_look_into(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
+    machine = machine_of(lab, up)
+    docker("exec", machine, "systemctl", "stop", "ssh")
+    try:
+        refused = user.run("down", NAME, "--yes", ok=False)
+    finally:
+        docker("exec", machine, "systemctl", "start", "ssh")
+    assert "its machine does not answer" in refused.text
+    assert user.show(NAME)["status"] in {"ready", "active", "idle"}
+    assert machine_of(lab, up) == machine
+
+
 def test_down_refuses_to_lose_work_until_it_is_home(user: Fuelctl, up: dict[str, Any], repository: Path) -> None:
     user.run("exec", NAME, "--", "git", "-c", "user.name=A", "-c", "user.email=a@x.invalid", "commit", "-qam", "Work")
     refused = user.run("down", NAME, "--yes", ok=False)

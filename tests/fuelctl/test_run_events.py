@@ -101,6 +101,30 @@ def test_a_survey_that_fails_has_failed() -> None:
     assert told == [("survey", "start"), ("survey", "failed")]
 
 
+def test_a_machine_that_does_not_answer_was_not_looked_into() -> None:
+    story = Story("down")
+    lost = {**end(PREFIX + "dev_container_info", msg="Failed to connect"), "event": "runner_on_unreachable"}
+    told = stages(
+        story, begin("provider_ec2", "locate"), lost, end("ansible.builtin.fail", failed=True, msg="refused"), ok=False
+    )
+    assert told == [("survey", "start"), ("survey", "failed")]
+    assert story.failure is not None
+    assert [story.failure[key] for key in ("code", "stage", "message")] == [
+        "unreachable",
+        "survey",
+        "Failed to connect",
+    ]
+
+
+def test_a_machine_that_falls_silent_while_it_is_taken_away_is_being_ended() -> None:
+    story = Story("down")
+    lost = {**end(PREFIX + "dev_container"), "event": "runner_on_unreachable"}
+    assert stages(story, begin("provider_ssh", "destroy"), lost, ok=False) == [
+        ("destroy", "start"),
+        ("destroy", "failed"),
+    ]
+
+
 def test_getting_a_machine_is_a_stage_of_up() -> None:
     told = stages(
         Story("up"),
