@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fuelctl import _shared
 
 _NAME = re.compile(r"[a-z0-9_]+")
@@ -51,5 +49,8 @@ def of(provider: str) -> Traits:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    # The commands know this module too, and most of them never need it.
+    import yaml
+
     found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     return found if isinstance(found, dict) else {}
