@@ -187,4 +187,5 @@ def test_postgres_reads_what_is_due_and_never_all_that_live(database: Database, 
         for _turn in range(7):
             # From the sixth time on, it plans without a look at what it is asked for.
             assert len(due(session, clock.wall, limit=100)) == 100
-        assert session.scalar(text(read)) == 700
+        # Seven times a hundred, and what a page of the index leads to besides; all that live are 21,021.
+        assert 700 <= session.scalar(text(read)) < 1400

@@ -58,7 +58,7 @@ def test_the_environment_object_has_every_field_of_the_contract(http: FlaskClien
         "receipt",
     }
     assert set(made["provider"]) == {"name", "type", "region", "address", "engine", "let_in"}
-    assert set(made["lease"]) == {"ttl_seconds", "idle_seconds", "expires_at"}
+    assert set(made["lease"]) == {"ttl_seconds", "idle_seconds", "when_idle", "expires_at"}
     assert made["created_at"].endswith("Z")
     assert made["cost"] == {"currency": "USD", "hourly": 0.0, "total": 0.0, "estimate": False}
 
@@ -227,6 +227,7 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
     assert json.loads(file.read_text()) == served, test_the_document_in_the_docs_is_the_servers.__doc__
     calls = {f"{method.upper()} {path}" for path, item in served["paths"].items() for method in item}
     assert calls == {
+        "POST /api/remote/{ref}/power",
         "GET /api/users",
         "POST /api/users",
         "PATCH /api/users/{name}",
