@@ -13,7 +13,7 @@ version_added: 0.1.0
 author: fuel_code maintainers (@fuel-code)
 description:
   - Shows the machines of an app, or those of a whole organization that environments own. These bear the collection's
-    mark, and are in the app that has their environment's name: a mark that was copied elsewhere means nothing.
+    mark, and are in the app that has their environment's name; a mark that was copied elsewhere means nothing.
   - A machine that was destroyed is not shown.
 options:
   app:

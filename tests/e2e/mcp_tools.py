@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import anyio
@@ -56,10 +57,10 @@ def speak(user: Fuelctl, name: str, variable: str) -> Answer:
 async def _speak(user: Fuelctl, name: str, variable: str) -> Answer:
     program, *arguments = user.argv("exec", name, "--", *COMMAND)
     with anyio.fail_after(180):
-        async with (
-            stdio_client(StdioServerParameters(command=program, args=arguments, env=user.env())) as (read, write),
-            ClientSession(read, write) as session,
-        ):
+        async with AsyncExitStack() as stack:
+            server = StdioServerParameters(command=program, args=arguments, env=user.env())
+            read, write = await stack.enter_async_context(stdio_client(server))
+            session = await stack.enter_async_context(ClientSession(read, write))
             begun = await session.initialize()
             tools = (await session.list_tools()).tools
             said = (await session.call_tool("digest", {"name": variable})).content[0]

@@ -16,6 +16,7 @@ import pytest
 
 from fuelctl import _crashpoints
 
+from .deaths import kill_playbooks
 from .harness import BASE_IMAGE, Fuelctl, docker, leftovers, make_repository, write_blueprint
 
 pytestmark = pytest.mark.docker
@@ -129,17 +130,6 @@ def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, points:
         put_away(person)
 
 
-def _playbooks(person: Fuelctl) -> list[int]:
-    return [pid for pid in person.server_pids() if b"ansible-playbook" in _cmdline(pid)]
-
-
-def _cmdline(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 @pytest.mark.parametrize("victim", ["cli", "server", "everything", "playbook", "container"])
 def test_killed_from_outside_while_it_works(person: Fuelctl, tmp_path: Path, victim: str) -> None:
     repository = make_repository(tmp_path / "repo")
@@ -160,8 +150,7 @@ def test_killed_from_outside_while_it_works(person: Fuelctl, tmp_path: Path, vic
         elif victim in {"server", "everything"}:
             person.kill_everything()
         elif victim == "playbook":
-            for pid in _playbooks(person):
-                os.kill(pid, signal.SIGKILL)
+            kill_playbooks(person)
         else:
             docker("kill", *docker("ps", "-q", "--filter", f"label=fuel-code:environment={identity}").split())
         up.communicate(timeout=240)
