@@ -56,6 +56,16 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
+    def interrupt(self) -> int:
+        """The exit code after Ctrl-C, which a person presses again where it fell between a question and its reading."""
+        pressed = time.monotonic() - 60
+        while self.process.poll() is None:
+            if time.monotonic() - pressed > 20:
+                pressed = time.monotonic()
+                self.type("\x03")
+            self._read(0.05)
+        return self.end()
+
     def end(self) -> int:
         """The exit code, after all was read."""
         while self.process.poll() is None:
@@ -109,8 +119,7 @@ def test_no_means_no(stage: Stage, repo: Path) -> None:
 def test_interrupt_at_the_question_leaves_nothing(stage: Stage, repo: Path) -> None:
     terminal = Terminal("up", str(repo))
     terminal.until("[Y/n]")
-    terminal.type("\x03")
-    assert terminal.end() == 130
+    assert terminal.interrupt() == 130
     assert "Traceback" not in terminal.text
     assert listed(stage) == []
 
@@ -152,8 +161,7 @@ def test_interrupt_detaches_and_attach_picks_up(stage: Stage, repo: Path) -> Non
     stage.plays["provision"] = play
     terminal = Terminal("up", str(repo), "--yes")
     terminal.until("container")
-    terminal.type("\x03")
-    assert terminal.end() == 130
+    assert terminal.interrupt() == 130
     assert "Detached: shop goes on being provisioned." in terminal.text
     assert "\x1b[?25h" in terminal.raw
     assert listed(stage) == ["provisioning"]
