@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kill -9 of the control plane at named points of up and of down on EC2, with a cloud that lags: nothing is left.
+"""kill -9 of the control plane at every named point of up and of down on EC2, with a cloud that lags: nothing is left.
 
-The points come from the code, so that a new step is tested by itself: every second one always, the others by the soak
-(`test_kill_matrix.py` has every one of them, without a cloud). `test_ec2_killed_at_calls.py`
+The points come from the code, so that a new step is tested by itself. `test_ec2_killed_at_calls.py`
 kills at every call to AWS, `tests/integration/test_ec2_module_killed.py` the launching module alone.
 """
 
@@ -62,12 +61,7 @@ def live_and_die(lab: Ec2Lab, folder: Path, at_up: list[str], at_down: list[str]
     assert ec2.left(lab, person) == []
 
 
-FIRST, SECOND = zip(halves(), spread(DOWN, 2), strict=True)
-
-
-@pytest.mark.parametrize(
-    ("at_up", "at_down"), [pytest.param(*FIRST, id="0"), pytest.param(*SECOND, id="1", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize(("at_up", "at_down"), list(zip(halves(), spread(DOWN, 2), strict=True)), ids=range(2))
 def test_killed_on_the_way_up_and_on_the_way_down(
     lab: Ec2Lab, tmp_path: Path, at_up: list[str], at_down: list[str]
 ) -> None:
