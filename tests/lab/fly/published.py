@@ -110,7 +110,7 @@ def named(kind: str) -> str:
 @cache
 def published() -> Published:
     """published.yml."""
-    data = yaml.load(FILE.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    data = yaml.safe_load(FILE.read_text())
     pages = data["pages"]
     return Published(
         {
