@@ -25,7 +25,7 @@ from fuelctl.cli._environment import (
 )
 from fuelctl.cli._output import clean, duration, emit, note, paint, say, table
 from fuelctl.cli._prices import spent
-from fuelctl.cli._reaper import warn_of_reaper
+from fuelctl.cli._reaper import warn_of_reaper, warn_of_workers
 
 app = typer.Typer()
 
@@ -82,6 +82,7 @@ def ls(
         for item in found:
             warn_of_end(item, at)
     warn_of_reaper(reply.get("reaper"))
+    warn_of_workers(reply.get("workers"))
 
 
 def row(item: dict[str, Any], at: datetime) -> list[str]:

@@ -14,7 +14,7 @@ from fuelctl.cli import _settings
 from fuelctl.cli._context import AsJson, connect, ensure
 from fuelctl.cli._environment import moment, now
 from fuelctl.cli._output import clean, duration, emit, note, say
-from fuelctl.cli._reaper import warn_of_reaper
+from fuelctl.cli._reaper import warn_of_reaper, warn_of_workers
 from fuelctl.client import ServerUnreachableError
 
 app = typer.Typer(help="Start, stop and inspect the control plane.", no_args_is_help=True)
@@ -112,8 +112,7 @@ def status(as_json: AsJson = False) -> None:
     for line in _status_lines(facts):
         say(line)
     warn_of_reaper(facts["reaper"])
-    if facts["workers"] == 0:
-        note("No worker is there: what is asked for waits. Start one on any machine of the team: fuelctl worker run")
+    warn_of_workers(facts["workers"])
 
 
 def _status_lines(facts: dict[str, Any]) -> list[str]:

@@ -43,7 +43,7 @@ from fuelctl.server.types import (
     ShowQuery,
     TerminateIn,
 )
-from fuelctl.store import devices, environments, events, settings, workspaces
+from fuelctl.store import devices, environments, events, figures, settings, workspaces
 from fuelctl.store.environments import Wanted
 from fuelctl.store.files import source_key
 from fuelctl.store.models import EnvironmentRow, RescueRow
@@ -90,7 +90,7 @@ def listing(query: ListQuery) -> Response:
         wanted = _filter(session, query)
         # One more than is shown, so that the last page says that it is.
         rows = environments.page(session, wanted, after=position(query.cursor), limit=query.limit + 1)
-        reaper = settings.reaper(session)
+        reaper, working = settings.reaper(session), figures.workers(session)
     shown, more = rows[: query.limit], len(rows) > query.limit
     now = core.clock().wall
     _look(query.observe, shown)
@@ -98,6 +98,7 @@ def listing(query: ListQuery) -> Response:
     return jsonify(
         environments=[environment_view(row, now) for row in shown],
         reaper=reaping.shown(reaper, now, parts().settings.reaper_seconds),
+        workers=working,
         cursor=following,
     )
 

@@ -129,10 +129,14 @@ class ReaperOut(BaseModel):
 
 
 class ListOut(BaseModel):
-    """A page of environments, newest first; `cursor` is the next one's, null after the last."""
+    """A page of environments, newest first; `cursor` is the next one's, null after the last.
+
+    `workers`: how many take work; null where the server is its own.
+    """
 
     environments: list[Environment]
     reaper: ReaperOut
+    workers: int | None
     cursor: str | None
 
 

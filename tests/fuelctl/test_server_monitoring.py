@@ -84,7 +84,11 @@ class TestReady:
         assert "nothing ends in time" in told
         for quiet in ({"last_cycle_at": at, "age_seconds": 240.0, "late": False}, {"last_cycle_at": None}, None):
             _reaper.warn_of_reaper(quiet)
+        for enough in (None, 1, 20):
+            _reaper.warn_of_workers(enough)
         assert capsys.readouterr().err == ""
+        _reaper.warn_of_workers(0)
+        assert capsys.readouterr().err.startswith("No worker is there: what is asked for waits.")
 
 
 class TestMetrics:

@@ -28,6 +28,7 @@ def test_a_server_only_enqueues_and_says_when_nobody_is_there(cluster: Cluster, 
         status, made, _headers = server.ask("POST", "/api/remote", {**BODY, "source": None})
         assert status == 202, made
         address = f"/api/remote/{made['id']}"
+        assert server.ask("GET", "/api/remote")[1]["workers"] == 0, "ls says so"
 
         def is_ready() -> bool:
             item = server.ask("GET", address)[1]
@@ -35,6 +36,7 @@ def test_a_server_only_enqueues_and_says_when_nobody_is_there(cluster: Cluster, 
 
         workers.append(Process(tmp_path / "machine", cluster.url, server.home / "state" / "secret.key"))
         server.wait(is_ready, 120)
+        assert server.ask("GET", "/api/remote")[1]["workers"] == 1
         # The key comes from the database, once.
         status, key, _headers = server.ask("GET", f"{address}/ssh-key")
         assert (status, key["private_key"].splitlines()[0]) == (200, "-----BEGIN OPENSSH PRIVATE KEY-----")
