@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -119,6 +123,22 @@ def refused(host: Host) -> str:
     return said
 
 
+def helpers(url: str) -> list[bytes]:
+    """Processes of git's own that speak to this host."""
+    lines = []
+    for file in Path("/proc").glob("[1-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(file.read_bytes())
+    return [line for line in lines if b"git-remote-https" in line and url.encode() in line]
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not (holds := bool(condition())) and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds
+
+
 def source_left() -> list[Path]:
     from fuelctl import paths
 
@@ -162,8 +182,19 @@ def test_one_that_never_begins_tls_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(FuelError, match="nothing was heard for 1 s"):
             source.inspect(url)
         assert not source_left()
-        lines = [file.read_bytes() for file in Path("/proc").glob("[1-9]*/cmdline") if file.exists()]
-        assert [line for line in lines if url.encode() in line] == [], "its helpers end with it"
+        assert until(lambda: not helpers(url)), "its helpers end with it"
+
+
+def test_helpers_of_one_that_is_interrupted_end_with_it() -> None:
+    """They are in a session of their own, where Ctrl-C does not reach them."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://localhost:{mute.getsockname()[1]}/team/app.git"
+        line = "import sys\nfrom fuelctl import source\nsource.inspect(sys.argv[1])"
+        with subprocess.Popen([sys.executable, "-c", line, url], stderr=subprocess.DEVNULL) as asking:
+            assert until(lambda: helpers(url)), "it asks"
+            asking.send_signal(signal.SIGINT)
+            asking.wait()
+        assert until(lambda: not helpers(url)), "its helpers end with it"
 
 
 def test_an_empty_repository_is_no_page(host: Host) -> None:

@@ -185,6 +185,9 @@ class Git:
                     report(what.decode("ascii"), int(percent), 100)
             code = process.wait()
         except BaseException:
+            if process.returncode is None and patience is not None:
+                # In a session of its own: no terminal tells its helpers of Ctrl-C.
+                os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.wait()
             raise
