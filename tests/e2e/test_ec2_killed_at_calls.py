@@ -24,7 +24,7 @@ from .deaths import Death, hold, hold_every_call, kill_playbooks, settle_through
 from .ec2_plays import Plays
 from .harness import Fuelctl
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.once]
 
 #: Longer than Describe lags here, as `settle` (2 s, of the lab's options) has to be.
 LAG: dict[str, Any] = {"describe_lag_min": 0.2, "describe_lag_max": 1.0, "stale": 0.5}

@@ -20,7 +20,7 @@ from .harness import BASE_IMAGE, make_repository, write_blueprint
 from .test_kill_matrix import DOWN, UP, crash_at, died_at, put_away, spread
 
 # Some twenty deaths each, and as many control planes that have to start again.
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.docker, pytest.mark.once, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

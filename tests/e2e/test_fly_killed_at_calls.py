@@ -21,7 +21,7 @@ from . import fly
 from .deaths import Death, held_or_ended, hold, kill_playbooks, settle_through_deaths
 from .harness import Fuelctl
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.docker, pytest.mark.once, pytest.mark.timeout(3600)]
 
 EFFECTS = ("hold", "hold-after")
 #: A killed run's lease of 20 s has to end before the next one goes on, and each death is a control plane that starts.

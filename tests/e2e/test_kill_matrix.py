@@ -19,7 +19,7 @@ from fuelctl import _crashpoints
 from .deaths import kill_playbooks
 from .harness import BASE_IMAGE, Fuelctl, docker, leftovers, make_repository, write_blueprint
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.once]
 
 #: Reached only by a provisioning that fails.
 _OF_FAILURE = ("provision.undo.", "provision.report.")

@@ -14,6 +14,8 @@ from fuelctl import _crashpoints
 from tests.fuelctl.test_serve import Server
 from tests.fuelctl.test_supervise import wait_until
 
+pytestmark = pytest.mark.once
+
 #: Points that one operation can pass in this order, dying at each. After the word that ends it, it is not run again,
 #: so what comes later needs a run of its own.
 PROVISIONING = [

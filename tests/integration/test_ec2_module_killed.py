@@ -14,6 +14,8 @@ import pytest
 
 from .ec2 import Ec2Lab, Modules, Run, environment_id
 
+pytestmark = pytest.mark.once
+
 #: Longer than the lab's Describe ever lags here, as `settle` has to be.
 SETTLE = 2.0
 LAG: dict[str, Any] = {"describe_lag_min": 0.3, "describe_lag_max": 1.5, "stale": 0.5}

@@ -16,6 +16,8 @@ from tests.lab.fly.contract import OPERATIONS
 
 from .fly import FlyLab, Modules, Run, app_of, environment_id, token_of
 
+pytestmark = pytest.mark.once
+
 IMAGE = "debian:bookworm"
 #: More than a thousand kills.
 SOAK_ROUNDS = 700
