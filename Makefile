@@ -29,10 +29,10 @@ demo: _run _docker _demo_image ## examples/node-api in a running environment, it
 	@$(VENV)/python tools/demo.py
 
 demo-ec2: _dev _docker _demo_image ## the same on a local EC2 with real machines: no AWS account is needed
-	@$(VENV)/python tools/demo_ec2.py
+	@PYTHONPATH=. $(VENV)/python tools/demo_ec2.py
 
 demo-fly: _dev _docker _demo_image ## the same on a local Fly.io, with a stop and a start: no account is needed
-	@$(VENV)/python tools/demo_fly.py
+	@PYTHONPATH=. $(VENV)/python tools/demo_fly.py
 
 test: _dev _docker _images ## every gate and every test
 	@tools/test.sh
