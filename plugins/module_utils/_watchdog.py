@@ -195,7 +195,7 @@ def arm(
     docker.call(args, timeout=120)
 
 
-def wait_until_armed(docker: Docker, container: str, seconds: float = 10.0) -> None:
+def wait_until_armed(docker: Docker, container: str, seconds: float = 60.0) -> None:
     """Return once the watchdog has reached the engine; FuelError when it does not."""
     deadline = time.monotonic() + seconds
     while True:

@@ -44,12 +44,12 @@ class Death:
 
 def hold_every_call(lab: Lab) -> None:
     """Each before it takes effect: whether a call that reads was answered is the same to whoever begins again."""
-    lab.fault("*", "hold", service="*", each=True, seconds=120)
+    lab.fault("*", "hold", service="*", each=True, seconds=300)
 
 
 def hold(lab: Lab, *deaths: Death) -> None:
     for death in deaths:
-        lab.fault(death.action, death.effect, service="*", times=1, seconds=120)
+        lab.fault(death.action, death.effect, service="*", times=1, seconds=300)
 
 
 def held_or_ended(lab: Lab, process: subprocess.Popen[str]) -> bool:
@@ -63,7 +63,7 @@ def until_it_goes_through(
     deaths: list[Death] = []
     while True:
         process = start()
-        lab.wait_for(functools.partial(held_or_ended, lab, process), seconds=120)
+        lab.wait_for(functools.partial(held_or_ended, lab, process), seconds=300)
         held = lab.ask("GET", "held")
         if not held:
             return process, deaths
@@ -73,7 +73,7 @@ def until_it_goes_through(
 
 
 def settle_through_deaths(
-    lab: Lab, person: Fuelctl, name: str, kill: Callable[[], None] | None = None, seconds: float = 240
+    lab: Lab, person: Fuelctl, name: str, kill: Callable[[], None] | None = None, seconds: float = 480
 ) -> tuple[dict[str, Any], list[Death]]:
     """Until no work is under way: `kill`, by default of the whole control plane, wherever the lab holds a call."""
     deaths: list[Death] = []

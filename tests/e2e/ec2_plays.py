@@ -87,7 +87,7 @@ class Plays:
     def kill(self, process: subprocess.Popen[str]) -> None:
         """kill -9 of ansible-playbook and of everything that it started."""
         self.person.kill_everything()
-        process.communicate(timeout=240)
+        process.communicate(timeout=480)
 
     def objects(self) -> list[str]:
         """Keys in the bucket, of every version."""

@@ -67,7 +67,7 @@ def sample(folders: pytest.TempPathFactory, *, blueprint: str = "") -> Path:
     return path
 
 
-def left(lab: FlyLab, home: Fuelctl, seconds: float = 30) -> list[str]:
+def left(lab: FlyLab, home: Fuelctl, seconds: float = 120) -> list[str]:
     """What still exists: apps with their secrets, machines, volumes, containers, and keys on this machine.
 
     A container and its volume go a moment after the API has said that they are gone: for so long they are waited for.

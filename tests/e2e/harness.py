@@ -66,7 +66,7 @@ class Fuelctl:
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "fuelctl", *arguments]
 
-    def run(self, *arguments: str, ok: bool | None = True, timeout: float = 240, **kwargs: Any) -> Completed:
+    def run(self, *arguments: str, ok: bool | None = True, timeout: float = 480, **kwargs: Any) -> Completed:
         """Run to the end. `ok`: True demands exit code 0, False any other, None takes either."""
         stdin = kwargs.pop("stdin", None)
         extra = kwargs.pop("extra_env", {})
@@ -124,7 +124,7 @@ class Fuelctl:
         listing: list[dict[str, Any]] = self.run("ls", "--all", "--json").json["environments"]
         return next(env for env in listing if reference in (env["id"], env["name"]))
 
-    def wait_for(self, reference: str, *statuses: str, seconds: float = 240) -> dict[str, Any]:
+    def wait_for(self, reference: str, *statuses: str, seconds: float = 480) -> dict[str, Any]:
         """Wait until the environment has one of these statuses."""
         deadline = time.monotonic() + seconds
         while True:

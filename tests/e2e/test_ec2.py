@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job on EC2: a real machine behind the lab's API, entered through it, ended with proof, nothing left."""
+"""The main job on EC2: a real machine behind the lab's API, entered through it, ended with proof, nothing left.
+
+Its owner moves to other networks meanwhile: the machine is closed to them, and opened, and the rule follows them.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fuelctl._shared._ec2 import _tags
 from fuelctl._shared._ec2._user_data import TIMER_PATH
 from tests.lab.ec2.client import Ec2Lab
 
 from . import ec2
 from .harness import BASE_IMAGE, Fuelctl, docker, files_below, make_repository, write_blueprint
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 
 CANARY = "sk-canary-ec2-7d1b3a-nowhere-at-rest"
 NAME = "cloudy"
+CAFE, TRAIN, HOTEL = "198.51.100.8", "203.0.113.9", "203.0.113.10"
 #: From inside the container: the answer to a token request has to be lost, because it is one hop too far.
 METADATA = """\
 exec 3<>/dev/tcp/169.254.169.254/80 || exit 9
@@ -67,7 +73,7 @@ def up(user: Fuelctl, repository: Path) -> Iterator[dict[str, Any]]:
     started = user.run(
         *("up", str(repository), "--provider", "ec2", "--name", NAME, "--secret", "API_KEY", "--yes", "--json"),
         ok=None,
-        timeout=480,
+        timeout=900,
         extra_env={"API_KEY": CANARY},
     )
     try:
@@ -82,6 +88,23 @@ def machine_of(lab: Ec2Lab, environment: dict[str, Any]) -> str:
     """The container that is the environment's machine."""
     [instance] = lab.alive(environment["id"])
     return str(instance["machine"])
+
+
+def move_to(lab: Ec2Lab, user: Fuelctl, environment: dict[str, Any], address: str) -> None:
+    """Another network, an hour after the machine last answered."""
+    lab.come_from(address)
+    answered = Path(user.base["FUELCTL_HOME"]) / "data" / "ssh" / "keys" / f"{environment['id']}.answered"
+    os.utime(answered, (0, 0))
+
+
+def let_in(lab: Ec2Lab) -> list[tuple[Any, ...]]:
+    [group] = ec2.groups(lab)
+    return ec2.ingress(group)
+
+
+def tags(lab: Ec2Lab) -> dict[str, str]:
+    [instance] = lab.alive()
+    return dict(instance["tags"])
 
 
 def test_up_ends_ready_on_a_machine_of_its_own(lab: Ec2Lab, up: dict[str, Any]) -> None:
@@ -172,17 +195,6 @@ def test_the_container_gets_nothing_from_the_metadata_service(user: Fuelctl, up:
     assert asked.stdout == ""
 
 
-def test_extend_moves_the_timer_of_the_machine(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
-    machine = machine_of(lab, up)
-    before = docker("exec", machine, "grep", "OnCalendar", TIMER_PATH)
-    extended = user.run("extend", NAME, "20h", "--json").json
-    after = docker("exec", machine, "grep", "OnCalendar", TIMER_PATH)
-    assert after > before
-    hours = time.strftime("%Y-%m-%d %H", time.strptime(extended["lease"]["expires_at"][:13], "%Y-%m-%dT%H"))
-    assert hours in after
-    assert docker("exec", machine, "systemctl", "is-active", Path(TIMER_PATH).name) == "active"
-
-
 def test_down_refuses_what_nobody_can_look_into(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
     machine = machine_of(lab, up)
     docker("exec", machine, "systemctl", "stop", "ssh")
@@ -205,7 +217,53 @@ def test_down_refuses_to_lose_work_until_it_is_home(user: Fuelctl, up: dict[str,
     assert subprocess.run(log, cwd=repository, capture_output=True, text=True, check=True).stdout == "Work\n"
 
 
+def test_whoever_moves_to_another_network_is_let_in_there(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
+    lab.configure(filter=1)
+    first = ec2.ONLY_THE_CALLER[0][3][0]
+    assert (up["provider"]["let_in"]["networks"], tags(lab)[_tags.LET_IN]) == ([first], first)
+    assert user.run("exec", NAME, "--", "echo", "in").stdout == "in\n"
+    # Only of this one: the server may be looking at the machine by itself.
+    calls = len(lab.calls("AuthorizeSecurityGroupIngress"))
+    user.run("exec", NAME, "--", "true")
+    assert len(lab.calls("AuthorizeSecurityGroupIngress")) == calls, "the door is open"
+
+    move_to(lab, user, up, CAFE)
+    config = Path(user.base["HOME"]) / ".ssh" / "config"
+    plain = ["ssh", "-F", str(config), f"fuel-{NAME}", "true"]
+    shut = [*plain[:3], "-o", "ConnectTimeout=4", *plain[3:]]
+    assert subprocess.run(shut, capture_output=True, check=False, timeout=120).returncode == 255, "it is closed"
+    entered = user.run("exec", NAME, "--", "echo", "in again")
+    assert entered.stdout == "in again\n"
+    assert CAFE in entered.stderr
+    assert let_in(lab) == [("tcp", 22, 22, [f"{CAFE}/32"])], "the address of before is let in no more"
+    known = user.show(NAME)["provider"]["let_in"]["networks"]
+    assert (known, tags(lab)[_tags.LET_IN]) == ([f"{CAFE}/32"], f"{CAFE}/32")
+    assert subprocess.run(plain, capture_output=True, check=False, timeout=120).returncode == 0
+
+
+def test_extend_moves_the_timer_of_the_machine(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
+    """The door is opened for it too, and with it moves what the machine's tags say."""
+    machine = machine_of(lab, up)
+    before = docker("exec", machine, "grep", "OnCalendar", TIMER_PATH)
+    move_to(lab, user, up, TRAIN)
+    expires_at = datetime.fromisoformat(user.run("extend", NAME, "20h", "--json").json["lease"]["expires_at"])
+    assert let_in(lab) == [("tcp", 22, 22, [f"{TRAIN}/32"])]
+    after = docker("exec", machine, "grep", "OnCalendar", TIMER_PATH)
+    assert after > before
+    assert expires_at.strftime("%Y-%m-%d %H") in after
+    assert docker("exec", machine, "systemctl", "is-active", Path(TIMER_PATH).name) == "active"
+    said = _tags.moment(tags(lab)[_tags.EXPIRES_AT])
+    assert said is not None
+    assert 0 <= said - expires_at.timestamp() < 2
+    volumes = ec2.client(lab).describe_volumes()["Volumes"]
+    assert tags(lab)[_tags.EXPIRES_AT] in [tag["Value"] for each in volumes for tag in each.get("Tags", [])]
+    user.run("extend", NAME, "1h")
+    assert _tags.moment(tags(lab)[_tags.EXPIRES_AT]) == said, "a later time is kept"
+
+
 def test_down_proves_that_everything_is_gone(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
+    """From one more network, for the last look at what would be lost."""
+    move_to(lab, user, up, HOTEL)
     done = user.run("down", NAME, "--yes", "--json").json
     [ended] = done["environments"]
     assert ended["status"] == "terminated"
@@ -215,6 +273,8 @@ def test_down_proves_that_everything_is_gone(user: Fuelctl, lab: Ec2Lab, up: dic
     assert {"instance", "volume", "network interface", "ingress_rule", "security_group"} <= {
         each["kind"] for each in resources
     }
+    rules = [each["name"] for each in resources if each["kind"] == "ingress_rule"]
+    assert [name.rpartition(" ")[2] for name in rules] == [f"{HOTEL}/32"]
     assert ec2.left(lab, user) == []
     again = user.run("down", up["id"], "--yes", ok=None)
     assert again.returncode == 0

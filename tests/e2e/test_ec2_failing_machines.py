@@ -27,7 +27,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("kind", "launches", "seconds", "expected"),
-    [("pending", 1, 1, "is still pending"), ("dies", 2, 20, "ended while it started")],
+    [
+        ("dies", 2, 20, "ended while it started"),
+        # As the module tells it: tests/integration/test_ec2_launch.py.
+        pytest.param("pending", 1, 1, "is still pending", marks=pytest.mark.soak),
+    ],
 )
 def test_a_machine_that_never_comes(
     tmp_path: Path, repository: Path, kind: str, launches: int, seconds: int, expected: str

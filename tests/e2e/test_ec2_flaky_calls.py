@@ -127,7 +127,9 @@ def refused(plays: Plays, verb: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NoSuchBucket", 404)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("AccessDenied", 403), pytest.param("NoSuchBucket", 404, marks=pytest.mark.soak)]
+)
 def test_no_machine_without_a_place_for_its_key(lab: Ec2Lab, plays: Plays, code: str, status: int) -> None:
     before = len(lab.calls("RunInstances"))
     lab.fault("*", service="s3", code=code, status=status)

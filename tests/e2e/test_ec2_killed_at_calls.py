@@ -3,6 +3,9 @@
 
 `test_ec2_killed_at_points.py` does the same at steps of the control plane, on machines;
 `tests/integration/test_ec2_module_killed.py` for the launching module alone, in far greater numbers.
+
+A call that is held before it takes effect does so when its caller is dead and nobody reads the answer. To die after it
+took effect comes to the same, and is the soak's.
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ from .deaths import Death, hold, hold_every_call, kill_playbooks, settle_through
 from .ec2_plays import Plays
 from .harness import Fuelctl
 
-pytestmark = [pytest.mark.docker, pytest.mark.once]
+# Some twenty deaths in the first, each with a play of its own.
+pytestmark = [pytest.mark.docker, pytest.mark.once, pytest.mark.timeout(1800)]
 
 #: Longer than Describe lags here, as `settle` (2 s, of the lab's options) has to be.
 LAG: dict[str, Any] = {"describe_lag_min": 0.2, "describe_lag_max": 1.0, "stale": 0.5}
 #: After which something is there that costs money, or lets somebody in.
 COSTLY = {"RunInstances", "AuthorizeSecurityGroupIngress"}
+EFFECTS = ["hold", pytest.param("hold-after", marks=pytest.mark.soak)]
 SOAK_KILLS = 1000
 SEED = 20261121
 
@@ -90,6 +95,7 @@ def test_a_playbook_killed_at_every_call(deaths: list[Death]) -> None:
     assert len([each for each in killed_at if each.startswith("PUT /")]) == 2, "both halves of the key pair"
 
 
+@pytest.mark.soak
 def test_a_playbook_killed_when_a_change_has_been_made(plays: Plays, deaths: list[Death]) -> None:
     made = {Death(each.action, "hold-after") for each in deaths if changes(each)}
     assert made
@@ -106,7 +112,7 @@ def test_killed_at_a_change_and_ended_at_once(plays: Plays, deaths: list[Death],
     for change in [each for each in of_up if (each in COSTLY) is chosen]:
         hold(plays.lab, Death(change, "hold"))
         process = plays.start("up")
-        plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=180)
+        plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=300)
         plays.kill(process)
         plays.lab.heal()
         done = plays.play("down")
@@ -118,14 +124,14 @@ def test_a_module_goes_on_after_its_playbook_was_killed(plays: Plays) -> None:
     """kill -9 of ansible-playbook alone: its child still launches, while `down` is looking already."""
     hold(plays.lab, Death("RunInstances", "hold"))
     process = plays.start("up")
-    plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=180)
+    plays.lab.wait_for(lambda: plays.lab.ask("GET", "held"), seconds=300)
     os.kill(process.pid, signal.SIGKILL)
     looked = len(plays.lab.calls("DescribeInstances"))
     down = plays.start("down")
-    plays.lab.wait_for(lambda: len(plays.lab.calls("DescribeInstances")) > looked, seconds=180)
+    plays.lab.wait_for(lambda: len(plays.lab.calls("DescribeInstances")) > looked, seconds=300)
     plays.lab.heal()
     done = plays.finish(down)
-    process.communicate(timeout=240)
+    process.communicate(timeout=480)
     assert done.returncode == 0, str(done)
     assert plays.left() == []
 
@@ -144,7 +150,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ec2.sample(tmp_path_factory)
 
 
-@pytest.mark.parametrize("effect", ["hold", "hold-after"])
+@pytest.mark.parametrize("effect", EFFECTS)
 def test_the_control_plane_killed_at_every_change(
     lab: Ec2Lab, person: Fuelctl, repository: Path, deaths: list[Death], effect: str
 ) -> None:
@@ -154,17 +160,17 @@ def test_the_control_plane_killed_at_every_change(
     hold(lab, *wanted)
     before = len(lab.instances())
     started = person.start("up", str(repository), "--provider=ec2", f"--name={effect}", "--keep-on-error", "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=300)
     environment, of_up = settle_through_deaths(lab, person, effect)
-    started.communicate(timeout=240)
+    started.communicate(timeout=480)
     assert environment["status"] == "error"
     assert ec2.END_OF_UP in environment["error"]["message"]
     assert [each["tags"]["fuel-code:environment"] for each in lab.alive()] == [environment["id"]]
     assert len(lab.instances()) == before + 1, "a second machine was made"
     ending = person.start("down", effect, "--yes", "--discard")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=300)
     environment, of_down = settle_through_deaths(lab, person, effect)
-    ending.communicate(timeout=240)
+    ending.communicate(timeout=480)
     assert {*of_up, *of_down} == wanted
     lab.heal()
     assert environment["status"] == "terminated"
@@ -176,11 +182,11 @@ def test_only_the_playbook_killed_at_the_launch(lab: Ec2Lab, person: Fuelctl, re
     """The control plane lives and knows that it failed: it undoes what it never heard of."""
     hold(lab, Death("RunInstances", "hold-after"))
     started = person.start("up", str(repository), "--provider=ec2", "--name=half", "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=300)
     assert len(lab.alive()) == 1
     kill_playbooks(person)
     lab.heal()
-    started.communicate(timeout=240)
+    started.communicate(timeout=480)
     assert started.returncode == 1
     environment = person.show("half")
     assert environment["status"] == "error"
@@ -189,7 +195,7 @@ def test_only_the_playbook_killed_at_the_launch(lab: Ec2Lab, person: Fuelctl, re
     assert ec2.left(lab, person) == []
 
 
-@pytest.mark.parametrize("effect", ["hold", "hold-after"])
+@pytest.mark.parametrize("effect", EFFECTS)
 def test_the_control_plane_killed_at_the_launch_and_ended_at_once(
     lab: Ec2Lab, person: Fuelctl, repository: Path, effect: str
 ) -> None:
@@ -197,7 +203,7 @@ def test_the_control_plane_killed_at_the_launch_and_ended_at_once(
     hold(lab, Death("RunInstances", effect))
     name = f"killed-{effect}"
     started = person.start("up", str(repository), "--provider=ec2", f"--name={name}", "--yes")
-    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
+    lab.wait_for(lambda: lab.ask("GET", "held"), seconds=300)
     person.kill_everything()
     started.send_signal(signal.SIGKILL)
     started.communicate()

@@ -63,7 +63,7 @@ def alone(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         machine = armed(lab)
         environment = user.show("alone")
         user.kill_everything()
-        started.communicate(timeout=240)
+        started.communicate(timeout=480)
         docker("network", "disconnect", "--force", machine.rpartition("-i-")[0], machine)
         # Its own engine's bridge may be there by now; nothing of it leads anywhere.
         assert set(docker("exec", machine, "ls", "/sys/class/net").split()) <= {"lo", "docker0"}

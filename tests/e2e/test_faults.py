@@ -185,7 +185,7 @@ def test_state_folder_that_cannot_be_written(tmp_path: Path, repository: Path) -
 
 def test_two_ups_at_once_for_the_same_repository(user: Fuelctl, repository: Path) -> None:
     first, second = (user.start("up", str(repository), "--yes", "--json") for _turn in range(2))
-    outputs = [process.communicate(timeout=240)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=480)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
     environments = [json.loads(output) for output in outputs]
     assert len({environment["name"] for environment in environments}) == 2

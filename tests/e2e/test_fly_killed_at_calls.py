@@ -66,7 +66,7 @@ def died_through(
     started = person.start(*up(repository, name, "--keep-on-error"))
     lab.wait_for(lambda: held_or_ended(lab, started), seconds=SECONDS)
     environment, of_up = settle_through_deaths(lab, person, name, seconds=SECONDS)
-    started.communicate(timeout=240)
+    started.communicate(timeout=480)
     assert environment["status"] == end_of_up, environment["error"]
     assert set(of_up) == at_up
     one_of_each(lab, environment)
@@ -74,7 +74,7 @@ def died_through(
     ending = person.start("down", name, "--yes", "--discard")
     lab.wait_for(lambda: held_or_ended(lab, ending), seconds=SECONDS)
     environment, of_down = settle_through_deaths(lab, person, name, seconds=SECONDS)
-    ending.communicate(timeout=240)
+    ending.communicate(timeout=480)
     assert set(of_down) == at_down
     lab.heal()
     ended(lab, person, environment)
@@ -153,7 +153,7 @@ def test_only_what_plays_is_killed(
         environment, died = settle_through_deaths(lab, person, name, kill, SECONDS)
         lab.heal()
         assert [each.action for each in died] == [action]
-        started.communicate(timeout=240)
+        started.communicate(timeout=480)
         assert started.returncode == 1, action
         assert environment["status"] == "error", (action, environment)
         assert environment["error"]["message"]
@@ -166,7 +166,7 @@ def test_only_what_plays_is_killed(
     ending = person.start("down", name, "--yes", "--discard")
     lab.wait_for(lambda: lab.ask("GET", "held"), seconds=120)
     environment, died = settle_through_deaths(lab, person, name, kill, SECONDS)
-    ending.communicate(timeout=240)
+    ending.communicate(timeout=480)
     assert {each.action for each in died} == of_down
     lab.heal()
     ended(lab, person, environment)
@@ -184,7 +184,7 @@ def test_killed_at_a_change_and_ended_at_once(
         started = person.start(*up(repository, name))
         lab.wait_for(lambda: lab.ask("GET", "held"), seconds=180)
         person.kill_everything()
-        started.communicate(timeout=240)
+        started.communicate(timeout=480)
         lab.heal()
         person.run("down", name, "--yes", "--discard", timeout=600)
         environment = person.wait_for(name, "terminated", "error", seconds=180)

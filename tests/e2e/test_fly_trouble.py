@@ -136,7 +136,7 @@ def test_nobody_and_nothing_is_there_at_the_deadline(machines: FlyLab, repositor
         machine = running(machines)
         environment = person.show("alone")
         person.kill_everything()
-        started.communicate(timeout=240)
+        started.communicate(timeout=480)
         expires = datetime.fromisoformat(environment["lease"]["expires_at"]).timestamp()
         path = f"/apps/{machine['app']}/machines/{machine['id']}"
 

@@ -57,7 +57,7 @@ def activity(user: Fuelctl) -> dict[str, Any]:
 def was_quiet_for(user: Fuelctl, seconds: float, observed_ago: float = 0.0) -> None:
     """Have the control plane believe that it watched so much silence, up to `observed_ago` seconds ago."""
     [file] = Path(user.base["FUELCTL_HOME"]).rglob("fuelctl.sqlite")
-    with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as database:
+    with closing(sqlite3.connect(file, timeout=120, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         [(stored,)] = database.execute("SELECT activity FROM environments WHERE name = ?", (NAME,)).fetchall()
         known = json.loads(stored)
@@ -131,18 +131,20 @@ def terminal(user: Fuelctl) -> Iterator[tuple[int, bytearray]]:
         yield master, shown
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         os.close(master)
 
 
 def test_one_that_is_halted_is_not_ended(user: Fuelctl, environment: dict[str, Any]) -> None:
     docker("pause", environment["connection"]["container"])
     try:
-        time.sleep(4)
+        # Whoever looked before that may write only now what was seen.
+        wait_until(lambda: decided(user) == ("keep", "stopped"))
         was_quiet_for(user, LIMIT - 1)
         lives_on(user, 4)
-        quiet_until(user, 10 * LIMIT, lambda: decided(user) == ("keep", "stopped"), observed_ago=120)
+        was_quiet_for(user, 10 * LIMIT, observed_ago=120)
         lives_on(user, 4)
+        assert decided(user) == ("keep", "stopped")
     finally:
         was_quiet_for(user, 0)
         docker("unpause", environment["connection"]["container"])
@@ -150,7 +152,7 @@ def test_one_that_is_halted_is_not_ended(user: Fuelctl, environment: dict[str, A
 
 def test_a_processor_at_work_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> None:
     container = environment["connection"]["container"]
-    docker("exec", "--detach", container, "sh", "-c", "timeout 120 sh -c 'while :; do :; done'; :")
+    docker("exec", "--detach", container, "sh", "-c", "timeout 1200 sh -c 'while :; do :; done'; :")
     try:
         wait_until(lambda: "processor" in activity(user).get("last", {}))
         was_quiet_for(user, LIMIT - 6)
@@ -163,7 +165,7 @@ def test_a_processor_at_work_keeps_it(user: Fuelctl, environment: dict[str, Any]
 def test_an_agent_whose_tool_only_waits_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> None:
     """Its process and its hook are all that there is of it: neither processor nor terminal is used."""
     container, person = environment["connection"]["container"], environment["connection"]["user"]
-    docker("exec", "--detach", container, "sh", "-c", "cp /bin/sleep /tmp/claude && exec /tmp/claude 120")
+    docker("exec", "--detach", container, "sh", "-c", "cp /bin/sleep /tmp/claude && exec /tmp/claude 1200")
 
     def tell(kind: str) -> None:
         event = json.dumps({"session_id": "one", "tool_name": "Bash"})
@@ -173,7 +175,8 @@ def test_an_agent_whose_tool_only_waits_keeps_it(user: Fuelctl, environment: dic
 
     try:
         tell("tool.start")
-        time.sleep(4)
+        # Whoever looked before that may write only now what was seen.
+        wait_until(lambda: "agent" in activity(user).get("last", {}))
         was_quiet_for(user, LIMIT - 6)
         lives_on(user, 12)
         wait_until(lambda: activity(user)["quiet_seconds"] < 60)
@@ -187,11 +190,18 @@ def test_what_is_typed_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> N
     with terminal(user) as (keys, _shown):
         time.sleep(9)
         assert "terminal" not in activity(user).get("last", {}), "being connected is not typing"
+
+        def is_seen() -> bool:
+            os.write(keys, b"x")
+            return "terminal" in activity(user).get("last", {})
+
+        # Each look from here on finds something typed since the one before.
+        wait_until(is_seen)
         was_quiet_for(user, LIMIT - 15)
         for _turn in range(10):
             os.write(keys, b"x")
             lives_on(user, 2)
-        wait_until(lambda: "terminal" in activity(user)["last"] and activity(user)["quiet_seconds"] < 60)
+        wait_until(lambda: is_seen() and activity(user)["quiet_seconds"] < 60)
 
 
 def test_unsaved_work_keeps_it_until_its_ttl(user: Fuelctl, environment: dict[str, Any]) -> None:
@@ -209,7 +219,7 @@ def test_unsaved_work_keeps_it_until_its_ttl(user: Fuelctl, environment: dict[st
     docker("exec", container, "rm", draft)
     # Somebody who wants it for longer is at work: silence counts anew.
     user.run("extend", NAME, "9h")
-    assert user.show(NAME)["conditions"] == []
+    wait_until(lambda: user.show(NAME)["conditions"] == [])
 
 
 def test_an_open_connection_does_not_keep_it(user: Fuelctl, environment: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ def environment(user: Fuelctl, tmp_path_factory: pytest.TempPathFactory) -> dict
     return document
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -60,7 +60,7 @@ def test_what_somebody_removed_by_hand_ends_with_a_receipt(user: Fuelctl, enviro
         for kind in ("rm", "volume rm", "network rm", "rmi"):
             docker(*kind.split(), *(["-f"] if kind != "network rm" else []), name, check=False)
     assert leftovers(environment["id"]) == []
-    ended = user.wait_for("observed", "terminated", seconds=60)
+    ended = user.wait_for("observed", "terminated", seconds=240)
     assert ended["ended_by"] == "machine"
     assert ended["receipt"]["complete"] is True
     assert not list(Path(user.base["FUELCTL_HOME"]).rglob(f"keys/{environment['id']}/*"))

@@ -50,7 +50,7 @@ def change(person: Fuelctl, name: str, **columns: Any) -> None:
     """Write into the row of this environment, and have it looked at."""
     [file] = Path(person.base["FUELCTL_HOME"]).rglob("fuelctl.sqlite")
     assignments = ", ".join(f"{column} = ?" for column in columns)
-    with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as database:
+    with closing(sqlite3.connect(file, timeout=120, isolation_level=None)) as database:
         database.execute(
             f"UPDATE environments SET {assignments}, version = version + 1 WHERE name = ? AND ended_at IS NULL",
             (*columns.values(), name),
@@ -64,7 +64,7 @@ def change(person: Fuelctl, name: str, **columns: Any) -> None:
 
 def value(person: Fuelctl, name: str, column: str) -> Any:
     [file] = Path(person.base["FUELCTL_HOME"]).rglob("fuelctl.sqlite")
-    with closing(sqlite3.connect(file, timeout=20)) as database:
+    with closing(sqlite3.connect(file, timeout=120)) as database:
         query = f"SELECT {column} FROM environments WHERE name = ? AND ended_at IS NULL"
         return database.execute(query, (name,)).fetchone()[0]
 

@@ -53,7 +53,7 @@ class Run:
         text = self._output.read_text() if self._output.exists() else ""
         return not text.rstrip().endswith("}")
 
-    def result(self, seconds: float = 90.0) -> dict[str, Any]:
+    def result(self, seconds: float = 300.0) -> dict[str, Any]:
         """What the module printed, once it has ended."""
         deadline = time.monotonic() + seconds
         while self.alive():
@@ -93,7 +93,7 @@ class Modules:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._forker.communicate(timeout=30)
+        self._forker.communicate(timeout=180)
 
     def start(self, *, unset: Sequence[str] = (), **arguments: Any) -> Run:
         """`unset` names environment variables that this run is not to have."""

@@ -57,7 +57,7 @@ class Modules:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._forker.communicate(timeout=30)
+        self._forker.communicate(timeout=180)
 
     def start(self, module: str, **arguments: Any) -> Run:
         output = self._folder / f"{next(self._numbers)}.json"

@@ -98,7 +98,7 @@ class Environment:
     def ssh(self, command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command inside."""
         words = ["ssh", *self.ssh_command("environment", command)]
-        return subprocess.run(words, input=stdin or "", capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(words, input=stdin or "", capture_output=True, text=True, timeout=300, check=False)
 
 
 def docker(*arguments: str) -> str:

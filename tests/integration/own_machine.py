@@ -102,7 +102,7 @@ class OwnMachine:
         return set(self.sh(_LOOK).splitlines())
 
     def _let_in(self) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while (
             "running" not in (state := self.sh("systemctl is-system-running", check=False)) and "degraded" not in state
         ):

@@ -74,7 +74,7 @@ def die(environment: Environment, verb: str, calls: int, *, halfway: bool = Fals
     """Whether it was killed; False when it ended before its N-th call."""
     order = {"verb": verb, "calls": calls, "halfway": halfway, "parameters": environment.parameters()}
     words = [sys.executable, "-c", DYING]
-    done = subprocess.run(words, input=json.dumps(order), text=True, cwd=CHECKOUT, timeout=120, check=False)
+    done = subprocess.run(words, input=json.dumps(order), text=True, cwd=CHECKOUT, timeout=480, check=False)
     assert done.returncode in (0, -signal.SIGKILL)
     return done.returncode != 0
 

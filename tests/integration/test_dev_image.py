@@ -206,7 +206,7 @@ def test_when_told_to_end_it_ends_sessions_and_programs_first(one: Machine, imag
         assert one.state()["ExitCode"] == 0
         assert "SIGTERM: ending" in one.logs()
         # Who ended in good order could still say so; the other one was cut off.
-        assert [each.communicate(timeout=60)[0] for each in sessions] == ["bye\n", ""]
+        assert [each.communicate(timeout=300)[0] for each in sessions] == ["bye\n", ""]
         assert [each.returncode for each in sessions] == [0, 255]
     kept = docker("run", "--rm", "--volume", f"{one.volume}:/w", "--entrypoint", "cat", image, "/w/saved")
     assert kept == "saved"
@@ -218,7 +218,7 @@ def test_sshd_killed_comes_back_and_its_supervisor_killed_ends_the_machine(one: 
     assert "no new privileges" in one.ssh("sudo -n id").stderr
     # An agent of the person's, for this one command: asked for, it is there.
     agent = ["ssh-agent", *one.argv(options=("-A",)), "test -S $SSH_AUTH_SOCK && echo there"]
-    assert subprocess.run(agent, capture_output=True, text=True, check=False, timeout=90).stdout == "there\n"
+    assert subprocess.run(agent, capture_output=True, text=True, check=False, timeout=300).stdout == "there\n"
     # It is the user's own, who may not reach what watches over it.
     assert one.ssh("pkill -KILL -f 'sshd.*listener'").returncode != 1
     one.says("Server listening on 0.0.0.0", 2)

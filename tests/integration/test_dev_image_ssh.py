@@ -159,7 +159,7 @@ def test_files_go_in_and_out(entered: Machine, tmp_path: Path) -> None:
     options = [part for part in entered.argv()[1:-1] if part not in ("-p", entered.port)]
     for source, target in (("there", "dev@127.0.0.1:/workspaces/"), ("dev@127.0.0.1:/workspaces/there", "back")):
         ends = [end if ":" in end else str(tmp_path / end) for end in (source, target)]
-        subprocess.run(["scp", "-q", "-P", entered.port, *options, *ends], check=True, timeout=60)
+        subprocess.run(["scp", "-q", "-P", entered.port, *options, *ends], check=True, timeout=300)
     assert (tmp_path / "back").read_text() == "something\n"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,9 +104,8 @@ def hold_lock(bare: Bare, seconds: int) -> threading.Thread:
 
 def test_another_package_manager_is_waited_for(bare: Bare) -> None:
     holding = hold_lock(bare, 8)
-    begun = time.monotonic()
+    # Who does not wait for the lock fails.
     assert bare.install() == "docker.io"
-    assert time.monotonic() - begun > 2
     holding.join()
     assert bare.status("docker.io") == "installed"
 
@@ -116,7 +114,7 @@ def test_a_lock_that_is_never_given_back_is_one_line(bare: Bare, monkeypatch: py
     assert "DPkg::Lock::Timeout=300" in _docker_engine._APT
     short = [word.replace("=300", "=1") for word in _docker_engine._APT]
     monkeypatch.setattr(_docker_engine, "_APT", short)
-    hold_lock(bare, 60)  # ends with the container
+    hold_lock(bare, 600)  # ends with the container
     with pytest.raises(FuelError) as failed:
         bare.install()
     assert "lock (/var/lib/dpkg/lock-frontend), is another process using it?" in failed.value.message

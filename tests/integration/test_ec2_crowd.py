@@ -102,7 +102,7 @@ class One:
         words = [word for option in options for word in ("-o", option)]
         key = str(self.folder / self.id / "id_ed25519")
         argv = ["ssh", "-F", "none", "-i", key, *words, f"fuel@{address}", "hostname"]
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
 
 
 class Crowd:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,26 +76,38 @@ def test_dry_run_uses_no_token(lab: Ec2Lab) -> None:
 
 
 def test_describe_and_terminate_do_not_know_a_fresh_instance(lab: Ec2Lab) -> None:
-    lab.configure(describe_lag_min=2.5, describe_lag_max=2.5)
+    lab.configure(describe_lag_min=3600, describe_lag_max=3600)
     instance, ec2 = launch(lab), client(lab)
     assert refusal(ec2.describe_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
     assert refusal(ec2.terminate_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
-    time.sleep(2.6)
+    lab.configure(describe_lag_min=1, describe_lag_max=1)
+    instance = launch(lab)
+
+    def is_known() -> bool:
+        found = ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+        return instance in {each["InstanceId"] for one in found["Reservations"] for each in one["Instances"]}
+
+    lab.wait_for(is_known)
     assert state(lab, instance) == "running"
 
 
 def test_states_take_their_time(lab: Ec2Lab) -> None:
-    lab.configure(boot_delay=2, shutdown_delay=5, stale=2)
-    instance = launch(lab)
-    assert state(lab, instance) == "pending"
-    lab.wait_for(lambda: state(lab, instance) == "running", 60)
-    client(lab).terminate_instances(InstanceIds=[instance])
+    lab.configure(boot_delay=3600)
+    assert state(lab, launch(lab)) == "pending"
+    lab.configure(boot_delay=1, shutdown_delay=3600, stale=3600)
+    ec2, instance, other, last = client(lab), launch(lab), launch(lab), launch(lab)
+    lab.wait_for(lambda: {state(lab, each) for each in (instance, other, last)} == {"running"})
+    ec2.terminate_instances(InstanceIds=[instance])
     assert state(lab, instance) == "running"  # stale
     assert next(each["state"] for each in lab.instances() if each["id"] == instance) == "shutting-down"
-    lab.wait_for(lambda: state(lab, instance) == "shutting-down", 60)
-    lab.wait_for(lambda: state(lab, instance) == "terminated", 60)
+    lab.configure(stale=1)
+    ec2.terminate_instances(InstanceIds=[other])
+    lab.wait_for(lambda: state(lab, other) == "shutting-down")
+    lab.configure(shutdown_delay=2)
+    ec2.terminate_instances(InstanceIds=[last])
+    lab.wait_for(lambda: state(lab, last) == "terminated")
     lab.configure(remembered=0)
-    assert refusal(client(lab).describe_instances, InstanceIds=[instance]) == "InvalidInstanceID.NotFound"
+    assert refusal(ec2.describe_instances, InstanceIds=[last]) == "InvalidInstanceID.NotFound"
 
 
 def test_spot_interruption(lab: Ec2Lab) -> None:

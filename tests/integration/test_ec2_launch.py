@@ -401,9 +401,9 @@ def test_an_address_that_another_machines_end_closed_is_let_in_again(modules: Mo
     group_id = instance["SecurityGroups"][0]["GroupId"]
     # Nothing listens there: these machines are answers of an API only. And its rule is gone since it was looked for.
     wanted = {"owner": "erin", "security_group_ids": [group_id], "open_to": [mine]}
-    launch = modules.up(environment, **wanted, port=9, wait_timeout=30)
+    launch = modules.up(environment, **wanted, port=9, wait_timeout=300)
     modules.lab.wait_for(lambda: modules.lab.alive(environment))
     assert let_in() == {other}
-    modules.lab.wait_for(lambda: let_in() == {mine, other}, seconds=25)
+    modules.lab.wait_for(lambda: let_in() == {mine, other}, seconds=240)
     launch.kill()
     assert modules.down(first, environment).result()["receipt"]["complete"]

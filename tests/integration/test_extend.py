@@ -33,8 +33,8 @@ from fuelctl.workflows.run import Plant
 from .machine import Environment, ansible, docker
 
 pytestmark = pytest.mark.docker
-#: Seconds: the first extension comes before they are over, on a busy machine too.
-_LEASE = 35
+#: Seconds: none of it is over before this is, on a busy machine either.
+_LEASE = 900
 
 
 class Product:
@@ -82,18 +82,18 @@ def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product
         environment.end()
 
 
-def test_an_extended_environment_outlives_its_first_lease(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_extension_moves_lease_and_watchdog(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     first = product.lease()
     # Two at once: the longer one holds, in both places, whoever comes last.
     answers: list[Any] = []
-    threads = [threading.Thread(target=lambda s=s: answers.append(product.extend(s))) for s in (600, 900)]
+    threads = [threading.Thread(target=lambda s=s: answers.append(product.extend(s))) for s in (1800, 2700)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [answer.status_code for answer in answers] == [200, 200], [answer.json for answer in answers]
     extended = product.lease()
-    assert extended > first + 600
+    assert extended > first + 900
     assert extended <= product.watchdog() < extended + 1
     # A repeat without a time of its own, or a shorter extension, keeps it.
     assert product.extend(5).status_code == 200
@@ -108,8 +108,7 @@ def test_an_extended_environment_outlives_its_first_lease(product: Product, monk
     assert "\n" not in refused.json["detail"]
     assert refused.json["hint"]
     assert product.lease() == pytest.approx(extended, abs=0.1)
-
-    time.sleep(max(0.0, first + 6 - time.time()))
+    assert extended <= product.watchdog() < extended + 1
     assert len(product.environment.left()) == 5
 
 

@@ -65,12 +65,12 @@ def test_machine_names_are_unique_within_an_app(lab: FlyLab) -> None:
     )
     assert machine(lab, app(lab, "other"))["id"] != made["id"]
     assert lab.api("DELETE", f"/apps/unique/machines/{made['id']}?force=true")[0] == 200
-    assert lab.api("GET", f"/apps/unique/machines/{made['id']}/wait?state=destroyed&timeout=5")[0] == 200
+    assert lab.api("GET", f"/apps/unique/machines/{made['id']}/wait?state=destroyed&timeout=60")[0] == 200
     assert machine(lab, "unique")["id"] != made["id"]
 
 
 def test_states_follow_each_other_and_wait_sees_them(lab: FlyLab) -> None:
-    lab.configure(boot_delay=1.5, end_delay=1.5)
+    lab.configure(boot_delay=6, end_delay=6)
     path = f"/apps/{app(lab, 'states')}/machines/{machine(lab, 'states')['id']}"
     identifier = path.rpartition("/")[2]
     assert state(lab, "states", identifier) == "starting"
@@ -315,7 +315,7 @@ def settle(lab: FlyLab, path: str, machine_id: str, operation: str) -> None:
     if operation in ("Machines_signal", "Machines_exec"):
         state_wanted = "started"
     if operation.startswith("Machines_"):
-        lab.api("GET", f"{path}/machines/{machine_id}/wait?state={state_wanted}&timeout=5")
+        lab.api("GET", f"{path}/machines/{machine_id}/wait?state={state_wanted}&timeout=60")
 
 
 def test_two_labs_run_beside_each_other(lab: FlyLab) -> None:

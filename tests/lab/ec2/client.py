@@ -54,7 +54,7 @@ class Ec2Lab:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(180)
         self._process.stdout.close()
 
     def environment(self, region: str = "us-east-1") -> dict[str, str]:
@@ -116,7 +116,7 @@ class Ec2Lab:
     def alive(self, environment_id: str | None = None) -> list[dict[str, Any]]:
         return [each for each in self.instances(environment_id) if each["state"] != "terminated"]
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 180.0) -> Any:
         """The first true value of `condition`; AssertionError when there is none in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -152,7 +152,7 @@ class Fleet:
             raise FleetError(f"{machine.name} could not be removed")
 
 
-def _patiently(work: Callable[[], object], seconds: float = 20.0) -> None:
+def _patiently(work: Callable[[], object], seconds: float = 120.0) -> None:
     """Again and again until it goes well: a registry needs a moment to listen."""
     deadline = time.monotonic() + seconds
     while True:

@@ -49,7 +49,7 @@ class FlyLab:
         assert self._process.stdout is not None
         problems = self._problems() if kind is None else []
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(180)
         self._process.stdout.close()
         assert not problems, f"not as the published description has it: {problems}"
 
@@ -128,7 +128,7 @@ class FlyLab:
     def volumes(self, app: str | None = None) -> list[dict[str, Any]]:
         return [each for each in self.truth()["volumes"] if app in (None, each["app"]) and each["state"] == "created"]
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 180.0) -> Any:
         """The first true value of `condition`; AssertionError when there is none in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
