@@ -89,7 +89,7 @@ def test_an_ending_that_stops_half_way_is_kept_until_it_is_done(
     assert kept["status"] == "terminating"
     assert bool(lab.alive()) is (action == "TerminateInstances")
     lab.heal()
-    ended = user.wait_for(name, "terminated", seconds=120)
+    ended = user.wait_for(name, "terminated")
     assert ended["receipt"]["complete"] is True
 
 

@@ -105,7 +105,7 @@ def lives_on(user: Fuelctl, seconds: float) -> None:
     while time.monotonic() < deadline:
         shown = user.show(NAME)
         assert shown["status"] in {"ready", "active", "idle"}, shown
-        time.sleep(1)
+        time.sleep(2)
 
 
 @contextmanager

@@ -140,12 +140,12 @@ def test_killed_while_undoing_a_failure(person: Fuelctl, tmp_path: Path, points:
 @pytest.mark.parametrize("victim", ["cli", "everything", "playbook", "container"])
 def test_killed_from_outside_while_it_works(person: Fuelctl, tmp_path: Path, victim: str) -> None:
     repository = make_repository(tmp_path / "repo")
-    write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['sleep 4; date > done.txt']\n")
+    write_blueprint(repository, f"version: 1\nimage: {BASE_IMAGE}\nsetup: ['sleep 8; date > done.txt']\n")
     try:
         up = person.start("up", str(repository), "--name=outside", "--yes")
         deadline = time.monotonic() + 480
         while True:
-            time.sleep(0.5)
+            time.sleep(1)
             assert time.monotonic() < deadline
             listed = person.run("ls", "--all", "--json").json["environments"]
             stages = {stage["stage"] for environment in listed for stage in environment["stages"]}

@@ -60,7 +60,7 @@ def test_what_somebody_removed_by_hand_ends_with_a_receipt(user: Fuelctl, enviro
         for kind in ("rm", "volume rm", "network rm", "rmi"):
             docker(*kind.split(), *(["-f"] if kind != "network rm" else []), name, check=False)
     assert leftovers(environment["id"]) == []
-    ended = user.wait_for("observed", "terminated", seconds=240)
+    ended = user.wait_for("observed", "terminated")
     assert ended["ended_by"] == "machine"
     assert ended["receipt"]["complete"] is True
     assert not list(Path(user.base["FUELCTL_HOME"]).rglob(f"keys/{environment['id']}/*"))

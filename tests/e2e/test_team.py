@@ -37,7 +37,7 @@ from .harness import BASE_IMAGE, Completed, make_repository, write_blueprint
 pytestmark = pytest.mark.docker
 
 #: Seconds for what takes ten on an idle machine.
-PATIENCE = 240
+PATIENCE = 480
 #: More seconds than any lease has here.
 PASSED = 10**6
 #: Name -> what ends it: a person, silence, its time.
@@ -110,7 +110,7 @@ class Team:
             self.server.stop()
             if self.worker is not None:
                 self.worker.terminate()
-                assert self.worker.wait(60) == 0
+                assert self.worker.wait(300) == 0
                 assert "Traceback" not in (self.home / "worker.told").read_text()
             self.database.close()
             self.ada.kill_everything()
@@ -122,7 +122,7 @@ class Team:
 
     def up(self, name: str, repository: Path) -> Completed:
         command = ("up", str(repository), "--provider=ec2", f"--name={name}", "--no-rescue", "--yes", "--json")
-        return self.ada.run(*command, ok=None, timeout=540)
+        return self.ada.run(*command, ok=None, timeout=900)
 
     def told(self) -> str:
         """The last words of server and worker."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -42,25 +41,23 @@ def launched(lab: Ec2Lab, count: int) -> dict[str, str]:
     return made
 
 
-def end(modules: Modules, environments: list[str], **arguments: Any) -> tuple[dict[str, Any], float, list[str]]:
-    """(result, seconds, actions in their order) of one run that ends these."""
+def end(modules: Modules, environments: list[str], **arguments: Any) -> tuple[dict[str, Any], list[str]]:
+    """(result, actions in their order) of one run that ends these."""
     modules.lab.ask("DELETE", "calls")
-    begun = time.monotonic()
     # A poll that is longer than the shutdown: what is left are the calls that nobody can do without.
     done = modules.down(*environments, poll_interval=SHUTDOWN + 0.5, **arguments).result()
-    return done, time.monotonic() - begun, [call["action"] for call in modules.lab.calls()]
+    return done, [call["action"] for call in modules.lab.calls()]
 
 
 def test_a_hundred_end_in_the_calls_of_one(modules: Modules) -> None:
     one, many = launched(modules.lab, 1), launched(modules.lab, MANY)
-    _done, seconds_of_one, calls_of_one = end(modules, list(one))
-    done, seconds_of_many, calls_of_many = end(modules, list(many))
+    _done, calls_of_one = end(modules, list(one))
+    done, calls_of_many = end(modules, list(many))
     assert calls_of_many == calls_of_one
     # Find, end, and be told that it has ended.
     assert calls_of_many[:3] == ["DescribeInstances", "TerminateInstances", "DescribeInstances"]
     # What an instance had is asked for by its tag and by its id: two calls for each kind, whatever their number.
     assert Counter(calls_of_many[3:]) == {"DescribeVolumes": 2, "DescribeNetworkInterfaces": 2}
-    assert seconds_of_many <= 2 * seconds_of_one
     assert done["receipt"]["complete"]
     assert modules.lab.alive() == []
 
@@ -68,7 +65,7 @@ def test_a_hundred_end_in_the_calls_of_one(modules: Modules) -> None:
 def test_each_environment_has_its_own_receipt(modules: Modules) -> None:
     made = launched(modules.lab, 4)
     empty = environment_id()
-    done, _seconds, _calls = end(modules, [*made, empty], settle=0.5)
+    done, _calls = end(modules, [*made, empty], settle=0.5)
     assert set(done["receipts"]) == {*made, empty}
     assert done["receipts"][empty] == {**done["receipts"][empty], "complete": True, "resources": []}
     for environment, instance in made.items():
@@ -87,10 +84,10 @@ def test_what_does_not_end_is_told_of_its_environment_only(modules: Modules) -> 
     quick = launched(modules.lab, 3)
     client = boto3.client("ec2", endpoint_url=modules.lab.endpoint, region_name=REGION, **KEYS)
     try:
-        modules.lab.configure(shutdown_delay=60)
+        modules.lab.configure(shutdown_delay=3600)
         client.terminate_instances(InstanceIds=list(slow.values()))
         modules.lab.configure(shutdown_delay=0.1)
-        failed = modules.down(*slow, *quick, wait_timeout=2).result()
+        failed = modules.down(*slow, *quick, wait_timeout=10).result()
     finally:
         modules.lab.configure(shutdown_delay=SHUTDOWN)
     assert failed["error"]["code"] == "ec2_not_gone"
