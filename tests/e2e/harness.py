@@ -151,7 +151,7 @@ class Fuelctl:
             return False
         query = "SELECT status FROM environments WHERE id = ?"
         with suppress(sqlite3.OperationalError), closing(sqlite3.connect(files[0], timeout=5)) as database:
-            return database.execute(query, (environment["id"],)).fetchone() == (environment["status"],)
+            return bool(database.execute(query, (environment["id"],)).fetchone() == (environment["status"],))
         return False
 
 
