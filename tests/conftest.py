@@ -15,6 +15,23 @@ import tempfile
 
 import pytest
 
+try:
+    import hypothesis
+except ImportError:
+    # Whoever runs nothing that needs it need not have it.
+    pass
+else:
+    # A machine that is busy is slow at times: nothing fails for that. And the same examples each time: what fails here
+    # fails again. Others are tried with `--hypothesis-profile=default`.
+    hypothesis.settings.register_profile(
+        "steady",
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("steady")
+
 #: Below a test's own folder the path of Ansible's sockets would be longer than a socket's may be.
 SOCKETS = "ANSIBLE_SSH_CONTROL_PATH_DIR"
 

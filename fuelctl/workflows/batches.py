@@ -19,6 +19,7 @@ _TICK = 0.25
 class _Batch(Generic[Member, Outcome]):
     members: dict[str, Member] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    full: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -29,7 +30,7 @@ class Batches(Generic[Member, Outcome]):
     """
 
     def __init__(self, window: float = _WINDOW, most: int = _MOST) -> None:
-        """`window`: seconds for which the first one waits for others. `most`: in one batch."""
+        """`window`: seconds for which the first one waits for others. `most`: in one, which then begins at once."""
         self._window = window
         self._most = most
         self._open: dict[str, _Batch[Member, Outcome]] = {}
@@ -52,13 +53,14 @@ class Batches(Generic[Member, Outcome]):
             batch.members[name] = member
             if len(batch.members) >= self._most:
                 del self._open[place]
+                batch.full.set()
         if not first:
             while not batch.done.wait(_TICK):
                 if should_stop():
                     return None
             return batch.outcomes.get(name)
         try:
-            threading.Event().wait(self._window)
+            batch.full.wait(self._window)
             with self._lock:
                 if self._open.get(place) is batch:
                     del self._open[place]

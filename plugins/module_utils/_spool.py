@@ -92,7 +92,10 @@ if [ "$size" -ge "$limit" ]; then
   number=$(printf %s "$last" | sed 's/^0*//')
   next=$(printf %010d $((number + 1)))
   ( set -C; : > "events.$next.jsonl" ) 2>/dev/null
-  [ "$number" -le 2 ] || rm -f "events.$(printf %010d $((number - 2))).jsonl"
+  # All of them: whoever was held up for long has written to one that had been removed.
+  for old in $(ls | sed -n 's/^events\.0*\([1-9][0-9]*\)\.jsonl$/\1/p'); do
+    [ "$old" -gt $((number - 2)) ] || rm -f "events.$(printf %010d "$old").jsonl"
+  done
   last=$next
 fi
 # One short write to a file opened for appending: lines of two writers never mix.

@@ -89,7 +89,7 @@ class Lab:
         return row
 
     def wait(self, environment_id: str, until: Callable[[EnvironmentRow], bool]) -> EnvironmentRow:
-        end = time.monotonic() + 150
+        end = time.monotonic() + 240
         while time.monotonic() < end:
             row = self.row(environment_id)
             if until(row):
@@ -99,7 +99,7 @@ class Lab:
 
     def settled(self, environment_id: str) -> EnvironmentRow:
         row = self.wait(environment_id, lambda row: row.operation_id is None)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while self.engine.running() and time.monotonic() < end:
             time.sleep(0.02)
         return row

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,13 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from fuelctl import paths
+from fuelctl.store import database as database_module
 from fuelctl.store.database import Database, sqlite_url
+from tests.ports import free_port
+
+#: In this process nobody is taken for dead: that on a busy machine something stands still for a while is no failure.
+database_module.ALIVE["connect_timeout"] = 60
+database_module.IDLE_TRANSACTION = 60.0
 
 #: Debian keeps the server's programs out of PATH.
 INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -47,10 +52,11 @@ class Cluster:
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "fuel", "-E", "UTF8", "--locale=C", "-N")
 
     def start(self) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._folder / "log"), "-o", self._options, "start")
+        log = str(self._folder / "log")
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "300", "-l", log, "-o", self._options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "-t", "300", "stop")
 
     def _run(self, tool: str, *arguments: str) -> None:
         command = [*self._become, str(self._tools / tool), *arguments]
@@ -61,10 +67,8 @@ class Cluster:
 @contextmanager
 def own_cluster() -> Iterator[Cluster]:
     """One that a test may stop and start, and reach by TCP."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="fuel-pg-") as name:
-        made = Cluster(Path(name), port)
+        made = Cluster(Path(name), free_port())
         made.start()
         try:
             yield made

@@ -3,7 +3,9 @@
 
 `FUELCTL_LAB_REGIONS`: its provider ends several at once, and has an API with limits. `FUELCTL_LAB_VERSION=2`: one of a
 newer fuelctl, in which provisioning has a step more. `FUELCTL_LAB_STOPS=1`: it stops itself (SIGSTOP) in the middle of
-a transaction that takes work from the queue, when there is a file `stop` in its home.
+a transaction that takes work from the queue, when there is a file `stop` in its home. `FUELCTL_LAB_TIMES`: seconds of
+silence until a worker stops, its playbooks end, and others take it for dead. `FUELCTL_LAB_WINDOW`: seconds for which an
+end waits for others.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from sqlalchemy import Engine, event
 
 from fuelctl import provider_traits, worker
 from fuelctl.provider_traits import Traits
-from fuelctl.workflows import engine, run
+from fuelctl.store import workers
+from fuelctl.workflows import batches, engine, life, run
 from fuelctl.workflows.provision import provision
 from tests.fuelctl.control import PLAYBOOKS
 
@@ -43,6 +46,16 @@ class NewerEngine(engine.Engine):
         super().__init__(plant, url, executor=executor, bodies={**engine.BODIES, "provision.2": provision_2}, version=2)
 
 
+def with_times(times: list[float]) -> None:
+    """A test has its own for all of them, and more patience with a machine that is busy."""
+    for name, seconds in zip(("LOST_AFTER", "PULSE", "DEAD_AFTER"), times, strict=True):
+        setattr(workers, name, seconds)
+    # Nothing is lost for one statement that took long.
+    given = round(times[0] * 1000)
+    setattr(life, "_OPTIONS", f"-c statement_timeout={given} -c lock_timeout={given}")  # noqa: B010 - mypy: a constant
+    setattr(life, "_CONNECT_SECONDS", round(times[0]))  # noqa: B010 - mypy knows that it is a constant
+
+
 def stops_in_a_transaction(home: Path) -> None:
     """Locks are held for as long as it sleeps."""
 
@@ -60,6 +73,10 @@ if __name__ == "__main__":
         run._PLAYBOOKS[verb] = str(PLAYBOOKS / f"{verb}.yml")
     if os.environ.get("FUELCTL_LAB_REGIONS"):
         setattr(provider_traits, "of", in_regions)  # noqa: B010 - mypy knows that it is a function
+    if os.environ.get("FUELCTL_LAB_TIMES"):
+        with_times([float(each) for each in os.environ["FUELCTL_LAB_TIMES"].split()])
+    if os.environ.get("FUELCTL_LAB_WINDOW"):
+        setattr(batches.Batches.__init__, "__defaults__", (float(os.environ["FUELCTL_LAB_WINDOW"]), 50))  # noqa: B010
     if os.environ.get("FUELCTL_LAB_STOPS"):
         stops_in_a_transaction(Path(os.environ["FUELCTL_HOME"]))
     if os.environ.get("FUELCTL_LAB_VERSION"):

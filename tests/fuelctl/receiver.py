@@ -7,10 +7,8 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -32,7 +30,9 @@ class Receiver:
     def __init__(self) -> None:
         self.answers: list[int] = [200]
         self.location = ""
+        #: Seconds before each byte of an answer that has no end, until `over`.
         self.slow = 0.0
+        self.over = threading.Event()
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.paths: list[str] = []
         self.port = 0
@@ -70,13 +70,14 @@ def listening(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") ->
                 return
             if made.slow:
                 self.wfile.write(b"HTTP/1.1 ")
-                for _turn in range(200):
-                    time.sleep(made.slow)
+                while not made.over.wait(made.slow):
                     try:
                         self.wfile.write(b"2")
                         self.wfile.flush()
                     except OSError:
-                        return
+                        break
+                self.close_connection = True
+                return
             self.send_response(status)
             if made.location:
                 self.send_header("Location", made.location)
@@ -101,6 +102,7 @@ def listening(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") ->
     try:
         yield made
     finally:
+        made.over.set()
         server.shutdown()
         server.server_close()
 
@@ -130,10 +132,3 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(file)
     return server, ssl.create_default_context(cadata=public.decode())
-
-
-def closed_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -110,7 +110,7 @@ class Stage:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(20)
+            thread.join(120)
         if self.faults:
             raise self.faults[0]
 

@@ -32,6 +32,11 @@ from tests.fuelctl.control import wanted
 from tests.fuelctl.test_supervise import alive
 
 ROOT = Path(__file__).parents[2]
+#: Seconds of silence until a worker stops, its playbooks end, and it is dead to others: far more than a process that
+#: gets no turn on a busy machine is silent. Who is killed is dead at once, whatever they are.
+PATIENT = (60.0, 75.0, 90.0)
+#: For tests that wait for that time.
+BRIEF = (10.0, 12.0, 22.0)
 
 
 class Process:
@@ -61,7 +66,7 @@ class Process:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(120)
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -83,9 +88,11 @@ class Process:
 class Team:
     """The server's part, and the workers."""
 
-    def __init__(self, url: str, key: Path, folder: Path) -> None:
+    def __init__(self, url: str, key: Path, folder: Path, times: tuple[float, float, float] = PATIENT) -> None:
         self.url = url
         self._key = key
+        self._times = times
+        self._dead_after, workers.DEAD_AFTER = workers.DEAD_AFTER, times[2]
         self.folder = folder
         self.world = folder / "world"
         paths.private_folder(paths.state_folder())
@@ -104,12 +111,19 @@ class Team:
 
     def worker(self, url: str | None = None, **environment: str) -> Process:
         """A new one; `ready` waits for it."""
+        times = " ".join(map(str, self._times))
+        environment = {"FUELCTL_LAB_TIMES": times, **environment}
         made = Process(self.folder / f"machine-{len(self.workers)}", url or self.url, self._key, **environment)
         self.workers.append(made)
         return made
 
-    def ready(self, worker: Process, times: int = 1, seconds: float = 120) -> None:
-        self.until(lambda: worker.said("is ready") >= times, seconds, worker.log.read_text)
+    def ready(self, worker: Process, times: int = 1) -> None:
+        self.until(lambda: worker.said("is ready") >= times, why=worker.log.read_text)
+
+    def go(self) -> None:
+        """What waits goes on, and nothing waits from here on."""
+        self.world.mkdir(parents=True, exist_ok=True)
+        (self.world / "go").touch()
 
     def living(self) -> list[WorkerRow]:
         with self.core.database.read() as session:
@@ -136,19 +150,28 @@ class Team:
         assert row is not None
         return row
 
-    def settled(self, environment_id: str, seconds: float = 150) -> EnvironmentRow:
-        self.until(lambda: self.row(environment_id).operation_id is None, seconds, self.said)
+    def settled(self, environment_id: str) -> EnvironmentRow:
+        self.until(lambda: self.row(environment_id).operation_id is None)
         return self.row(environment_id)
 
-    def working(self, environment_id: str, times: int = 1, seconds: float = 120) -> None:
+    def working(self, environment_id: str, times: int = 1) -> None:
         """Until its container is being made, for the so manieth time."""
-        self.until(lambda: len(self.made(environment_id)) >= times, seconds, self.said)
+        self.until(lambda: len(self.made(environment_id)) >= times)
 
     def made(self, environment_id: str) -> list[tuple[float, str]]:
         """When its container was made, and with which public key."""
+        return [(at, key) for _pid, at, key in self._makings(environment_id)]
+
+    def alone(self, environment_id: str) -> bool:
+        """Whether each of its makings, which waited, gave its last sign of life before the next one began."""
+        makings = self._makings(environment_id)
+        last = [float((self.world / f"alive-{pid}").read_text()) for pid, _at, _key in makings[:-1]]
+        return all(sign < at for sign, (_pid, at, _key) in zip(last, makings[1:], strict=True))
+
+    def _makings(self, environment_id: str) -> list[tuple[int, float, str]]:
         log = self.world / "made.log"
         lines = [line.split(maxsplit=3) for line in log.read_text().splitlines()] if log.exists() else []
-        return [(float(line[2]), line[3]) for line in lines if line[0] == environment_id]
+        return [(int(line[1]), float(line[2]), line[3]) for line in lines if line[0] == environment_id]
 
     def told(self, environment_id: str) -> list[Any]:
         with self.core.database.read() as session:
@@ -160,16 +183,17 @@ class Team:
     def said(self) -> str:
         return "\n".join(f"--- {one.home.name}\n{one.log.read_text()[-3000:]}" for one in self.workers)
 
-    def until(self, condition: Callable[[], object], seconds: float, why: Callable[[], str] = str) -> float:
+    def until(self, condition: Callable[[], object], why: Callable[[], str] | None = None) -> float:
         """Seconds until it holds."""
         begun = time.monotonic()
-        while time.monotonic() - begun < seconds:
+        while time.monotonic() - begun < 240:
             if condition():
                 return time.monotonic() - begun
             time.sleep(0.1)
-        raise AssertionError(f"it never came true\n{why()}")
+        raise AssertionError(f"it never came true\n{(why or self.said)()}")
 
     def stop(self) -> None:
+        workers.DEAD_AFTER = self._dead_after
         for worker in self.workers:
             worker.stop()
         self.enqueuer.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class TestLooking:
             "ID", "NAME", "WORKSPACE", "STATUS", "PROVIDER", "TYPE", "ADDRESS", "REGION", "UPTIME", "TTL", "LEFT",
             "IDLE", "COST",
         ]  # fmt: skip
-        for words in (environment["id"], "My-Shop", "ready", "local", "127.0.0.1", "7h 59m", "0.00 USD"):
+        for words in (environment["id"], "My-Shop", "ready", "local", "127.0.0.1", "7h 5", "0.00 USD"):
             assert words in row
         fuelctl("down", "my-shop", "--yes")
         assert fuelctl("ls").out == "No active environments.\n"
@@ -132,7 +133,7 @@ class TestLooking:
         fuelctl("up", str(repo), "--yes", "--ttl", "1h")
         done = fuelctl("extend", "my-shop", "5h")
         assert done.code == 0
-        assert "4h 59m more" in done.out or "5h more" in done.out
+        assert re.search(r"4h 5\dm more|5h more", done.out), done.out
         assert fuelctl("extend", "my-shop", "1x").code == 2
         fuelctl("down", "my-shop", "--yes")
         ended = fuelctl("ls", "--all", "--json").json["environments"][0]["id"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -41,13 +42,15 @@ class Terminal:
         )
         os.close(slave)
         self.raw = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._over = False
 
     @property
     def text(self) -> str:
         """What was written, without the terminal's own commands."""
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.raw)
 
-    def until(self, words: str, seconds: float = 120) -> None:
+    def until(self, words: str, seconds: float = 240) -> None:
         end = time.monotonic() + seconds
         while words not in self.text:
             assert time.monotonic() < end, f"no {words!r} in {self.text}"
@@ -70,20 +73,23 @@ class Terminal:
         """The exit code, after all was read."""
         while self.process.poll() is None:
             self._read(0.05)
-        while self._read(0.05):
-            pass
+        # To the end of it, which is when nobody has the terminal any more: what was written may come a moment later.
+        end = time.monotonic() + 120
+        while not self._over and time.monotonic() < end:
+            self._read(0.5)
         os.close(self._master)
         return self.process.returncode
 
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self._master], [], [], seconds)[0]:
-            return False
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:
-            return False
-        self.raw += data.decode("utf-8", "replace")
-        return bool(data)
+    def _read(self, seconds: float) -> None:
+        if self._over:
+            time.sleep(seconds)
+        elif select.select([self._master], [], [], seconds)[0]:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                data = b""
+            self._over = not data
+            self.raw += self._decoder.decode(data)
 
 
 @pytest.fixture
@@ -133,7 +139,7 @@ def test_yes_is_followed_live(stage: Stage, repo: Path) -> None:
         stage.tell(
             journal, "remote.output", stage="container", step="x", text="Step 3/9 [31m\x1b[31m : RUN\n" + "y" * 300
         )
-        seen.wait(120)
+        seen.wait(300)
         stage.tell(journal, "remote.stage", stage="container", state="ok", seconds=1.2, message="")
         become_ready(journal)
 
@@ -154,7 +160,7 @@ def test_interrupt_detaches_and_attach_picks_up(stage: Stage, repo: Path) -> Non
 
     def play(stage: Stage, journal: Journal) -> None:
         stage.tell(journal, "remote.stage", stage="container", state="start")
-        go_on.wait(60)
+        go_on.wait(300)
         stage.tell(journal, "remote.stage", stage="container", state="ok", seconds=1.0, message="")
         become_ready(journal)
 

@@ -7,15 +7,13 @@ import hashlib
 import io
 import os
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
 
 from fuelctl import paths
-from fuelctl.store import database as database_module
 from fuelctl.store import files as files_module
 from fuelctl.store.database import Database
 from fuelctl.store.files import Files, WrongOffsetError
@@ -54,30 +52,38 @@ def test_what_is_put_is_read_in_parts(files: Files) -> None:
 
 
 class Slow(io.RawIOBase):
-    """What comes over a network that falls silent for longer than a transaction may."""
+    """What comes over a network, however slowly: at each read it is asked who holds a transaction open."""
 
-    def __init__(self, content: bytes, silence: float) -> None:
+    def __init__(self, content: bytes, asked: Callable[[], int]) -> None:
         self._content = io.BytesIO(content)
-        self._silence = silence
+        self._asked = asked
+        self.open: list[int] = []
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        time.sleep(self._silence)
-        self._silence = 0
+        self.open.append(self._asked())
         return self._content.readinto(buffer)
 
 
-def test_what_comes_slowly_holds_no_transaction_open(kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "IDLE_TRANSACTION", 2.0)
-    database = Database(kept.url)
-    try:
-        files = Files(database, Safe(paths.secret_key_file()))
-        assert files.put("x", io.BufferedReader(Slow(_SECRET, 0 if kept.is_sqlite else 3))) == len(_SECRET)
-        assert files.read("x") == _SECRET
-    finally:
-        database.close()
+def test_what_comes_slowly_holds_no_transaction_open(files: Files, kept: Database) -> None:
+    held = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND state LIKE 'idle in transaction%'"
+    )
+
+    def asked() -> int:
+        if kept.is_sqlite:
+            return 0
+        with kept.read() as session:
+            return int(session.execute(held).scalar_one())
+
+    slow = Slow(_SECRET * 100, asked)
+    assert files.put("x", io.BufferedReader(slow, 1000)) == len(_SECRET) * 100
+    assert files.read("x") == _SECRET * 100
+    assert len(slow.open) > 2
+    assert set(slow.open) == {0}
 
 
 @pytest.mark.parametrize("size", [1000, 2000])

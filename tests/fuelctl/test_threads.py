@@ -10,7 +10,7 @@ import pytest
 
 from fuelctl.serving.threads import Threads
 
-_PATIENCE = 60.0
+_PATIENCE = 240.0
 
 
 def _begin_and_wait(begun: threading.Event, go: threading.Event) -> None:

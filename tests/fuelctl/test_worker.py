@@ -60,27 +60,31 @@ def test_a_worker_does_what_is_enqueued_and_keeps_nothing(team: Team) -> None:
     assert team.containers() == []
     assert team.files.list(f"keys/{made}") == []
     # Told to end while it works: it finishes that, and takes nothing more.
-    slow = team.up(blueprint=pretend(sleep=3))
+    slow = team.up(blueprint=pretend(waits=True))
     team.working(slow)
     worker.send(signal.SIGTERM)
-    team.until(lambda: not team.living(), 60)
+    team.until(lambda: not team.living())
     late = team.up(name="late")
-    assert worker.process.wait(90) == 0
+    assert worker.process.poll() is None
+    team.go()
+    assert worker.process.wait(240) == 0
     assert (team.row(slow).status, team.row(late).status) == ("ready", "provisioning")
 
 
 def test_told_twice_it_parks_and_another_goes_on(team: Team) -> None:
     first = team.worker()
-    made = team.up(blueprint=pretend(sleep=8))
+    made = team.up(blueprint=pretend(waits=True))
     team.ready(first)
     team.working(made)
     first.send(signal.SIGTERM)
-    time.sleep(0.5)
+    # It has heard: of two signals at once the second is none.
+    team.until(lambda: not team.living())
     assert first.process.poll() is None
     first.send(signal.SIGTERM)
-    assert first.process.wait(90) == 0
-    team.until(lambda: not first.children(), 60)
+    assert first.process.wait(240) == 0
+    team.until(lambda: not first.children())
     assert team.row(made).status == "provisioning"
+    team.go()
     second = team.worker()
     team.working(made, 2)
     assert team.settled(made).status == "ready"
@@ -93,13 +97,15 @@ def test_a_source_reaches_whoever_works_with_it(team: Team) -> None:
         member = tarfile.TarInfo("source.json")
         member.size = 2
         tar.addfile(member, io.BytesIO(b"{}"))
-    made = team.up(start=False, source={"sha256": "0" * 64, "size": len(stream.getvalue())}, blueprint=pretend(sleep=3))
+    source = {"sha256": "0" * 64, "size": len(stream.getvalue())}
+    made = team.up(start=False, source=source, blueprint=pretend(waits=True))
     team.files.append(f"sources/{made}/source.tar", 0, stream.getvalue())
     team.enqueuer.start("provision", made, str(team.row(made).operation_id))
     first = team.worker()
     team.ready(first)
     team.working(made)
     first.kill()
+    team.go()
     team.worker()
     assert team.settled(made).status == "ready"
     assert len(team.made(made)) == 2

@@ -43,15 +43,16 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 def test_what_ends_together_is_one_playbook_and_one_that_stays_keeps_nobody(team: Team) -> None:
-    worker = team.worker(**CLOUD)
+    # All of them come while the first one waits, however busy the machine is.
+    worker = team.worker(**CLOUD, FUELCTL_LAB_WINDOW="4")
     team.ready(worker)
     made = [team.up(name=f"n{number}") for number in range(5)]
     stays = team.up(name="stays", blueprint=pretend(stays=True))
     everybody = [*made, stays]
-    assert {team.settled(one, 120).status for one in everybody} == {"ready"}
+    assert {team.settled(one).status for one in everybody} == {"ready"}
     # All at once: one playbook ends four of them.
     team.down(*made[:4])
-    rows = [team.settled(one, 120) for one in made[:4]]
+    rows = [team.settled(one) for one in made[:4]]
     assert {row.status for row in rows} == {"terminated"}
     assert len(ended(team)) == 1
     for row in rows:
@@ -60,8 +61,8 @@ def test_what_ends_together_is_one_playbook_and_one_that_stays_keeps_nobody(team
         assert row.receipt["complete"] is True
     # One that cannot be ended is tried alone, and so is the other, which goes.
     team.down(made[4], stays)
-    assert team.settled(made[4], 120).status == "terminated"
-    row = team.settled(stays, 120)
+    assert team.settled(made[4]).status == "terminated"
+    row = team.settled(stays)
     assert (row.status, row.conditions[-1]["type"]) == ("terminating", "termination_incomplete")
     assert [len(ids) for ids in ended(team)] == [4, 2, 1, 1]
 
@@ -70,31 +71,36 @@ def test_killed_while_many_end_all_of_them_end(team: Team) -> None:
     first = team.worker(**CLOUD, FUELCTL_CRASH_AT="stage.destroy.start")
     team.ready(first)
     made = [team.up(name=f"k{number}") for number in range(4)]
-    assert {team.settled(one, 120).status for one in made} == {"ready"}
+    assert {team.settled(one).status for one in made} == {"ready"}
     team.down(*made)
-    assert first.process.wait(60) == -9
+    assert first.process.wait(240) == -9
     team.worker(**CLOUD)
-    assert {team.settled(one, 120).status for one in made} == {"terminated"}
+    assert {team.settled(one).status for one in made} == {"terminated"}
     assert team.containers() == []
 
 
-@pytest.mark.parametrize(("count", "sleep"), [(8, 1), pytest.param(20, 10, marks=pytest.mark.soak)])
-def test_what_is_asked_for_at_once_is_shared_by_slots(team: Team, count: int, sleep: int) -> None:
+@pytest.mark.parametrize("count", [8, pytest.param(20, marks=pytest.mark.soak)])
+def test_what_is_asked_for_at_once_is_shared_by_slots(team: Team, count: int) -> None:
     both = [team.worker(**CLOUD, FUELCTL_CONCURRENCY="2") for _each in range(2)]
     for worker in both:
         team.ready(worker)
     begun = time.monotonic()
-    made = [team.up(name=f"n{number}", blueprint=pretend(sleep=sleep)) for number in range(count)]
-    assert {team.settled(one, 300).status for one in made} == {"ready"}
-    seconds = time.monotonic() - begun
-    shares = [[one for one in made if (worker.home / "state" / "runs" / one).exists()] for worker in both]
-    print(f"{count} made by {[len(share) for share in shares]} in {seconds:.1f} s")
-    # Never one environment by both; and nobody waits in one worker's hands for its slots while the other idles.
-    assert sorted(itertools.chain(*shares)) == sorted(made)
-    assert min(len(share) for share in shares) >= count // 4
+    made = [team.up(name=f"n{number}", blueprint=pretend(waits=True)) for number in range(count)]
+
+    def shares() -> list[list[str]]:
+        return [[one for one in made if (worker.home / "state" / "runs" / one).exists()] for worker in both]
+
+    # Nobody waits in one worker's hands for its slots while the other idles.
+    team.until(lambda: sum(bool(team.made(one)) for one in made) == 4)
+    team.until(lambda: [len(share) for share in shares()] == [2, 2])
+    team.go()
+    assert {team.settled(one).status for one in made} == {"ready"}
+    print(f"{count} made by {[len(share) for share in shares()]} in {time.monotonic() - begun:.1f} s")
+    # Never one environment by both.
+    assert sorted(itertools.chain(*shares())) == sorted(made)
     assert [len(team.made(one)) for one in made] == [1] * count
     team.down(*made)
-    assert {team.settled(one, 300).status for one in made} == {"terminated"}
+    assert {team.settled(one).status for one in made} == {"terminated"}
 
 
 @pytest.mark.soak
@@ -103,7 +109,7 @@ def test_a_hundred_that_end_at_once_are_a_few_playbooks(team: Team) -> None:
     made = [team.up(name=f"h{number}", start=False) for number in range(100)]
     team.down(*made)
     team.ready(worker)
-    assert {team.settled(one, 300).status for one in made} == {"terminated"}
+    assert {team.settled(one).status for one in made} == {"terminated"}
     print(f"100 ended by {[len(ids) for ids in ended(team)]}")
     assert len(ended(team)) <= 10
 
@@ -111,18 +117,18 @@ def test_a_hundred_that_end_at_once_are_a_few_playbooks(team: Team) -> None:
 def test_an_end_waits_for_whoever_makes_it_and_for_nobody_who_has_not_begun(team: Team) -> None:
     worker = team.worker(FUELCTL_CONCURRENCY="1")
     team.ready(worker)
-    first = team.up(name="first", blueprint=pretend(sleep=30))
+    first = team.up(name="first", blueprint=pretend(waits=True))
     team.working(first)
     waiting = team.up(name="waiting")
     team.down(first, waiting)
-    rows = [team.settled(one, 120) for one in (first, waiting)]
+    rows = [team.settled(one) for one in (first, waiting)]
     assert [row.status for row in rows] == ["terminated", "terminated"]
     assert team.containers() == []
     # What had not begun never did; of the one that had, the end began when its making was over.
     assert team.made(waiting) == []
     kinds = [event.type for event in team.told(first) if event.type in ("remote.stage", "remote.terminate.done")]
     assert kinds[-1] == "remote.terminate.done"
-    team.until(lambda: team.enqueuer.running() == [], 30, team.said)
+    team.until(lambda: team.enqueuer.running() == [])
 
 
 def ended(team: Team) -> list[list[str]]:
@@ -131,7 +137,8 @@ def ended(team: Team) -> list[list[str]]:
 
 
 def test_each_batch_is_done_once_and_a_failure_leaves_each_alone() -> None:
-    batches: Batches[int, int] = Batches(window=0.2, most=3)
+    # Nobody waits any more when all have come.
+    batches: Batches[int, int] = Batches(window=600, most=3)
     calls: list[list[str]] = []
 
     def do(members: dict[str, int]) -> dict[str, int]:
@@ -146,11 +153,12 @@ def test_each_batch_is_done_once_and_a_failure_leaves_each_alone() -> None:
         assert sorted(itertools.chain(*calls)) == list("abcdef")
         assert [len(call) for call in calls] == [3, 3]
         assert [value for value in found if value is None] == [None]
-        assert batches.join("here", "alone", 1, do, lambda: False) is None
+        assert Batches[int, int](window=0.01).join("here", "alone", 1, do, lambda: False) is None
+        pair: Batches[int, int] = Batches(window=600, most=2)
 
         def join(one: str) -> str:
             try:
-                return str(batches.join("there", one, 1, broken, lambda: False))
+                return str(pair.join("there", one, 1, broken, lambda: False))
             except RuntimeError:
                 return "failed"
 
@@ -162,12 +170,12 @@ def test_a_cloud_is_called_upon_at_its_pace(kept: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
         waits = sorted(pool.map(lambda _n: limits.take_turn(core, "ec2/eu/1", 1.0, 3), range(8)))
     # Three at once, then one a minute; each waits for its own turn. Time goes by while they ask.
-    assert waits[:3] == pytest.approx([0.0] * 3, abs=0.01)
+    assert waits[:3] == pytest.approx([0.0] * 3, abs=50)
     assert waits[3:] == pytest.approx([60, 120, 180, 240, 300], abs=50)
     assert limits.take_turn(core, "ec2/us/1", 1.0, 3) == 0.0
     begun = time.monotonic()
-    assert not limits.wait(5, lambda: time.monotonic() - begun > 0.2)
-    assert time.monotonic() - begun < 4
+    assert not limits.wait(600, lambda: time.monotonic() - begun > 0.2)
+    assert time.monotonic() - begun < 300
 
 
 def test_what_the_roles_say_of_providers() -> None:
@@ -182,18 +190,19 @@ def test_a_newer_worker_ends_what_an_older_one_began(team: Team) -> None:
     """Rolling: both versions are there for a while, and each takes only what it knows."""
     old = team.worker()
     team.ready(old)
-    begun = team.up(name="begun", blueprint=pretend(sleep=3))
+    begun = team.up(name="begun", blueprint=pretend(waits=True))
     team.working(begun)
     new_server = Enqueuer(team.core, team.url, version=2)
     of_new = team.up(name="new", start=False)
     new_server.start("provision.2", of_new, str(team.row(of_new).operation_id))
     waiting = team.up(name="waiting", start=False)
     old.kill()
+    team.go()
     # Enqueued by an older server after the upgrade has begun.
     team.enqueuer.start("provision", waiting, str(team.row(waiting).operation_id))
     newer = team.worker(FUELCTL_LAB_VERSION="2")
     team.ready(newer)
-    assert {team.settled(one, 120).status for one in (begun, waiting, of_new)} == {"ready"}
+    assert {team.settled(one).status for one in (begun, waiting, of_new)} == {"ready"}
     assert [len(team.made(one)) for one in (begun, waiting, of_new)] == [2, 1, 1]
     assert newer.said("greeted") == 1
     # One that knows only the old version takes nothing of the new one's.

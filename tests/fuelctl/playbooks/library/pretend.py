@@ -37,6 +37,17 @@ def saved(folder: Path, *, complete: bool) -> dict[str, object]:
     return manifest
 
 
+def wait_for(go: Path, sign: Path) -> None:
+    """Until there is `go`, or nobody cares any more; `sign` says when this was last alive."""
+    end = time.monotonic() + 500
+    while not go.exists() and time.monotonic() < end:
+        # Whole, whenever it is killed.
+        written = sign.with_suffix(".new")
+        written.write_text(f"{time.time()}\n")
+        written.replace(sign)
+        time.sleep(0.02)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -88,6 +99,8 @@ def main() -> None:
         if given["secrets_file"] and blueprint.get("tells"):
             tell("container", "make", "output", message=Path(given["secrets_file"]).read_text())
         time.sleep(float(blueprint.get("sleep", 0)))
+        if blueprint.get("waits"):
+            wait_for(world / "go", world / f"alive-{os.getpid()}")
         tell("container", "make", "ok", seconds=0.1)
         if blueprint.get("fail"):
             module.fail_json(
@@ -126,6 +139,8 @@ def main() -> None:
             opened.write(f"{given['environment_id']} {given['expires_at']}\n")
         tell("rescue", "collect", "start")
         time.sleep(float(lives.get("rescue_takes", 0)))
+        if lives.get("rescue_waits"):
+            wait_for(world / "go", world / f"alive-{os.getpid()}")
         if lives.get("rescue_fails"):
             module.fail_json(msg="no", error={"message": "the disk is full", "code": "disk_full"})
         tell("rescue", "collect", "ok", seconds=0.1)

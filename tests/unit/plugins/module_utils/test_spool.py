@@ -105,9 +105,22 @@ def test_many_at_once_do_not_mix(spool):
         assert process.wait() == 0
     found = events(spool)
     assert len({event["id"] for event in found}) == len(found)
-    # The spool is bounded: the oldest files are gone, what is left is whole.
+    # The spool is bounded: the oldest files are gone with the next one, what is left is whole.
+    newest = max(spool.glob("events.*.jsonl"))
+    while max(spool.glob("events.*.jsonl")) == newest:
+        hook(spool, "tool.end", {"session_id": "s"}, FUEL_CODE_SPOOL_LIMIT="1000")
     assert len(list(spool.glob("events.*.jsonl"))) <= 3
-    assert 10 < len(found) < 60
+    assert 10 < len(events(spool)) < 60
+
+
+def test_what_was_written_to_a_file_that_had_been_removed_goes_too(spool):
+    """By a hook that was held up while others went on."""
+    for number in (1, 5, 6, 7):
+        (spool / f"events.{number:010d}.jsonl").write_text("{}\n" * 400)
+    hook(spool, "tool.end", {"session_id": "s"}, FUEL_CODE_SPOOL_LIMIT="1000")
+    assert [path.name for path in sorted(spool.glob("events.*.jsonl"))] == [
+        f"events.{number:010d}.jsonl" for number in (6, 7, 8)
+    ]
 
 
 def test_a_spool_that_is_not_there_holds_nobody_up(tmp_path):
