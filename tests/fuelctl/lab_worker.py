@@ -76,7 +76,8 @@ if __name__ == "__main__":
     if os.environ.get("FUELCTL_LAB_TIMES"):
         with_times([float(each) for each in os.environ["FUELCTL_LAB_TIMES"].split()])
     if os.environ.get("FUELCTL_LAB_WINDOW"):
-        setattr(batches.Batches.__init__, "__defaults__", (float(os.environ["FUELCTL_LAB_WINDOW"]), 50))  # noqa: B010
+        given = (float(os.environ["FUELCTL_LAB_WINDOW"]), 50)
+        setattr(batches.Batches.__init__, "__defaults__", given)  # noqa: B010 - mypy knows no defaults
     if os.environ.get("FUELCTL_LAB_STOPS"):
         stops_in_a_transaction(Path(os.environ["FUELCTL_HOME"]))
     if os.environ.get("FUELCTL_LAB_VERSION"):
