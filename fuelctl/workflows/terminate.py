@@ -20,6 +20,7 @@ _BEGINNING = 60.0
 _UNSEEN = {
     # Lost with the database that had them.
     "no_host_key": "the keys to its machine were lost",
+    "ec2_stopped": "its machine is stopped, and nothing that is in it can be seen",
     "fly_missing": "its machine is gone, and the volume with its work is not",
 }
 

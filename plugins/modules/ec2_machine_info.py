@@ -26,6 +26,10 @@ options:
     type: str
     choices: [public, private]
     default: public
+  to_be_entered:
+    description: Fail where one of them is stopped, for nobody could see what is in it.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - fuel_code.remote.attributes.info
   - fuel_code.remote.aws
@@ -101,6 +105,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.fuel_code.remote.plugins.module_utils import _identity
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2 import _describe, _module, _view
 from ansible_collections.fuel_code.remote.plugins.module_utils._ec2._view import Instance
+from ansible_collections.fuel_code.remote.plugins.module_utils._errors import FuelError
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 
 
@@ -134,11 +139,25 @@ def by_environment(machines: List[Instance]) -> List[Dict[str, Any]]:
     return [found[name] for name in sorted(found)]
 
 
+def check_none_is_stopped(machines: List[Instance]) -> None:
+    """FuelError for the first that is: what is on its disk can be seen by nobody."""
+    for each in machines:
+        if each.state in ("stopping", "stopped"):
+            raise FuelError(
+                f"the machine of {each.environment_id} is {each.state}, so nobody can look into it",
+                hint=f"start it: aws ec2 start-instances --instance-ids {each.instance_id}",
+                where=each.instance_id,
+                code="ec2_stopped",
+            )
+
+
 def look(module: AnsibleAWSModule) -> Dict[str, Any]:
     """The module's result."""
     api = _module.connect(module)
     wanted = [_identity.check_environment_id(each) for each in module.params["environment_ids"]]
     machines = _describe.instances_of(api, wanted) if wanted else _describe.managed(api)
+    if module.params["to_be_entered"]:
+        check_none_is_stopped(machines)
     gone: Dict[str, Any] = {"present": False, "running": False, "events": [], "cursor": "", "problem": None}
     observed = []
     for name in wanted:
@@ -158,6 +177,7 @@ def main() -> None:
         argument_spec={
             "environment_ids": {"type": "list", "elements": "str", "default": []},
             "connect_to": {"type": "str", "choices": ["public", "private"], "default": "public"},
+            "to_be_entered": {"type": "bool", "default": False},
             **_module.ARGUMENTS,
         },
         supports_check_mode=True,

@@ -112,7 +112,7 @@ def by_environment(machines: List[Dict[str, Any]], apps: List[Dict[str, Any]], o
             expires = marks.get(_tags.EXPIRES, "")
             one.update(owner=marks.get(_tags.OWNER, ""), name=marks.get(_tags.NAME, ""))
             one.update(region=str(each.get("region") or ""))
-            one.update(since=moment(each.get("created_at")), expires_at=int(expires) if expires.isdigit() else None)
+            one.update(since=moment(each.get("created_at")), expires_at=int(expires) if expires.isdecimal() else None)
     for each in apps:
         named = _tags.environment_of(str(each.get("name")))
         if named:

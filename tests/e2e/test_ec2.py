@@ -207,6 +207,18 @@ def test_down_refuses_what_nobody_can_look_into(user: Fuelctl, lab: Ec2Lab, up: 
     assert machine_of(lab, up) == machine
 
 
+def test_down_refuses_one_that_was_stopped_in_the_console(user: Fuelctl, lab: Ec2Lab, up: dict[str, Any]) -> None:
+    [instance] = lab.alive(up["id"])
+    ec2.client(lab).stop_instances(InstanceIds=[instance["id"]])
+    try:
+        refused = user.run("down", NAME, "--yes", ok=False)
+    finally:
+        ec2.client(lab).start_instances(InstanceIds=[instance["id"]])
+    assert "its machine is stopped" in refused.text
+    assert user.show(NAME)["status"] in {"ready", "active", "idle"}
+    assert "main" in user.run("exec", NAME, "--", "git", "branch").stdout
+
+
 def test_down_refuses_to_lose_work_until_it_is_home(user: Fuelctl, up: dict[str, Any], repository: Path) -> None:
     user.run("exec", NAME, "--", "git", "-c", "user.name=A", "-c", "user.email=a@x.invalid", "commit", "-qam", "Work")
     refused = user.run("down", NAME, "--yes", ok=False)

@@ -60,6 +60,8 @@ class Cloud:
             "run_instances": lambda response: self._run(response, run),
             "describe_instances": lambda response: self._describe(response, describe),
             "terminate_instances": self._terminate,
+            "stop_instances": lambda response: self._halt(response, halted=True),
+            "start_instances": lambda response: self._halt(response, halted=False),
         }
         amis.add()
         filter_dict_attribute_mapping["client-token"] = "client_token"
@@ -125,6 +127,26 @@ class Cloud:
         return ActionResult({**result, "Reservations": shown})
 
     def _terminate(self, response: InstanceResponse) -> ActionResult:
+        def end(each: Life) -> None:
+            self._end(each, life.USER, stale=self.settings.stale)
+
+        return ActionResult({"TerminatingInstances": self._changed(response, end)})
+
+    def _halt(self, response: InstanceResponse, *, halted: bool) -> ActionResult:
+        """The machine stands still, or goes on."""
+
+        def halt(each: Life) -> None:
+            machine = self._machines.get(each.instance_id)
+            if each.ending is not None or each.halted == halted:
+                return
+            if self._fleet is not None and machine is not None:
+                self._fleet.freeze(machine, frozen=halted)
+            each.halted = halted
+
+        return ActionResult({"StoppingInstances" if halted else "StartingInstances": self._changed(response, halt)})
+
+    def _changed(self, response: InstanceResponse, change: Callable[[Life], None]) -> list[dict[str, Any]]:
+        """Each instance that the call names, before and after the change."""
         asked = response._get_param("InstanceIds", [])
         if not asked:
             raise InvalidParameterCombination("No instances specified")
@@ -136,7 +158,7 @@ class Cloud:
         for instance_id in asked:
             each = self.lives[instance_id]
             before = each.state(now)
-            self._end(each, life.USER, stale=self.settings.stale)
+            change(each)
             after = each.state(now)
             answers.append(
                 {
@@ -145,7 +167,7 @@ class Cloud:
                     "PreviousState": {"Code": life.CODES[before], "Name": before},
                 }
             )
-        return ActionResult({"TerminatingInstances": answers})
+        return answers
 
     def _unknown(self) -> set[str]:
         now = self._clock()

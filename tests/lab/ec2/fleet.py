@@ -144,6 +144,10 @@ class Fleet:
         rule = ("INPUT", "--protocol", "tcp", "--dport", "22", "--syn", "--jump", "DROP")
         docker("exec", machine.name, "iptables", "--wait", "--insert" if closed else "--delete", *rule)
 
+    def freeze(self, machine: Machine, *, frozen: bool) -> None:
+        """Have the machine stand still, or go on. FleetError while it does not run."""
+        docker("pause" if frozen else "unpause", machine.name)
+
     def remove(self, machine: Machine) -> None:
         """End the machine and everything in it. Harmless when it is not there."""
         docker("rm", "--force", "--volumes", machine.name, check=False)
