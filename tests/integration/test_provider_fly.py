@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -44,8 +45,8 @@ PLAY = """
 """
 
 
-def play(lab: FlyLab, folder: Path, verb: str, **more: Any) -> str:
-    (folder / "play.yml").write_text(PLAY)
+def play(lab: FlyLab, folder: Path, verb: str, *, text: str = PLAY, **more: Any) -> str:
+    (folder / "play.yml").write_text(text)
     link = folder / "collections" / "ansible_collections" / "fuel_code" / "remote"
     if not link.exists():
         link.parent.mkdir(parents=True)
@@ -103,3 +104,24 @@ def test_entry_points(tmp_path: Path) -> None:
         assert '"complete": true' in ended, ended[-3000:]
         assert lab.truth()["apps"] == []
         assert lab.volumes() == []
+
+
+def test_a_private_one_has_nothing_that_is_open_to_the_world(tmp_path: Path) -> None:
+    """Entered it is not: there is no private network of Fly.io's here."""
+    lone = PLAY.partition("- hosts: fuel_machines")[0] + (
+        "    - ansible.builtin.debug: {msg: \"AT {{ hostvars['fuel-' ~ remote_environment_id | lower].ansible_host }}"
+        " {{ hostvars['fuel-' ~ remote_environment_id | lower].ansible_port }}"
+        " {{ provider_fly__launched.machine.config.services | default([]) | length }}"
+        ' {{ provider_fly__owner.addresses | length }}"}\n'
+    )
+    one_id = environment_id()
+    options = {"image": dev_image.ensure("remote"), "region": "fra", "address": "private", "disk_gb": 1}
+    given = {"remote_environment_id": one_id, "remote_owner": "me", "remote_provider_options": options}
+    with FlyLab() as lab:
+        try:
+            said = play(lab, tmp_path, "launch", text=lone, **given)
+            # By the machine's own address and port, with no service and no address of the app.
+            assert re.search(r"AT fdaa:[0-9a-f:]+ 2222 0 0\b", said), said[-3000:]
+        finally:
+            play(lab, tmp_path, "destroy", **given)
+        assert (lab.machines(), lab.volumes()) == ([], [])
