@@ -29,7 +29,7 @@ _AHEAD = "fetch"
 #: A machine of one environment, by its host's name. Who works in it may be root there, and have modules say anything.
 _ONE_S = re.compile(r"fuel-([0-7][0-9a-hjkmnp-tv-z]{25})")
 #: What is the provider's to say, or the control plane's own, and no machine's.
-_NOT_A_MACHINE_S = frozenset({"contact", "let_in", "lost", "machine", "provider", "receipt"})
+_NOT_A_MACHINE_S = frozenset({"contact", "disk", "let_in", "lost", "machine", "provider", "receipt"})
 #: What is read of any result, as it has to be.
 _SHAPED: dict[str, type] = {"observed": list, "steps": list, "error": dict}
 _TAIL_LINES = 20

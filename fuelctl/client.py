@@ -96,6 +96,21 @@ class Client(Transport):
         """Have the environment's machine `started` or `stopped`; answered when it is."""
         return self.call("POST", _at(ref, "power"), body={"state": state}, repeat=True, timeout=self._timeout * 12)
 
+    def volume(self, ref: str) -> Json:
+        """The disk that outlives the environment's machine, with its snapshots, as its provider shows it now."""
+        return self.call("GET", _at(ref, "volume"), repeat=True, timeout=self._timeout * 6)
+
+    def extend_volume(self, ref: str, *, size_gb: int) -> Json:
+        """Have that disk so large; answered when it is."""
+        return self.call("POST", _at(ref, "volume"), body={"size_gb": size_gb}, repeat=True, timeout=self._timeout * 6)
+
+    def snapshot_volume(self, ref: str, *, key: str) -> Json:
+        """Have a snapshot of that disk; a repeat with the same idempotency key returns the same one."""
+        headers = {"Idempotency-Key": key}
+        return self.call(
+            "POST", _at(ref, "volume", "snapshots"), headers=headers, repeat=True, timeout=self._timeout * 6
+        )
+
     def authorize_ip(self, ref: str, *, address: str) -> Json:
         """Have the environment's machine let this address in; answered when it does."""
         # A provider is asked while we wait.

@@ -19,13 +19,14 @@ class Traits:
     """`ends_several`: several environments in one run. `has_regions`: an API in regions, with limits of its own.
 
     `key_names`: key pairs that it makes beside the environment's own. `stops`: its machines can be stopped, and started
-    again with what they had.
+    again with what they had. `has_volume`: their disk outlives them, and can be extended and snapshotted.
     """
 
     ends_several: bool = False
     has_regions: bool = False
     key_names: tuple[str, ...] = ()
     stops: bool = False
+    has_volume: bool = False
 
 
 @cache
@@ -45,6 +46,7 @@ def of(provider: str) -> Traits:
         has_regions=f"provider_{provider}_region" in options("launch"),
         key_names=tuple(str(name) for name in names),
         stops=all((folder / "tasks" / f"{entry}.yml").is_file() for entry in ("start", "stop")),
+        has_volume=(folder / "tasks" / "volume.yml").is_file(),
     )
 
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extend": ("extend", "Give an environment more time to live."),
     "stop": ("stop", "Stop an environment's machine, and keep what is on its volume."),
     "start": ("start", "Start an environment's machine that was stopped."),
+    "volume": ("volume", "Show, extend and snapshot the disk that outlives a machine."),
     "down": ("down", "End environments and prove that nothing of them is left."),
     "rescue": ("rescue", "List, show and fetch work that was saved before its environment ended."),
     "reap": ("reap", "Show who would end and when, or have one round of it now."),

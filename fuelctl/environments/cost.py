@@ -3,7 +3,8 @@
 
 `provider["machines"]`: id -> `{type, region, market, hourly, estimate, begun, ended}`. A machine that nobody saw
 running is not in it, and costs nothing. One that can be stopped has `{awake, asleep}` besides, what it costs per hour
-in either; each of its times is an entry of its own, `id`, `id/1`, `id/2`.
+in either; each of its times is an entry of its own, `id`, `id/1`, `id/2`. One with a volume has `{disk_gb, gb_hour}`,
+its size and what a GB of it costs per hour.
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ def _with_fly(
     cpus, memory = guest.get("cpus"), guest.get("memory_mb")
     if not isinstance(cpus, int) or not isinstance(memory, int):
         return known
-    shown = _fly.Machine(
-        region, str(guest.get("cpu_kind")), cpus, memory / 1024, disk_gb or _USUAL_DISK_GB, dedicated_ipv4
-    )
+    # A volume that was extended stays so, whatever the machine is made anew with.
+    size = max(disk_gb or _USUAL_DISK_GB, *(float(one.get("disk_gb") or 0) for one in known.values()), 0.0)
+    shown = _fly.Machine(region, str(guest.get("cpu_kind")), cpus, memory / 1024, size, dedicated_ipv4)
     price = _fly.offer(shown)
     now = {
         "type": shown.type,
@@ -92,6 +93,8 @@ def _with_fly(
         "ended": None,
         "awake": price.hourly,
         "asleep": _fly.kept(shown),
+        "disk_gb": size,
+        "gb_hour": _fly.gb_hour(),
     }
     return {**{each: _ended(one, begun) for each, one in known.items()}, name: now}
 
@@ -102,11 +105,49 @@ def powered(provider: _Provider, at: float, *, awake: bool) -> _Provider:
     for name, one in list(machines.items()):
         price = one.get("awake" if awake else "asleep")
         if one["ended"] is None and "asleep" in one and one["hourly"] != price:
-            machines[name] = _ended(one, at)
-            machine = name.partition("/")[0]
-            times = sum(each.partition("/")[0] == machine for each in machines)
-            machines[f"{machine}/{times}"] = {**one, "hourly": price, "begun": at}
+            _go_on(machines, name, at, {"hourly": price})
     return {**provider, "machines": machines} if machines != (provider.get("machines") or {}) else provider
+
+
+def _go_on(machines: dict[str, dict[str, Any]], name: str, at: float, other: dict[str, Any]) -> None:
+    """Have a machine's time end at `at`, and another begin with what is different in it."""
+    one = machines[name]
+    machines[name] = _ended(one, at)
+    machine = name.partition("/")[0]
+    times = sum(each.partition("/")[0] == machine for each in machines)
+    machines[f"{machine}/{times}"] = {**one, **other, "begun": at}
+
+
+def disk_gb(provider: _Provider) -> float | None:
+    """The size of its volume, as it was last seen; None where it has none that is known."""
+    machines = [one for one in (provider.get("machines") or {}).values() if "disk_gb" in one]
+    return float(max(machines, key=lambda one: float(one["begun"]))["disk_gb"]) if machines else None
+
+
+def growing(provider: _Provider, size_gb: float) -> _offer.Offer:
+    """What it costs per hour more with a volume of this size."""
+    more = sum(max(0.0, _dearer(one, size_gb)) for one in _with_volume(provider).values())
+    return _offer.Offer(more, more, estimate=False)
+
+
+def grown(provider: _Provider, at: float, size_gb: float) -> _Provider:
+    """The provider's document when its volume has this size from `at` on; the same one when it had before."""
+    machines: dict[str, dict[str, Any]] = dict(provider.get("machines") or {})
+    for name, one in _with_volume(provider).items():
+        more = _dearer(one, size_gb)
+        if one["disk_gb"] != size_gb:
+            prices = {key: None if one[key] is None else one[key] + more for key in ("hourly", "awake", "asleep")}
+            _go_on(machines, name, at, {**prices, "disk_gb": size_gb})
+    return {**provider, "machines": machines} if machines != (provider.get("machines") or {}) else provider
+
+
+def _with_volume(provider: _Provider) -> dict[str, dict[str, Any]]:
+    machines: dict[str, dict[str, Any]] = provider.get("machines") or {}
+    return {name: one for name, one in machines.items() if one["ended"] is None and "gb_hour" in one}
+
+
+def _dearer(one: dict[str, Any], size_gb: float) -> float:
+    return (size_gb - float(one["disk_gb"])) * float(one["gb_hour"])
 
 
 def waking(provider: _Provider) -> _offer.Offer:

@@ -27,6 +27,7 @@ from fuelctl.server import (
     tokens,
     told,
     users,
+    volumes,
     webhooks,
     whoami,
     workspaces,
@@ -39,8 +40,8 @@ from fuelctl.server.types import ProblemOut
 _PROBLEM = "application/problem+json"
 _BEARER = {"type": "http", "scheme": "bearer", "description": "A person's token, or an environment's own."}
 _MODULES = (
-    remote, rescues, source, events, callbacks, told, keys, workspaces, devices, audit, reaper, users, tokens, whoami,
-    audit_log, webhooks, control,
+    remote, rescues, source, events, callbacks, told, keys, volumes, workspaces, devices, audit, reaper, users, tokens,
+    whoami, audit_log, webhooks, control,
 )  # fmt: skip
 
 

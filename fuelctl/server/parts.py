@@ -18,6 +18,7 @@ from fuelctl.environments.core import Core, MoveDeadline, Start
 from fuelctl.environments.heartbeats import Heartbeats
 from fuelctl.environments.own_token import OwnTokens
 from fuelctl.environments.power import Power, nobody_can
+from fuelctl.environments.volume import AskVolume, nobody_asks
 from fuelctl.server.hand_over import Follow
 from fuelctl.server.held import Held
 from fuelctl.server.rates import Rates
@@ -37,6 +38,7 @@ class Parts:
     `audit`: what a provider shows that carries our label. `auditable`: those that can be asked, given those in use.
     `authorize`: have an environment's machine let an address in.
     `admit`: have a public key open an environment. `power`: have its machine stopped or started.
+    `ask_volume`: have the disk that outlives its machine shown, extended or snapshotted.
     `reap`: one round of the reaper; `{checked, ended, failed}`.
     `webhooks`: who is told what happens. `try_webhooks`: send a test to the one of this name, or to all.
     `follow`: who serves followers; None for this process itself.
@@ -55,6 +57,7 @@ class Parts:
     authorize: Authorize = lambda _row, _address: LetIn([], [])
     admit: Admit = nobody_admits
     power: Power = nobody_can
+    ask_volume: AskVolume = nobody_asks
     embedded: bool = True
     stop: Callable[[float], list[str]] = lambda _wait: []
     stopping: Callable[[], bool] = lambda: False

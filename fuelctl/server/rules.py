@@ -54,6 +54,10 @@ RULES: dict[str, Action | Open] = {
     "remote.extend": Action.CHANGE,
     "remote.authorize_ip": Action.CHANGE,
     "remote.power": Action.CHANGE,
+    # Each of them has its provider asked while somebody waits.
+    "volumes.show": Action.CHANGE,
+    "volumes.extend": Action.CHANGE,
+    "volumes.snapshot": Action.CHANGE,
     "rescues.listing": Action.CHANGE,
     "rescues.show": Action.CHANGE,
     "rescues.content_of": Action.CHANGE,

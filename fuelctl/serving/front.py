@@ -60,6 +60,7 @@ class Front:
             authorize=self.work.authorize,
             admit=self.work.admit,
             power=self.work.power,
+            ask_volume=self.work.ask_volume,
             embedded=False,
             stop=self._stop,
             stopping=self._closing.is_set,

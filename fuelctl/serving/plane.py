@@ -32,6 +32,7 @@ from fuelctl.workflows.idle_stop import IdleStops
 from fuelctl.workflows.observer import Observer
 from fuelctl.workflows.reaper import Reaper
 from fuelctl.workflows.run import Plant
+from fuelctl.workflows.volume import ask_volume
 
 _ASK_EVERY = 0.1
 
@@ -106,6 +107,7 @@ class ControlPlane:
             authorize=partial(authorize, self.plant),
             admit=partial(admit, self.plant),
             power=partial(power, self.plant),
+            ask_volume=partial(ask_volume, self.plant),
             embedded=self._embedded,
             stop=self._stop,
             stopping=self._closing.is_set,

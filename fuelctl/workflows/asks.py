@@ -20,6 +20,7 @@ from fuelctl.workflows import audit
 from fuelctl.workflows.access import admit, authorize, power
 from fuelctl.workflows.extend import move_deadline
 from fuelctl.workflows.run import Plant
+from fuelctl.workflows.volume import ask_volume
 
 WORKFLOW = "ask"
 #: `answer(plant, **arguments)`: plain data; FuelError says why not.
@@ -70,6 +71,10 @@ def _power(plant: Plant, environment_id: str, state: str) -> None:
     power(plant, _row(plant, environment_id), state)
 
 
+def _volume(plant: Plant, environment_id: str, wanted: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return ask_volume(plant, _row(plant, environment_id), wanted, arguments)
+
+
 def _audit(plant: Plant, place: dict[str, Any]) -> dict[str, Any]:
     return asdict(audit.look(plant, Place(**place)))
 
@@ -79,6 +84,7 @@ _VERBS: dict[str, Answer] = {
     "authorize": _authorize,
     "admit": _admit,
     "power": _power,
+    "volume": _volume,
     "audit": _audit,
 }
 

@@ -22,11 +22,18 @@ from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.ulids import new_ulid
 from fuelctl.workflows import asks
 from fuelctl.workflows.access import check_stops
+from fuelctl.workflows.volume import check_has_volume
 from fuelctl.workflows.work import APPLICATION_VERSION, OVER, VERSION, Work, queue
 
 _logger = logging.getLogger(__name__)
 #: For how long somebody waits for a worker's answer; a provider that is asked in all its regions takes longest.
-PATIENCE = {"extend": 90.0, "authorize": 90.0, "admit": 90.0, "power": 360.0, "audit": 300.0, "observe": 600.0}
+PATIENCE = {
+    **dict.fromkeys(("extend", "authorize", "admit"), 90.0),
+    "power": 360.0,
+    "volume": 180.0,
+    "audit": 300.0,
+    "observe": 600.0,
+}
 _ASK_EVERY = 0.1
 _UNDER_WAY = ("ENQUEUED", "PENDING", "DELAYED")
 
@@ -98,6 +105,11 @@ class Enqueuer(Work):
         """See workflows.access."""
         check_stops(row)
         self._ask("power", row.id, environment_id=row.id, state=state)
+
+    def ask_volume(self, row: EnvironmentRow, wanted: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """See workflows.volume."""
+        check_has_volume(row)
+        return dict(self._ask("volume", row.id, environment_id=row.id, wanted=wanted, arguments=arguments))
 
     def audit(self, place: Place) -> Seen:
         """See workflows.audit."""

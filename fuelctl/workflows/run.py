@@ -37,6 +37,7 @@ _PLAYBOOKS = {
     "access": "fuel_code.remote.remote_access",
     "admit": "fuel_code.remote.remote_admit",
     "power": "fuel_code.remote.remote_power",
+    "volume": "fuel_code.remote.remote_volume",
     "audit": "fuel_code.remote.remote_audit",
     "rescue": "fuel_code.remote.remote_rescue",
 }

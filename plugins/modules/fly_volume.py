@@ -31,10 +31,12 @@ options:
     required: true
   state:
     description:
-      - With V(snapshotted), there is one snapshot more of it afterwards.
-      - With V(absent), there is none, and a receipt. What it held is lost, and so are its snapshots.
+      - With V(extended), it is at least as large as O(size_gb) afterwards; where there is none, none is made.
+      - With V(snapshotted), there is one snapshot more of it afterwards, or than those of O(known_snapshots).
+      - With V(absent), there is none, and a receipt. What it held is lost; the receipt names the snapshots that Fly.io
+        keeps, each until its days are over.
     type: str
-    choices: [present, snapshotted, absent]
+    choices: [present, extended, snapshotted, absent]
     default: present
   region:
     description: Region, for example V(fra). It cannot be changed. Fly.io chooses without.
@@ -48,6 +50,13 @@ options:
     description: Snapshot that a new volume begins with.
     type: str
     default: ''
+  known_snapshots:
+    description:
+      - Ids of the snapshots that there were when this one was wanted first. Where there is another one already, with
+        O(state=snapshotted), none is made, so that a repeat makes no second one. One that comes before Fly.io lists the
+        first makes one.
+    type: list
+    elements: str
   snapshot_days:
     description: Days for which Fly.io's daily snapshots of a new volume are kept.
     type: int
@@ -92,6 +101,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+disk:
+  description:
+    - The volume in the words that all providers share, with C(id), C(region), C(size_gb), C(snapshot_days), C(prices)
+      and C(snapshots), the newest first, each with C(id), C(created_at), C(state), C(stored_bytes) and C(days).
+    - With O(state=extended) also C(needs_restart), with O(state=snapshotted) C(snapshot), the id of that one.
+  returned: with O(state=extended) or O(state=snapshotted)
+  type: dict
 volume:
   description: The volume as Fly.io shows it, with C(id), C(name), C(region), C(size_gb) and C(attached_machine_id).
   returned: but with O(state=absent); in check mode only where there is one
@@ -99,7 +115,7 @@ volume:
   sample: {id: vol_4o5p6q7r8s9t, name: workspace, region: fra, size_gb: 10, attached_machine_id: null}
 needs_restart:
   description: Whether the machine that uses the volume has to be started anew to see what was added to it.
-  returned: with O(state=present)
+  returned: with O(state=present) or O(state=extended)
   type: bool
   sample: false
 snapshot:
@@ -164,6 +180,10 @@ def work(module: AnsibleModule, progress: Progress) -> Dict[str, Any]:
         sole=params["sole"],
         org=params["org"],
     )
+
+    def shared(volume: Dict[str, Any], **more: Any) -> Dict[str, Any]:
+        return _volume.disk(volume, _volume.listed_snapshots(api, wanted.app, volume), **more)
+
     if params["state"] == "absent":
         with progress.step("destroy volume"):
             ended, lines = _volume.destroy(api, wanted, check_only=check)
@@ -174,19 +194,23 @@ def work(module: AnsibleModule, progress: Progress) -> Dict[str, Any]:
         }
     if params["state"] == "snapshotted":
         with progress.step("snapshot"):
-            volume, made = _volume.snapshot(api, wanted, check_only=check)
+            volume, made, asked = _volume.snapshot(api, wanted, known=params["known_snapshots"], check_only=check)
         return {
-            "changed": True,
+            "changed": asked,
             "volume": volume,
-            "done": ["snapshot"],
+            "disk": shared(volume, snapshot=None if made is None else str(made["id"])),
+            "done": ["snapshot"] if asked else [],
             **({} if made is None else {"snapshot": made}),
         }
     with progress.step("volume") as step:
-        result = _volume.ensure(api, wanted, check_only=check)
+        result = _volume.ensure(api, wanted, check_only=check, make=params["state"] == "present")
         if not result.done:
             step.reuse()
     shown = result.volume or {}
     size = max(result.size_before, wanted.size_gb)
+    told: Dict[str, Any] = {}
+    if params["state"] == "extended" and result.volume is not None:
+        told["disk"] = shared(result.volume, needs_restart=result.needs_restart)
     return {
         "changed": bool(result.done),
         "done": result.done,
@@ -195,6 +219,7 @@ def work(module: AnsibleModule, progress: Progress) -> Dict[str, Any]:
             "after": {"size_gb": size, "region": shown.get("region", params["region"])},
         },
         "needs_restart": result.needs_restart,
+        **told,
         **({} if result.volume is None else {"volume": result.volume}),
     }
 
@@ -204,10 +229,11 @@ def main() -> None:
         argument_spec={
             "app": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "snapshotted", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "extended", "snapshotted", "absent"], "default": "present"},
             "region": {"type": "str", "default": ""},
             "size_gb": {"type": "int", "default": 1},
             "snapshot_id": {"type": "str", "default": ""},
+            "known_snapshots": {"type": "list", "elements": "str"},
             "snapshot_days": {"type": "int", "default": 5},
             "encrypted": {"type": "bool", "default": True},
             "sole": {"type": "bool", "default": False},

@@ -47,6 +47,13 @@ volumes:
   type: list
   elements: dict
   sample: [{id: vol_4o5p6q7r8s9t, name: workspace, region: fra, size_gb: 10, attached_machine_id: null}]
+disk:
+  description:
+    - The first of them in the words that all providers share, with C(id), C(region), C(size_gb), C(snapshot_days),
+      C(prices) and C(snapshots), the newest first, each with C(id), C(created_at), C(state), C(stored_bytes) and
+      C(days).
+  returned: with O(snapshots) and a O(name) that there is
+  type: dict
 steps:
   description: What was done, with C(stage), C(step), C(state), C(seconds) and C(message).
   returned: always
@@ -63,7 +70,6 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.fuel_code.remote.plugins.module_utils._fly import _app, _module, _volume
-from ansible_collections.fuel_code.remote.plugins.module_utils._fly._api import place
 from ansible_collections.fuel_code.remote.plugins.module_utils._progress import Progress
 
 
@@ -74,8 +80,11 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
     volumes = _volume.listed(api, app, module.params["name"])
     if module.params["snapshots"]:
         for each in volumes:
-            each["snapshots"] = api.listed(place("apps", app, "volumes", str(each["id"]), "snapshots"))
-    return {"changed": False, "volumes": volumes}
+            each["snapshots"] = _volume.listed_snapshots(api, app, each)
+    told: Dict[str, Any] = {}
+    if module.params["snapshots"] and module.params["name"] and volumes:
+        told["disk"] = _volume.disk(volumes[0], volumes[0]["snapshots"])
+    return {"changed": False, "volumes": volumes, **told}
 
 
 def main() -> None:

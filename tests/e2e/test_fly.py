@@ -146,6 +146,18 @@ def test_it_ends_by_itself_later_when_it_is_extended(user: Fuelctl, up: dict[str
     assert up["lease"]["ttl_seconds"] < 12 * 3600
 
 
+def test_its_volume_grows_and_is_snapshotted(user: Fuelctl, lab: FlyLab, up: dict[str, Any]) -> None:
+    before = user.run("volume", "show", NAME, "--json").json
+    assert (before["size_gb"], before["region"], before["snapshots"]) == (10, "fra", [])
+    user.run("volume", "extend", NAME, "50GB")
+    made = user.run("volume", "snapshot", NAME, "--json").json
+    assert [each["id"] for each in made["snapshots"]] == [made["snapshot"]]
+    assert (made["id"], made["size_gb"]) == (before["id"], 50)
+    assert [each["size_gb"] for each in lab.volumes()] == [50]
+    more = user.run("status", NAME, "--json").json["cost"]["hourly"] - up["cost"]["hourly"]
+    assert more == pytest.approx(40 * 0.15 / 730, abs=1e-4)
+
+
 def test_nothing_secret_is_at_rest(user: Fuelctl, lab: FlyLab, up: dict[str, Any]) -> None:
     assert up["id"]
     state = Path(user.base["FUELCTL_HOME"])
@@ -170,3 +182,5 @@ def test_what_would_be_lost_is_looked_for_in_a_stopped_machine_too(
     assert receipt["complete"] is True
     kinds = {each["kind"] for each in receipt["resources"]}
     assert {"fly machine", "fly volume", "fly app"} <= kinds
+    [volume] = [each["detail"] for each in receipt["resources"] if each["kind"] == "fly volume"]
+    assert "Fly.io keeps its snapshots for up to 5 days: vs_" in volume

@@ -29,6 +29,7 @@ from fuelctl.server.parts import Parts
 from fuelctl.store.database import Database, sqlite_url
 from fuelctl.store.models import EnvironmentRow
 from fuelctl.store.secrets import Safe
+from fuelctl.workflows.volume import check_has_volume
 
 HOST_KEY = "ssh-ed25519 " + "A" * 68
 Play = Callable[["Stage", Journal], None]
@@ -62,6 +63,10 @@ class Stage:
         self.admitted: list[tuple[str, str]] = []
         #: What machines were put into: (environment, state).
         self.powered: list[tuple[str, str]] = []
+        #: The disk that outlives machines, as their provider shows it; None where there is none.
+        self.disk: dict[str, Any] | None = None
+        #: What was asked of it.
+        self.disks: list[tuple[str, dict[str, Any]]] = []
         #: Provider -> what it shows; a failure is raised. What was asked for is in `places`.
         self.shown: dict[str, list[dict[str, Any]] | MachineError] = {"local": []}
         self.places: list[Place] = []
@@ -97,6 +102,20 @@ class Stage:
         """A machine is to be stopped, or started."""
         self.powered.append((row.id, state))
 
+    def ask_volume(self, row: EnvironmentRow, wanted: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Of the disk that outlives its machine."""
+        if self.disk is None:
+            check_has_volume(row)
+        assert self.disk is not None
+        self.disks.append((wanted, arguments))
+        if wanted == "extended":
+            self.disk["size_gb"] = max(self.disk["size_gb"], arguments["size_gb"])
+        if wanted == "snapshotted":
+            made = {"id": "vs_new", "created_at": "2026-01-02T00:00:00Z", "state": "", "stored_bytes": 0, "days": 5}
+            self.disk["snapshots"].insert(0, made)
+            return {**self.disk, "snapshot": "vs_new"}
+        return self.disk
+
     def audit(self, place: Place) -> Seen:
         """A provider is asked for all that carries our label."""
         self.places.append(place)
@@ -131,6 +150,7 @@ def stage(*, tcp: bool = False, **settings: Any) -> Iterator[Stage]:
             look=made.look,
             admit=made.admit,
             power=made.power,
+            ask_volume=made.ask_volume,
             audit=made.audit,
             auditable=lambda known: sorted(known | made.shown.keys()),
         )

@@ -78,9 +78,30 @@ class TestAMachineThatCanBeStopped:
         assert cost.powered(over, 10**6, awake=False) is over
         assert cost.noted(again, [fly_machine()], 10, BOOK) == again
 
+    def test_a_larger_volume_costs_more_from_then_on(self) -> None:
+        made = cost.noted({"name": "fly"}, [fly_machine()], 10, BOOK)
+        gb = 0.15 / 730
+        assert (cost.disk_gb(made), cost.disk_gb({})) == (10, None)
+        assert cost.growing(made, 30).hourly == pytest.approx(20 * gb)
+        assert cost.growing(made, 5).hourly == 0
+        assert cost.grown(made, 7200.5, 10) is made
+        larger = cost.grown(made, 3600.5 + 36000, 30)
+        assert (cost.disk_gb(larger), cost.grown(larger, 10**6, 30) is larger) == (30, True)
+        stopped = cost.powered(larger, 3600.5 + 72000, awake=False)
+        awake, asleep = 13.38 / 720 + 3.5 / 730, 3.5 / 730
+        assert cost.cost(stopped, 3600.5 + 72000).hourly == pytest.approx(asleep + 20 * gb, abs=1e-5)
+        found = cost.cost(stopped, 3600.5 + 108000)
+        assert found.total == pytest.approx(20 * awake + 10 * asleep + 20 * 20 * gb, abs=1e-4)
+        # A machine that is made anew has the volume that there is.
+        again = cost.noted(larger, [fly_machine(id="another", created_at="1970-01-02T01:00:00Z")], 10, BOOK)
+        assert (cost.disk_gb(again), sum(one["ended"] is None for one in again["machines"].values())) == (30, 1)
+        over = cost.ended(larger, 10**6)
+        assert cost.grown(over, 10**6, 50) is over
+
     def test_one_whose_price_nobody_knows_is_said_to_be_so(self) -> None:
         made = cost.noted({"name": "fly"}, [fly_machine(region="xyz")], 10, BOOK)
         assert cost.cost(made, 7200.5).hourly is None
+        assert cost.cost(cost.grown(made, 7200.5, 20), 7200.5).hourly is None
         for odd in ({"id": None}, {"created_at": "soon"}, {"config": {"guest": {"cpus": "2"}}}):
             assert cost.noted({"name": "fly"}, [fly_machine(**odd)], 10, BOOK) == {"name": "fly"}
 

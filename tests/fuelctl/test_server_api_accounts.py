@@ -40,6 +40,9 @@ BODIES: dict[str, Any] = {
     "keys.received": None,
     "source.upload": None,
     "remote.power": {"state": "stopped"},
+    "volumes.show": None,
+    "volumes.extend": {"size_gb": 20},
+    "volumes.snapshot": None,
 }
 #: Of what is no environment any more: `test_rescue.py`.
 RESCUES = {"rescues.listing", "rescues.show", "rescues.content_of", "rescues.remove"}

@@ -101,6 +101,8 @@ def test_what_stops_no_machines_says_so(team: Team, machine: Machine) -> None:
 @pytest.mark.parametrize(("provider", "stops"), [("local", False), ("ec2", False), ("ssh", False), ("fly", True)])
 def test_whose_machines_can_be_stopped(provider: str, stops: bool) -> None:
     assert provider_traits.of(provider).stops is stops
+    # Of those that there are, the same ones have a disk that outlives them.
+    assert provider_traits.of(provider).has_volume is stops
 
 
 def test_fly_s_keys_are_made_before_it_is_launched() -> None:

@@ -221,6 +221,12 @@ def test_volume_is_made_once_grows_and_ends_with_proof(modules: Modules, app: st
     kept = modules.result("fly_volume", app=app, name="workspace", state="snapshotted")
     shown = modules.result("fly_volume_info", app=app, snapshots=True)["volumes"]
     assert [each["id"] for each in shown[0]["snapshots"]] == [kept["snapshot"]["id"]]
+    again = modules.result("fly_volume", app=app, name="workspace", state="snapshotted", known_snapshots=[])
+    assert (again["changed"], again["disk"]["snapshot"]) == (False, kept["snapshot"]["id"])
+    grown = modules.result("fly_volume", app=app, name="workspace", state="extended", size_gb=6)
+    assert (grown["done"], grown["disk"]["size_gb"], len(grown["disk"]["snapshots"])) == (["extend"], 6, 1)
+    assert modules.result("fly_volume", app=app, name="other", state="extended")["error"]["code"] == "fly_missing"
+    assert modules.result("fly_volume_info", app=app, name="workspace", snapshots=True)["disk"]["size_gb"] == 6
 
     mounts = [{"volume": made["volume"]["id"], "path": "/data"}]
     modules.result("fly_machine", app=app, name="dev", image=IMAGE, region="fra", mounts=mounts)
@@ -228,6 +234,7 @@ def test_volume_is_made_once_grows_and_ends_with_proof(modules: Modules, app: st
     modules.result("fly_machine", app=app, name="dev", state="absent")
     ended = modules.result("fly_volume", app=app, name="workspace", state="absent")
     assert ended["receipt"]["complete"]
+    assert kept["snapshot"]["id"] in ended["receipt"]["resources"][0]["detail"]
     assert modules.lab.volumes(app) == []
 
 

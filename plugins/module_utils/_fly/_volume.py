@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from .._errors import FuelError, UsageError
+from .._prices import data_fly
 from .._receipt import GONE, PRESENT, entry
 from . import _app
 from ._api import Api, ApiError, place
@@ -70,7 +71,7 @@ def check(wanted: Wanted) -> None:
     if not _NAME.fullmatch(wanted.name):
         raise UsageError(f"{wanted.name[:80]!r} cannot name a volume", hint="use 1 to 30 of a-z, 0-9 and _")
     if not 1 <= wanted.size_gb <= 500:
-        raise UsageError(f"a volume cannot have {wanted.size_gb} GB", hint="choose 1 to 500")
+        raise UsageError(f"a volume cannot have {wanted.size_gb} GB", hint="choose 1 to 500", code="bad_size")
     if not 1 <= wanted.snapshot_days <= 60:
         raise UsageError(f"snapshots cannot be kept {wanted.snapshot_days} days", hint="choose 1 to 60")
 
@@ -87,17 +88,17 @@ def listed(api: Api, app: str, name: str = "") -> List[Dict[str, Any]]:
     )
 
 
-def ensure(api: Api, wanted: Wanted, *, check_only: bool = False) -> Result:
-    """Have the volume, at least as large as wanted."""
+def ensure(api: Api, wanted: Wanted, *, check_only: bool = False, make: bool = True) -> Result:
+    """Have the volume, at least as large as wanted. FuelError where there is none and none is to be made."""
     check(wanted)
     try:
-        return _ensure(api, wanted, check_only=check_only)
+        return _ensure(api, wanted, check_only=check_only, make=make)
     except ApiError as error:
         raise explain(error, f"{wanted.app}/{wanted.name}") from error
 
 
-def _ensure(api: Api, wanted: Wanted, *, check_only: bool) -> Result:
-    there = _there(api, wanted)
+def _ensure(api: Api, wanted: Wanted, *, check_only: bool, make: bool) -> Result:
+    there = _there(api, wanted) if make else _existing(api, wanted)
     before = int(there[0].get("size_gb") or 0) if there else 0
     if not there:
         if check_only:
@@ -158,6 +159,15 @@ def _there(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
     return found
 
 
+def _existing(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
+    """The same; FuelError when there is nothing."""
+    found = _there(api, wanted)
+    if not found:
+        where = f"{wanted.app}/{wanted.name}"
+        raise FuelError("there is no volume of that name", hint="make it first", where=where, code="fly_missing")
+    return found
+
+
 def _create(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
     """What is there after a create; nobody repeats it unless it is known that there is none."""
     body: Dict[str, Any] = {
@@ -206,29 +216,63 @@ def _seen(api: Api, wanted: Wanted) -> List[Dict[str, Any]]:
 
 
 def snapshot(
-    api: Api, wanted: Wanted, *, check_only: bool = False
-) -> "Tuple[Dict[str, Any], Optional[Dict[str, Any]]]":
-    """A snapshot of the volume, now: the volume, and the snapshot once Fly.io lists one more."""
+    api: Api, wanted: Wanted, *, known: Optional[Collection[str]] = None, check_only: bool = False
+) -> "Tuple[Dict[str, Any], Optional[Dict[str, Any]], bool]":
+    """A snapshot of the volume, now: the volume, the snapshot once Fly.io lists one more, and whether it was asked for.
+
+    Of `known`, the ids that there were when it was wanted first, one more may be there already: then that is the one.
+    """
     check(wanted)
-    where = f"{wanted.app}/{wanted.name}"
     try:
-        there = _there(api, wanted)
-        if not there:
-            raise FuelError("there is no volume of that name", hint="make it first", where=where, code="fly_missing")
-        if check_only:
-            return there[0], None
-        path = place("apps", wanted.app, "volumes", str(there[0]["id"]), "snapshots")
-        before = {str(each["id"]) for each in api.listed(path)}
-        api.call("POST", path, repeat=False)
+        volume = _existing(api, wanted)[0]
+        listing = listed_snapshots(api, wanted.app, volume)
+        later = [each for each in listing if known is not None and str(each["id"]) not in known]
+        if later or check_only:
+            return volume, later[0] if later else None, not later
+        before = {str(each["id"]) for each in listing}
+        api.call("POST", place("apps", wanted.app, "volumes", str(volume["id"]), "snapshots"), repeat=False)
         begun = api.clock()
         while api.clock() - begun < api.patience:
-            for each in api.listed(path):
+            for each in listed_snapshots(api, wanted.app, volume):
                 if str(each["id"]) not in before:
-                    return there[0], each
+                    return volume, each, True
             api.sleep(INTERVAL)
     except ApiError as error:
-        raise explain(error, where) from error
-    return there[0], None
+        raise explain(error, f"{wanted.app}/{wanted.name}") from error
+    return volume, None, True
+
+
+def listed_snapshots(api: Api, app: str, volume: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The snapshots of a volume, as Fly.io shows them."""
+    return api.listed(place("apps", app, "volumes", str(volume["id"]), "snapshots"))
+
+
+def disk(volume: Mapping[str, Any], listing: Iterable[Mapping[str, Any]], **more: Any) -> Dict[str, Any]:
+    """A volume and its snapshots, the newest first, in the words that all providers share. `more` goes along."""
+    snapshots = [
+        {
+            "id": str(each["id"]),
+            "created_at": str(each.get("created_at") or ""),
+            "state": str(each.get("status") or ""),
+            "stored_bytes": int(each.get("size") or 0),
+            "days": int(each.get("retention_days") or 0),
+        }
+        for each in listing
+    ]
+    return {
+        "id": str(volume["id"]),
+        "region": str(volume.get("region") or ""),
+        "size_gb": int(volume.get("size_gb") or 0),
+        "snapshot_days": int(volume.get("snapshot_retention") or 0),
+        "snapshots": sorted(snapshots, key=lambda each: str(each["created_at"]), reverse=True),
+        "prices": {
+            "currency": data_fly.CURRENCY,
+            "gb_month": data_fly.VOLUME_GB_MONTH,
+            "snapshot_gb_month": data_fly.SNAPSHOT_GB_MONTH,
+            "snapshot_free_gb": data_fly.SNAPSHOT_FREE_GB,
+        },
+        **more,
+    }
 
 
 def destroy(api: Api, wanted: Wanted, *, check_only: bool = False) -> "Tuple[List[str], List[Dict[str, str]]]":
@@ -250,6 +294,7 @@ def destroy(api: Api, wanted: Wanted, *, check_only: bool = False) -> "Tuple[Lis
             _app.prove(api, wanted.app, wanted.org)
         if check_only:
             return ids, []
+        kept = {str(each["id"]): _kept(api, wanted.app, each) for each in there}
         for each in there:
             _delete(api, wanted.app, each)
         begun = api.clock()
@@ -262,12 +307,25 @@ def destroy(api: Api, wanted: Wanted, *, check_only: bool = False) -> "Tuple[Lis
     except ApiError as error:
         raise explain(error, where) from error
     lines = [
-        entry(
-            "fly volume", f"{where} ({each})", PRESENT if each in left else GONE, "still shown" if each in left else ""
-        )
+        entry("fly volume", f"{where} ({each})", PRESENT, "still shown")
+        if each in left
+        else entry("fly volume", f"{where} ({each})", GONE, kept[each])
         for each in ids
     ]
     return ids, lines or [entry("fly volume", where, GONE)]
+
+
+def _kept(api: Api, app: str, volume: Mapping[str, Any]) -> str:
+    """What Fly.io keeps of a volume that is destroyed: its snapshots, each for its days. Nothing of ours ends them."""
+    try:
+        snapshots = disk(volume, listed_snapshots(api, app, volume))["snapshots"]
+    except ApiError:
+        # An end does not wait for what is only to be told of it.
+        return ""
+    if not snapshots:
+        return ""
+    names = ", ".join(each["id"] for each in snapshots[:5]) + (", ..." if len(snapshots) > 5 else "")
+    return f"Fly.io keeps its snapshots for up to {max(each['days'] for each in snapshots)} days: {names}"
 
 
 def _delete(api: Api, app: str, volume: Mapping[str, Any]) -> None:

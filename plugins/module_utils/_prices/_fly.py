@@ -41,6 +41,11 @@ def running(machine: Machine) -> Optional[float]:
     return (machine.cpus * cpu + besides * data_fly.MEMORY_GB_MONTH) / data_fly.MONTH_HOURS * share
 
 
+def gb_hour() -> float:
+    """A GB of its volume, per hour."""
+    return data_fly.VOLUME_GB_MONTH / HOURS_OF_MONTH
+
+
 def kept(machine: Machine) -> float:
     """Volume and address, per hour, as long as they are there. Of a stopped machine's own disk, cents, not."""
     address = data_fly.IPV4_MONTH if machine.dedicated_ipv4 else 0.0

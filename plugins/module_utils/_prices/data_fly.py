@@ -46,5 +46,8 @@ REGIONS: Dict[str, float] = {
 #: A GB of a volume for a month, whether its machine runs or not; and of a stopped machine's root file system.
 VOLUME_GB_MONTH = 0.15
 ROOTFS_GB_MONTH = 0.15
+#: A GB that a volume's snapshots store, for a month; and how many of them an organization has for nothing.
+SNAPSHOT_GB_MONTH = 0.08
+SNAPSHOT_FREE_GB = 10
 #: An IPv4 address of an app's own, for a month.
 IPV4_MONTH = 2.0

@@ -341,6 +341,97 @@ def test_a_volume_that_stays_on_its_way_is_not_waited_for_without_end():
     assert fly.now <= _volume.READY + 2 * _volume.INTERVAL
 
 
+class Snapshots:
+    """An app with a volume whose snapshots are listed so many looks after they were asked for."""
+
+    def __init__(self, *there, later=0, broken=False, volume=True):
+        self.there = [{"id": each, "created_at": f"2026-01-0{at + 1}"} for at, each in enumerate(there)]
+        self.later = later
+        self.broken = broken
+        self.asked = 0
+        self.now = 0.0
+        self.volumes = [{"id": "vol_1", "name": "work", "size_gb": 10, "region": "fra", "state": "created"}]
+        if not volume:
+            self.volumes = []
+
+    def open(self, url, *, method, **_how):
+        if method == "POST":
+            self.asked += 1
+            return io.BytesIO(b"")
+        if method == "DELETE":
+            self.volumes = []
+            return io.BytesIO(b"{}")
+        if not url.endswith("/snapshots"):
+            return io.BytesIO(json.dumps(self.volumes).encode())
+        if self.broken:
+            raise HTTPError(url, 500, "Broken", Message(), io.BytesIO(b"{}"))
+        if self.asked:
+            self.later -= 1
+            if self.later == -1:
+                self.there.append({"id": "vs_new", "created_at": "2026-02-01", "size": 7, "retention_days": 5})
+        return io.BytesIO(json.dumps(self.there).encode())
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def api(self):
+        return _api.Api(self.open, "FlyV1 secret", clock=lambda: self.now, sleep=self.sleep)
+
+    def snapshot(self, **more):
+        made, asked = _volume.snapshot(self.api(), _volume.Wanted("a", "work"), **more)[1:]
+        return made and made["id"], asked
+
+
+def test_a_snapshot_that_is_listed_late_is_waited_for():
+    fly = Snapshots("vs_daily", later=3)
+    assert (fly.snapshot(), fly.asked) == (("vs_new", True), 1)
+    never = Snapshots(later=10_000)
+    assert (never.snapshot(), never.asked) == ((None, True), 1)
+
+
+def test_one_that_was_made_since_it_was_wanted_is_the_one():
+    fly = Snapshots("vs_daily", "vs_mine")
+    assert (fly.snapshot(known=["vs_daily"]), fly.asked) == (("vs_mine", False), 0)
+    assert (fly.snapshot(known=["vs_daily", "vs_mine"]), fly.asked) == (("vs_new", True), 1)
+    looked = Snapshots("vs_daily")
+    assert (looked.snapshot(known=["vs_daily"], check_only=True), looked.asked) == ((None, True), 0)
+
+
+def test_what_is_to_be_extended_or_snapshotted_is_never_made():
+    fly = Snapshots(volume=False)
+    for act in (fly.snapshot, lambda: _volume.ensure(fly.api(), _volume.Wanted("a", "work"), make=False)):
+        with pytest.raises(FuelError) as raised:
+            act()
+        assert raised.value.code == "fly_missing"
+    assert fly.asked == 0
+
+
+def test_a_volume_in_the_words_that_all_providers_share():
+    fly = Snapshots("vs_daily")
+    fly.asked = 1
+    told = _volume.disk(fly.volumes[0], _volume.listed_snapshots(fly.api(), "a", fly.volumes[0]), needs_restart=False)
+    assert (told["id"], told["region"], told["size_gb"], told["needs_restart"]) == ("vol_1", "fra", 10, False)
+    assert [each["id"] for each in told["snapshots"]] == ["vs_new", "vs_daily"]
+    assert told["snapshots"][0] == {
+        "id": "vs_new",
+        "created_at": "2026-02-01",
+        "state": "",
+        "stored_bytes": 7,
+        "days": 5,
+    }
+    assert (told["prices"]["gb_month"], told["prices"]["snapshot_gb_month"]) == (0.15, 0.08)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_end_names_the_snapshots_that_stay_and_does_not_wait_for_them(broken):
+    fly = Snapshots("vs_daily", broken=broken)
+    fly.asked = 1
+    ended, [line] = _volume.destroy(fly.api(), _volume.Wanted("a", "work"))
+    assert (ended, line["state"]) == (["vol_1"], "gone")
+    said = "Fly.io keeps its snapshots for up to 5 days: vs_new, vs_daily"
+    assert line["detail"] == ("" if broken else said)
+
+
 class Recorded:
     """An app that is there once it was made, and notes what it is sent."""
 
