@@ -42,13 +42,15 @@ def _address(api: Api, machine: Mapping[str, Any]) -> str:
 
 
 def of_machine(machine: Mapping[str, Any], address: str) -> Record:
-    """The environment that it is; without an address, or a service, nobody knows how it is entered."""
+    """The environment that it is; with an address and no service, or the other way round, nobody can enter it."""
     marks = _tags.of(machine)
     config = machine.get("config") or {}
     guest = config.get("guest") or {}
     port = _port(config)
     state = str(machine.get("state") or "")
     reached = Machine(address, port, USER) if address and port else None
+    if not address and not config.get("services"):
+        reached = _privately(machine, config)
     return Record(
         id=marks[_tags.ENVIRONMENT],
         name=marks.get(_tags.NAME) or marks[_tags.ENVIRONMENT].lower(),
@@ -66,6 +68,12 @@ def of_machine(machine: Mapping[str, Any], address: str) -> Record:
             "expires_at": marks.get(_tags.EXPIRES),
         },
     )
+
+
+def _privately(machine: Mapping[str, Any], config: Mapping[str, Any]) -> Optional[Machine]:
+    """How one without a public address is reached, from where the organization's private network is."""
+    address, port = str(machine.get("private_ip") or ""), str((config.get("env") or {}).get("FUEL_SSH_PORT") or "")
+    return Machine(address, int(port), USER) if address and port.isascii() and port.isdigit() else None
 
 
 def _port(config: Mapping[str, Any]) -> Optional[int]:

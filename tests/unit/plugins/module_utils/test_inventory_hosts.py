@@ -174,6 +174,14 @@ def test_metadata_name_an_environment_that_is_its_machine():
     assert not nowhere.is_machine
 
 
+def test_one_without_a_public_address_is_named_by_its_private_one():
+    lone = {**FLY["config"], "services": [], "env": {"FUEL_SSH_PORT": "2222"}}
+    private = {**FLY, "private_ip": "fdaa:0:1:a7b::2", "config": lone}
+    assert _fly.of_machine(private, "").machine == Machine("fdaa:0:1:a7b::2", 2222, "dev")
+    for odd in ({**private, "private_ip": ""}, {**private, "config": {**lone, "env": {"FUEL_SSH_PORT": "-1"}}}, FLY):
+        assert not _fly.of_machine(odd, "").is_machine
+
+
 @pytest.mark.parametrize(
     ("change", "ours"),
     [
