@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from fuelctl._shared._errors import UsageError
+from fuelctl._shared._errors import FuelError, UsageError
 from fuelctl.environments import budget, cost
 from fuelctl.environments.access import check_enterable, one_at_a_time
 from fuelctl.environments.core import Core, MachineError
@@ -152,7 +152,7 @@ def _current(core: Core, row: EnvironmentRow) -> EnvironmentRow:
 def _asked(ask: AskVolume, row: EnvironmentRow, wanted: str, **arguments: Any) -> Volume:
     try:
         told = ask(row, wanted, arguments)
-    except MachineError as error:
+    except FuelError as error:
         if error.code in _NOT_TAKEN:
             raise UsageError(error.message, hint=error.hint, where=error.where, code=error.code) from error
         raise

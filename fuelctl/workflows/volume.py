@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fuelctl import paths, provider_traits
+from fuelctl import provider_traits
 from fuelctl.environments.core import MachineError
 from fuelctl.environments.registry import ConflictError
 from fuelctl.store.models import EnvironmentRow
-from fuelctl.store.ulids import new_ulid
-from fuelctl.workflows.run import Plant, common, play
+from fuelctl.workflows.awaited import failed, play_for
+from fuelctl.workflows.run import Plant
 
 
 def check_has_volume(row: EnvironmentRow) -> None:
@@ -29,28 +29,15 @@ def ask_volume(plant: Plant, row: EnvironmentRow, wanted: str, arguments: dict[s
     """Its volume, as its provider shows it, once it is as wanted; MachineError when its provider could not be told."""
     check_has_volume(row)
     more = {f"remote_volume_{name}": value for name, value in arguments.items()}
-    result = play(
-        plant,
-        "volume",
-        {**common(row), "remote_volume": wanted, **more},
-        of=[row.id],
-        record=paths.run_folder(row.id, new_ulid(plant.core.clock().wall)),
-    )
-    if result.status == "stopped":
-        raise MachineError("the control plane is stopping", hint="repeat it in a moment", code="stopping")
-    failure = result.failure or {}
+    result = play_for(plant, row, "volume", remote_volume=wanted, **more)
+    hint = f"see fuelctl status {row.name}"
     if result.status != "ok":
-        raise MachineError(
-            f"the volume of {row.name} is not {wanted}: {failure.get('message') or 'another run is at work on it'}",
-            hint=failure.get("hint") or f"see fuelctl status {row.name}",
-            where=failure.get("where"),
-            code=failure.get("code") or "failed",
-        )
+        raise failed(result, f"the volume of {row.name} is not {wanted}", "nobody says why", hint=hint)
     told = [one["disk"] for results in result.results.values() for one in results if isinstance(one.get("disk"), dict)]
     if not told:
         raise MachineError(
             f"its provider shows no volume of {row.name}",
-            hint=f"see fuelctl status {row.name}",
+            hint=hint,
             where=row.name,
             code="no_volume",
         )

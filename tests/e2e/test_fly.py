@@ -148,14 +148,17 @@ def test_it_ends_by_itself_later_when_it_is_extended(user: Fuelctl, up: dict[str
 
 def test_its_volume_grows_and_is_snapshotted(user: Fuelctl, lab: FlyLab, up: dict[str, Any]) -> None:
     before = user.run("volume", "show", NAME, "--json").json
-    assert (before["size_gb"], before["region"], before["snapshots"]) == (10, "fra", [])
+    assert (before["size_gb"], before["region"], before["snapshots"]) == (20, "fra", [])
     user.run("volume", "extend", NAME, "50GB")
+    assert [each["size_gb"] for each in lab.volumes()] == [50]
     made = user.run("volume", "snapshot", NAME, "--json").json
     assert [each["id"] for each in made["snapshots"]] == [made["snapshot"]]
     assert (made["id"], made["size_gb"]) == (before["id"], 50)
-    assert [each["size_gb"] for each in lab.volumes()] == [50]
+    # Each command is a request of its own: one more.
+    more_of_it = user.run("volume", "snapshot", NAME, "--json").json
+    assert {each["id"] for each in more_of_it["snapshots"]} == {made["snapshot"], more_of_it["snapshot"]}
     more = user.run("status", NAME, "--json").json["cost"]["hourly"] - up["cost"]["hourly"]
-    assert more == pytest.approx(40 * 0.15 / 730, abs=1e-4)
+    assert more == pytest.approx(30 * 0.15 / 730, abs=1e-4)
 
 
 def test_nothing_secret_is_at_rest(user: Fuelctl, lab: FlyLab, up: dict[str, Any]) -> None:
@@ -171,6 +174,7 @@ def test_what_would_be_lost_is_looked_for_in_a_stopped_machine_too(
     user: Fuelctl, lab: FlyLab, up: dict[str, Any]
 ) -> None:
     user.run("stop", NAME)
+    assert user.run("volume", "show", NAME).text.startswith(f"{NAME}: 50 GB in fra (vol_"), "whether it runs or not"
     refused = user.run("down", NAME, "--yes", ok=False)
     assert "unpushed" in refused.text
     assert len(lab.volumes()) == 1

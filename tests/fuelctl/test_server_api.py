@@ -228,6 +228,9 @@ def test_the_document_in_the_docs_is_the_servers(http: FlaskClient) -> None:
     calls = {f"{method.upper()} {path}" for path, item in served["paths"].items() for method in item}
     assert calls == {
         "POST /api/remote/{ref}/power",
+        "GET /api/remote/{ref}/volume",
+        "POST /api/remote/{ref}/volume",
+        "POST /api/remote/{ref}/volume/snapshots",
         "GET /api/users",
         "POST /api/users",
         "PATCH /api/users/{name}",

@@ -169,7 +169,7 @@ def test_whoever_dies_after_it_grew_has_it_counted_by_the_repeat(team: Team, pat
 def test_requests_with_one_key_have_one_snapshot(team: Team, path: str, volume: Volume) -> None:
     volume.snapshots.append("vs_daily")
     key = {"Idempotency-Key": "a key that is used twice"}
-    first, again = (team.ask("ada", "POST", f"{path}/snapshots", headers=key).json for _ in range(2))
+    first, again = (team.ask("ada", "POST", f"{path}/snapshots", headers=key).json for _again in range(2))
     assert (first["snapshot"], again["snapshot"], volume.snapshots) == ("vs_1", "vs_1", ["vs_daily", "vs_1"])
     assert volume.asked == ["shown", "snapshotted", "shown"]
     assert team.ask("ada", "POST", f"{path}/snapshots", headers={"Idempotency-Key": "other"}).json["snapshot"] == "vs_2"

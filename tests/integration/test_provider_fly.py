@@ -47,22 +47,31 @@ PLAY = """
 
 def play(lab: FlyLab, folder: Path, verb: str, *, text: str = PLAY, **more: Any) -> str:
     (folder / "play.yml").write_text(text)
+    given = {"verb": verb, "remote_keys_path": str(folder / "keys"), **more}
+    done = run_playbook(lab, folder, str(folder / "play.yml"), given)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    return done.stdout
+
+
+def run_playbook(
+    lab: FlyLab, folder: Path, playbook: str, given: dict[str, Any], **other: str
+) -> subprocess.CompletedProcess[str]:
+    """`other`: what else is in its environment."""
     link = folder / "collections" / "ansible_collections" / "fuel_code" / "remote"
     if not link.exists():
         link.parent.mkdir(parents=True)
         link.symlink_to(CHECKOUT)
-    (folder / "vars.json").write_text(json.dumps({"verb": verb, "remote_keys_path": str(folder / "keys"), **more}))
+    (folder / "vars.json").write_text(json.dumps(given))
     environment = {
         **os.environ,
         **lab.environment(),
         "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
+        **other,
     }
     program = str(Path(sys.executable).with_name("ansible-playbook"))
-    argv = [program, "-v", "-e", f"@{folder / 'vars.json'}", str(folder / "play.yml")]
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
-    return done.stdout
+    argv = [program, "-v", "-e", f"@{folder / 'vars.json'}", playbook]
+    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
 
 
 def inventoried(lab: FlyLab, folder: Path) -> tuple[str, str]:
@@ -87,7 +96,11 @@ def inventoried(lab: FlyLab, folder: Path) -> tuple[str, str]:
 def test_entry_points(tmp_path: Path) -> None:
     environment = environment_id()
     options = {"image": dev_image.ensure("remote"), "region": "fra"}
-    given = {"remote_environment_id": environment, "remote_owner": "alice", "remote_provider_options": options}
+    given: dict[str, Any] = {
+        "remote_environment_id": environment,
+        "remote_owner": "alice",
+        "remote_provider_options": options,
+    }
     given["remote_name"] = "winged"
     with FlyLab() as lab:
         assert "ENTERED dev" in play(lab, tmp_path, "launch", **given, remote_expires_at=int(time.time()) + 3600)
@@ -116,7 +129,7 @@ def test_a_private_one_has_nothing_that_is_open_to_the_world(tmp_path: Path) -> 
     )
     one_id = environment_id()
     options = {"image": dev_image.ensure("remote"), "region": "fra", "address": "private", "disk_gb": 1}
-    given = {"remote_environment_id": one_id, "remote_owner": "me", "remote_provider_options": options}
+    given: dict[str, Any] = {"remote_environment_id": one_id, "remote_owner": "me", "remote_provider_options": options}
     with FlyLab() as lab:
         try:
             said = play(lab, tmp_path, "launch", text=lone, **given)
@@ -125,3 +138,55 @@ def test_a_private_one_has_nothing_that_is_open_to_the_world(tmp_path: Path) -> 
         finally:
             play(lab, tmp_path, "destroy", **given)
         assert (lab.machines(), lab.volumes()) == ([], [])
+
+
+def test_a_volume_is_seen_to_by_its_playbook(tmp_path: Path) -> None:
+    """Nothing of it is a machine's matter, so that none is there."""
+    one_id = environment_id()
+    app = app_of(one_id)
+    with FlyLab(machines=False) as lab:
+
+        def volume(wanted: str = "shown", provider: str = "fly", **more: Any) -> subprocess.CompletedProcess[str]:
+            given = {"remote_environment_id": one_id, "remote_provider": provider, "remote_volume": wanted, **more}
+            environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json"}
+            return run_playbook(lab, tmp_path, "fuel_code.remote.remote_volume", given, **environment)
+
+        def told(done: subprocess.CompletedProcess[str]) -> Any:
+            """What the last task said."""
+            return json.loads(done.stdout[done.stdout.index("{\n") :])["plays"][-1]["tasks"][-1]["hosts"]["localhost"][
+                "msg"
+            ]
+
+        def refused(words: str, *how: str, **more: Any) -> None:
+            done = volume(*how, **more)
+            assert done.returncode == 2, done.stdout + done.stderr
+            said = told(done)
+            assert words in said
+            assert "\n" not in said
+
+        for provider in ("local", "ec2", "ssh", "nosuch"):
+            refused(f"Provider {provider} has no volume that outlives its machine", "shown", provider)
+        for wanted in ("gone", "extended"):
+            refused("what is to be done", wanted)
+        refused("there is no volume", "snapshotted")
+        assert lab.api("POST", "/apps", {"app_name": app, "org_slug": "personal"})[0] == 201
+        refused(f"There is no volume of {one_id}", "shown")
+        refused("there is no volume", "extended", remote_volume_size_gb=30)
+        assert lab.volumes() == [], "none is made"
+
+        made = lab.api("POST", f"/apps/{app}/volumes", {"name": "workspace", "region": "fra", "size_gb": 20})[1]
+        shown = told(volume())
+        assert (shown["id"], shown["size_gb"], shown["snapshots"]) == (made["id"], 20, [])
+        # At least so large: a smaller size is no mistake of a playbook that is played again.
+        for size in (30, 30, 10):
+            assert told(volume("extended", remote_volume_size_gb=size))["size_gb"] == 30
+        for wrong, words in ((501, "cannot have 501 GB"), ("much", "size_gb")):
+            refused(words, "extended", remote_volume_size_gb=wrong)
+        first, second = (told(volume("snapshotted"))["snapshot"] for _turn in range(2))
+        assert first != second
+        repeated = told(volume("snapshotted", remote_volume_known=[first]))
+        assert repeated["snapshot"] == second
+        assert {each["id"] for each in repeated["snapshots"]} == {first, second}
+        lab.fault("*", code="unauthorized")
+        refused("does not accept the token", "shown")
+        assert [each["size_gb"] for each in lab.volumes()] == [30]

@@ -243,7 +243,14 @@ class Lab:
                 for each in self._cloud.every_machine
             ]
             volumes = [
-                {"id": each.id, "name": each.name, "app": each.app, "state": each.state, "machine": each.machine_id}
+                {
+                    "id": each.id,
+                    "name": each.name,
+                    "app": each.app,
+                    "state": each.state,
+                    "machine": each.machine_id,
+                    "size_gb": each.size_gb,
+                }
                 for each in self._cloud.every_volume
             ]
             secrets = {name: sorted(app.secrets) for name, app in self._cloud.apps.items()}
