@@ -198,7 +198,7 @@ def test_what_is_typed_keeps_it(user: Fuelctl, environment: dict[str, Any]) -> N
         # Each look from here on finds something typed since the one before.
         wait_until(is_seen)
         was_quiet_for(user, LIMIT - 15)
-        for _turn in range(10):
+        for _turn in range(8):
             os.write(keys, b"x")
             lives_on(user, 2)
         wait_until(lambda: is_seen() and activity(user)["quiet_seconds"] < 60)
