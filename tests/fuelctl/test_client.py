@@ -31,7 +31,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(path: Path, **fields: Any) -> Client:
-    return Client(socket_path=str(path), timeout=5, **fields)
+    return Client(socket_path=str(path), timeout=120, **fields)
 
 
 def test_a_call_sends_what_the_contract_says(path: Path) -> None:

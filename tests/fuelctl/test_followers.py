@@ -34,8 +34,9 @@ _HANDSHAKE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 MOST = 150
-PATIENCE = 1.0
-PING = 3.0
+#: Seconds: those who read and answer have them, also when this machine stands still for a moment.
+PATIENCE = 5.0
+PING = 10.0
 THREADS = 8
 
 
@@ -58,7 +59,7 @@ def figure(server: TeamServer, name: str) -> float:
 
 def nobody(server: TeamServer) -> None:
     """Those of the test before may not all have been noticed to be gone."""
-    server.wait(lambda: figure(server, "fuelctl_followers") == 0, 30)
+    server.wait(lambda: figure(server, "fuelctl_followers") == 0)
 
 
 class Crowd:
@@ -119,9 +120,9 @@ def test_as_many_as_may_follow_and_one_more_polls(server: TeamServer) -> None:
             known = client.events(made, after=0)
             waits = pool.submit(client.events, made, after=known["cursor"], wait=20)
             server.ask("POST", f"/api/remote/{made}/terminate", {})
-            assert waits.result(30)["events"][0]["type"] == "remote.terminate.start"
+            assert waits.result(240)["events"][0]["type"] == "remote.terminate.start"
         last = client.events(made, after=0)["events"]
-        server.wait(lambda: all(len(each.told()) >= len(last) for each in crowd.all), 30)
+        server.wait(lambda: all(len(each.told()) >= len(last) for each in crowd.all))
         for each in crowd.all:
             assert [event["seq"] for event in each.told()] == [event["seq"] for event in last]
         # There is room again when one has gone.
@@ -154,9 +155,8 @@ def test_one_that_does_not_read_is_let_go_and_comes_back_for_the_rest(server: Te
     slow = Follower(server.port, server.token, f"environment={made}&after=0", receive_buffer=4096)
     other = Crowd(server, 1, f"environment={made}&after=0")
     try:
-        server.wait(lambda: is_let_go(server, "read too slowly", '"code": 1013'), 30)
+        server.wait(lambda: is_let_go(server, "read too slowly", '"code": 1013'))
         got: list[dict[str, Any]] = []
-        slow.socket.settimeout(30)
         while slow.closed is None:
             slow.read()
             got += slow.told()
@@ -174,7 +174,7 @@ def test_one_that_does_not_read_is_let_go_and_comes_back_for_the_rest(server: Te
         back.leave()
         # Who reads has noticed nothing of it.
         (quick,) = other.all
-        server.wait(lambda: len(quick.told()) == len(everything), 30)
+        server.wait(lambda: len(quick.told()) == len(everything))
         assert quick.closed is None
     finally:
         slow.leave()
@@ -193,7 +193,6 @@ def test_one_that_answers_no_ping_is_let_go(server: TeamServer) -> None:
     deaf = Follower(server.port, server.token, deaf=True)
     awake = Crowd(server, 1, "")
     try:
-        deaf.socket.settimeout(30)
         begun = time.monotonic()
         while deaf.closed is None:
             deaf.read()
@@ -219,7 +218,7 @@ def test_one_for_whom_there_is_no_way_over_is_answered(core: Core) -> None:
             waiting: list[socket.socket] = []
             turned_away: list[socket.socket] = []
             while not turned_away:
-                asks = socket.create_connection(("127.0.0.1", web.server_port), 10)
+                asks = socket.create_connection(("127.0.0.1", web.server_port), 120)
                 asks.sendall(_HANDSHAKE)
                 waiting.append(asks)
                 turned_away = select.select(waiting, [], [], 0.3)[0]
@@ -231,7 +230,7 @@ def test_one_for_whom_there_is_no_way_over_is_answered(core: Core) -> None:
             assert b"Retry-After: 30" in head
             assert json.loads(content)["code"] == "too_many_followers"
             # Who was sent over before is there, unharmed.
-            take.settimeout(10)
+            take.settimeout(120)
             found = receive(take)
             assert found is not None
             connection, ticket = found
@@ -252,8 +251,8 @@ def test_who_waits_for_events_leaves_room_for_everybody_else(server: TeamServer)
     path = f"/api/remote/{made}/events?after={cursor}"
     room = 2 * (THREADS * 3 // 4)
     with ThreadPoolExecutor(3 * room) as pool:
-        waiting = [pool.submit(server.ask, "GET", f"{path}&wait=25") for _number in range(3 * room)]
-        status, told, headers = next(as_completed(waiting, timeout=90)).result()
+        waiting = [pool.submit(server.ask, "GET", f"{path}&wait=30") for _number in range(3 * room)]
+        status, told, headers = next(as_completed(waiting, timeout=240)).result()
         assert (status, told["code"], headers["retry-after"]) == (503, "too_many_waiting", "2")
         server.wait(lambda: sum(each.done() for each in waiting) >= room)
         # Whoever does not wait is answered while they do, and a command comes back by itself.
@@ -262,7 +261,7 @@ def test_who_waits_for_events_leaves_room_for_everybody_else(server: TeamServer)
         client = Client(url=f"http://127.0.0.1:{server.port}", token=server.token)
         assert client.events(made, after=cursor, wait=1) == {"events": [], "cursor": cursor}
         server.ask("POST", f"/api/remote/{made}/terminate", {})
-        answers = [each.result(120) for each in waiting]
+        answers = [each.result(240) for each in waiting]
     heard = [told for status, told, _headers in answers if status == 200]
     assert 0 < len(heard) <= room
     assert all(told["events"][0]["type"] == "remote.terminate.start" for told in heard)

@@ -65,9 +65,9 @@ def fill(home: Path) -> Path:
 
 def test_it_does_not_start_on_a_full_disk_and_says_so_at_once(home: Path, disk: Callable[[str], None]) -> None:
     disk("200k")
-    begun = time.monotonic()
     done = run("ls")
-    assert time.monotonic() - begun < 40, "a start is waited for for 60 s"
+    # It is said before a server is begun, for whose start 60 s are waited.
+    assert not paths.server_log().exists()
     assert done.returncode == 1
     first, hint = done.stderr.splitlines()
     assert first == f"error: {paths.state_folder()}: the control plane's disk is full"
@@ -114,10 +114,8 @@ def test_a_worker_that_cannot_begin_ends_the_server_with_its_reason(home: Path) 
     # The parent process can use its database; what the worker needs besides is no database.
     paths.private_folder(paths.state_folder())
     paths.workflows_file().mkdir()
-    begun = time.monotonic()
     with pytest.raises(FuelError) as caught:
         ensure_running()
-    assert time.monotonic() - begun < 50, "a start is waited for for 60 s"
     assert str(paths.workflows_file()) in caught.value.message
     assert "\n" not in caught.value.message
     assert "Traceback" not in caught.value.message

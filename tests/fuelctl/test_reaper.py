@@ -377,7 +377,7 @@ def test_stopping_waits_for_the_round_under_way(core: Core, clock: HandClock) ->
     reaper = Reaper(core, cast("Any", engine), 3600)
     clock.pass_(101)
     reaper.start()
-    assert engine.begun.wait(60)
+    assert engine.begun.wait(240)
     reaper.stop()
     assert {one for _operation, one in engine.started} == set(made), "none is left half begun"
 
@@ -395,12 +395,11 @@ def test_it_goes_round_by_itself(core: Core, engine: Recorder) -> None:
     try:
         with core.write() as session:
             environments.change(session, made, check_at=0.0, lease_boottime=0.0)
-        end = time.monotonic() + 60
-        while not engine.started and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until(lambda: engine.started)
     finally:
         reaper.stop()
-    assert engine.started == [("terminate", made)]
+    # Nobody has ended it yet, so that it may be begun again.
+    assert set(engine.started) == {("terminate", made)}
 
 
 def test_a_round_that_hangs_is_told_in_our_words_and_seen(
@@ -411,7 +410,7 @@ def test_a_round_that_hangs_is_told_in_our_words_and_seen(
 
     class Hanging(Recorder):
         def running(self) -> list[str]:
-            hangs.wait(150)
+            hangs.wait(500)
             return []
 
     slow = Reaper(core, cast("Any", Hanging()), 0.2)

@@ -66,7 +66,8 @@ def s3(cloud: Ec2Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     for name, value in cloud.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(bucket_module, "_TRIES", 2)
-    monkeypatch.setattr(bucket_module, "_ANSWER_SECONDS", 2)
+    for name in ("_CONNECT_SECONDS", "_ANSWER_SECONDS"):
+        monkeypatch.setattr(bucket_module, name, 120)
     yield S3(cloud)
     cloud.heal()
 

@@ -22,7 +22,7 @@ _run_files._memory = lambda: Path(sys.argv[1])
 with _run_files.private_data(Path(sys.argv[1])) as folder:
     (folder / "secret").write_text("s")
     print(folder, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -19,19 +19,19 @@ from fuelctl import paths, source
 from fuelctl._shared import _scratch
 from fuelctl._shared._workspace import _pack, _place
 from tests.fuelctl.stage import git, repository
-from tests.fuelctl.test_supervise import wait_until
+from tests.fuelctl.test_supervise import group_is_gone, wait_until
 
 ROOT = Path(__file__).parents[2]
 #: A git that writes for ever: whoever started it can be killed in the middle.
 SLOW_GIT = """#!/bin/sh
 for word in "$@"; do
-  case $word in bundle | add) sleep 60 ;; esac
+  case $word in bundle | add) sleep 600 ;; esac
 done
 exec {git} "$@"
 """
 OF_A_MODULE = "from fuelctl._shared._workspace import _place\nwith _place.open_source({place!r}): pass"
 OF_UP = "from fuelctl import source\nsource.pack(source.inspect({place!r}), {place!r} + '.tar')"
-OF_A_BRANCH = "from fuelctl import source\nimport time\nsource.inspect({place!r}, branch='other')\ntime.sleep(60)"
+OF_A_BRANCH = "from fuelctl import source\nimport time\nsource.inspect({place!r}, branch='other')\ntime.sleep(600)"
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ def kill_when(code: str, reached: Callable[[], object], path: str) -> None:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        wait_until(lambda: group_is_gone(process.pid))
 
 
 @pytest.mark.parametrize("code", [OF_A_MODULE, OF_UP])

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Server:
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "FUELCTL_REAPER_SECONDS": "1", **environment},
             )
-        wait_until(self.answers, 40)
+        wait_until(self.answers)
 
     def answers(self) -> bool:
         try:
@@ -65,7 +66,7 @@ class Server:
             return
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(90)
+        self.process.wait(240)
 
     def up(self, **pretend: Any) -> str:
         blueprint = {"image": "debian:bookworm", "env": {"PRETEND": json.dumps(pretend)}}
@@ -81,7 +82,7 @@ class Server:
 
     def patiently(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A client that outlives the server's restarts."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 240
         while True:
             try:
                 return call()
@@ -89,7 +90,7 @@ class Server:
                 assert time.monotonic() < end, self.log()
                 time.sleep(0.1)
 
-    def wait(self, ref: str, *statuses: str, seconds: float = 150) -> dict[str, Any]:
+    def wait(self, ref: str, *statuses: str, seconds: float = 240) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             item = self.patiently(lambda: self.client.environment(ref))
@@ -97,6 +98,10 @@ class Server:
                 return item
             time.sleep(0.1)
         raise AssertionError(json.dumps(item, indent=1) + self.log())
+
+    def go(self) -> None:
+        """What waits goes on, and nothing waits from here on."""
+        (paths.state_folder() / "world" / "go").touch()
 
     def log(self) -> str:
         return (paths.state_folder() / "lab.log").read_text()[-4000:]
@@ -140,8 +145,8 @@ def test_ten_commands_at_once_start_one_server(home: Path) -> None:
     assert paths.server_socket().stat().st_mode & 0o777 == 0o600
     assert paths.state_folder().stat().st_mode & 0o777 == 0o700
     assert min(_seconds_to_find_it() for _try in range(20)) < 0.2
-    assert stop_running(10) is True
-    assert stop_running(10) is False
+    assert stop_running(200) is True
+    assert stop_running(200) is False
 
 
 @pytest.mark.usefixtures("embedded")
@@ -162,7 +167,9 @@ def test_another_version_is_replaced_and_a_dead_servers_leavings_do_not_matter(m
         serve_start.take_up_credentials(provider)
     assert client.health()["instance"] == second["instance"], "it works as whom this shell names already"
     for pid in (json.loads(paths.server_file().read_text())["pid"], second["pid"]):
-        os.kill(pid, signal.SIGKILL)
+        # The second one may have gone with the first.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not serve_start._held(paths.server_instance_lock()))
     assert paths.server_socket().exists()
     ensure_running()
@@ -174,10 +181,13 @@ def test_a_second_server_in_the_foreground_is_refused_at_once() -> None:
     ensure_running()
     first = json.loads(paths.server_file().read_text())["pid"]
     for bind in ([], ["--bind", "127.0.0.1:0"]):
-        begun = time.monotonic()
-        done = run_cli("server", "run", *bind)
-        # Nearly all of it is Python's loading of the server; waiting for the lock would take 30 s.
-        assert time.monotonic() - begun < 28
+        took = []
+        while not took or (min(took) >= 28 and len(took) < 3):
+            begun = time.monotonic()
+            done = run_cli("server", "run", *bind)
+            took.append(time.monotonic() - begun)
+        # Nearly all of it is Python's loading of the server; waiting for the lock would take 30 s each time.
+        assert min(took) < 28
         assert done.returncode == 1
         error, hint = done.stderr.splitlines()
         assert error.startswith(f"error: another server of this user is running (process {first}, at ")
@@ -193,11 +203,16 @@ def test_a_start_waits_for_one_that_is_just_ending() -> None:
     paths.private_folder(paths.state_folder())
     with paths.server_instance_lock().open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        timer = threading.Timer(8, lambda: fcntl.flock(held, fcntl.LOCK_UN))
+        released = threading.Event()
+
+        def release() -> None:
+            released.set()
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        timer = threading.Timer(8, release)
         timer.start()
-        begun = time.monotonic()
         ensure_running()
-        assert time.monotonic() - begun > 8
+        assert released.is_set()
         timer.join()
 
 
@@ -271,7 +286,7 @@ def test_who_follows_leaves_a_server_stopped_that_a_person_stopped(server: Serve
             assert follower.poll() is None
         stopped = run_cli("server", "stop", "--wait", "0")
         assert stopped.returncode == 0, stopped.stderr
-        _out, told = follower.communicate(timeout=120)
+        _out, told = follower.communicate(timeout=240)
     assert told.splitlines() == [
         "error: The server was stopped by `fuelctl server stop`",
         "  hint: what was under way goes on when it starts again: fuelctl server start",
@@ -302,7 +317,7 @@ def test_websocket_replays_from_a_cursor_and_follows(server: Server) -> None:
     server.wait(made, "ready")
     stored = server.client.events(made, after=0)["events"]
     with socket.socket(socket.AF_UNIX) as raw:
-        raw.settimeout(60)
+        raw.settimeout(240)
         raw.connect(str(paths.server_socket()))
         peer = WSConnection(ConnectionType.CLIENT)
         target = f"/api/ws?environment={made}&after={stored[0]['seq']}"
@@ -328,7 +343,7 @@ def _messages(raw: socket.socket, peer: WSConnection) -> Iterator[dict[str, Any]
 
 def test_a_worker_killed_while_a_playbook_runs_leaves_nothing_and_its_work_goes_on(server: Server) -> None:
     server.start()
-    made = server.up(sleep=5)
+    made = server.up(waits=True)
     mark = made.lower()
     wait_until(lambda: bool(server.containers()))
     (supervisor,) = [pid for pid in alive(str(paths.environment_lock(made))) if _is(pid, "fuelctl._supervise")]
@@ -339,6 +354,7 @@ def test_a_worker_killed_while_a_playbook_runs_leaves_nothing_and_its_work_goes_
     wait_until(lambda: not any(_is(pid, "") for pid in tree))
     print(f"\nnothing is left after {time.monotonic() - killed:.1f} s")
     wait_until(lambda: len(_made(made)) >= 2)
+    server.go()
     print(f"taken up again after {time.monotonic() - killed:.1f} s")
     assert server.wait(made, "ready")["status"] == "ready"
     assert server.containers() == [f"fuel-code-{mark}-1"]
@@ -360,9 +376,10 @@ def _made(environment_id: str) -> list[str]:
 
 def test_stopping_parks_work_and_the_next_start_takes_it_up(server: Server) -> None:
     server.start()
-    made = server.up(sleep=8)
+    made = server.up(waits=True)
     wait_until(lambda: bool(server.containers()))
     server.stop()
+    server.go()
     server.start()
     assert server.wait(made, "ready")["status"] == "ready"
     assert len(_made(made)) == 2
@@ -370,11 +387,14 @@ def test_stopping_parks_work_and_the_next_start_takes_it_up(server: Server) -> N
 
 def test_a_stop_that_may_wait_lets_work_end(server: Server) -> None:
     server.start()
-    made = server.up(sleep=2)
+    made = server.up(waits=True)
     wait_until(lambda: bool(server.containers()))
-    assert stop_running(60) is True
+    timer = threading.Timer(1, server.go)
+    timer.start()
+    assert stop_running(400) is True
+    timer.join()
     assert server.process is not None
-    assert server.process.wait(10) == 0
+    assert server.process.wait(240) == 0
     server.start()
     assert server.client.environment(made)["status"] == "ready"
     assert len(_made(made)) == 1

@@ -79,7 +79,7 @@ def _killed(server: Server, tmp_path: Path, points: list[str]) -> Path:
 def test_killed_at_every_point_of_provisioning(server: Server, tmp_path: Path, points: list[str]) -> None:
     reached = _killed(server, tmp_path, points)
     made = server.up()
-    item = server.wait(made, "ready", seconds=180)
+    item = server.wait(made, "ready")
     assert item["connection"]["container"] == f"fuel-code-{made.lower()}-1"
     assert server.containers() == [f"fuel-code-{made.lower()}-1"]
     wait_until(lambda: sorted(reached.read_text().split()) == sorted(points))
@@ -92,7 +92,7 @@ def test_killed_at_every_point_of_terminating(server: Server, tmp_path: Path) ->
     made = server.up()
     server.wait(made, "ready")
     server.patiently(lambda: server.client.terminate(made, discard=False))
-    item = server.wait(made, "terminated", seconds=180)
+    item = server.wait(made, "terminated")
     assert item["receipt"]["complete"]
     assert server.containers() == []
     wait_until(lambda: sorted(reached.read_text().split()) == sorted(TERMINATING))
@@ -104,7 +104,7 @@ def test_killed_at_every_point_of_terminating(server: Server, tmp_path: Path) ->
 def test_killed_at_every_point_while_a_failure_is_undone(server: Server, tmp_path: Path, points: list[str]) -> None:
     reached = _killed(server, tmp_path, points)
     made = server.up(fail=True)
-    item = server.wait(made, "error", seconds=120)
+    item = server.wait(made, "error")
     assert (item["error"]["code"], item["receipt"]["complete"]) == ("no_image", True)
     assert server.containers() == []
     wait_until(lambda: sorted(reached.read_text().split()) == sorted(points))
@@ -112,7 +112,7 @@ def test_killed_at_every_point_while_a_failure_is_undone(server: Server, tmp_pat
 
 def test_killed_and_ended_at_once(server: Server) -> None:
     server.start()
-    made = server.up(sleep=20)
+    made = server.up(waits=True)
     wait_until(lambda: bool(server.containers()))
     os.kill(server.worker(), signal.SIGKILL)
     server.patiently(lambda: server.client.terminate(made, discard=False))

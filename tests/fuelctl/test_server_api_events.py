@@ -27,7 +27,7 @@ def test_events_are_held_until_there_is_one(http: FlaskClient, core: Core) -> No
     thread = threading.Thread(target=follow)
     thread.start()
     http.post(f"/api/remote/{made['id']}/terminate", json={})
-    thread.join(10)
+    thread.join(240)
     assert not thread.is_alive()
     assert answers[0]["events"][0]["type"] == "remote.terminate.start"
     assert set(answers[0]["events"][0]) == {"seq", "id", "environment_id", "at", "type", "data"}

@@ -56,8 +56,8 @@ def test_it_is_rotated_while_the_server_runs_and_nothing_goes_to_an_old_one(embe
     assert "was sent SIGKILL" in told or "exited with code -9" in told or "terminated due to signal" in told, told[
         -800:
     ]
-    for descriptor in (1, 2):
-        assert Path(f"/proc/{worker}/fd/{descriptor}").stat().st_ino == paths.server_log().stat().st_ino
+    descriptors = [Path(f"/proc/{worker}/fd/{number}") for number in (1, 2)]
+    wait_until(lambda: {each.stat().st_ino for each in descriptors} == {paths.server_log().stat().st_ino})
     assert parent == int(str(_document()["pid"]))
     assert newest.st_size < 3 * SIZE
 
