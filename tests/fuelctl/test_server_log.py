@@ -13,6 +13,7 @@ import pytest
 from fuelctl import paths
 from fuelctl.client import Client
 from fuelctl.serve_start import _document, ensure_running, stop_running
+from tests.fuelctl.test_serve import health
 from tests.fuelctl.test_supervise import wait_until
 
 SIZE = 3000
@@ -34,7 +35,7 @@ def test_it_is_rotated_while_the_server_runs_and_nothing_goes_to_an_old_one(embe
     parent = int(str(_document()["pid"]))
     workers: set[int] = set()
     for turn in range(8):
-        worker = int(embedded.health()["pid"])
+        worker = int(health(embedded)["pid"])
         workers.add(worker)
         # gunicorn's parent process tells of a worker that it lost, and the new one of what it began with.
         os.kill(worker, signal.SIGKILL)
@@ -47,11 +48,11 @@ def test_it_is_rotated_while_the_server_runs_and_nothing_goes_to_an_old_one(embe
     assert names == ["server.log", "server.log.1", "server.log.2", "server.log.3"]
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in logs())
     newest = logs()[0].stat()
-    worker = int(embedded.health()["pid"])
+    worker = int(health(embedded)["pid"])
     # Logged by the parent process after all those rotations.
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: _answers(embedded))
-    worker = int(embedded.health()["pid"])
+    worker = int(health(embedded)["pid"])
     told = "".join(file.read_text() for file in logs()[:2])
     assert "was sent SIGKILL" in told or "exited with code -9" in told or "terminated due to signal" in told, told[
         -800:
