@@ -13,7 +13,7 @@ from fuelctl import prices, provider_traits
 from fuelctl._shared import _blueprint
 from fuelctl._shared._errors import UsageError
 from fuelctl._shared._prices._offer import Offer, check_ceiling, money
-from fuelctl.cli import _prices, _provider
+from fuelctl.cli import _prices, _provider, _settings
 from fuelctl.cli._durations import seconds
 from fuelctl.cli._output import clean, duration, fit, paint, table
 
@@ -165,7 +165,8 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     at = " ".join(clean(word) for word in (repository.branch, repository.commit[:12]) if word)
     provider = blueprint["provider"]
     named = provider["options"].get("host") or provider.get("region") or ""
-    where = "this machine's Docker engine" if plan.provider == "local" else clean(named)
+    whose = "the team's worker" if _settings.server().url else "this machine"
+    where = f"{whose}'s Docker engine" if plan.provider == "local" else clean(named)
     services = ", ".join(f"{clean(service['name'])} ({clean(service['image'])})" for service in blueprint["services"])
     agent = blueprint["agent"]
     loses = " (unsaved work is lost then)" if plan.idle_discard else ""

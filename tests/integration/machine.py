@@ -106,7 +106,9 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def ansible(*arguments: str, collections: Path, home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def ansible(
+    *arguments: str, collections: Path, home: Path, patience: float = _PATIENCE, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """One of Ansible's programs with this checkout as the collection, and nothing of the caller's configuration."""
     link = collections / "ansible_collections" / "fuel_code" / "remote"
     if not link.exists():
@@ -124,5 +126,5 @@ def ansible(*arguments: str, collections: Path, home: Path, **extra: str) -> sub
         **extra,
     }
     return subprocess.run(
-        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=patience, check=False
     )

@@ -21,21 +21,27 @@ from .machine import ansible, docker
 
 #: A real machine's root is shared, which systemd needs to hand over credentials; a container's is not.
 _FIRST = "mount --make-rshared /; touch /etc/cloud/cloud-init.disabled; exec /sbin/init"
+#: Seconds: several machines at once, on two processors that others want too. A test that has less time ends it itself.
+_PATIENCE = 1800
 PLAYBOOK = "fuel_code.remote.control_plane"
 
 
 class PlaneMachine:
     """One machine; `with` starts and removes it. Its nginx is reached at https://localhost:`port`.
 
-    `archive`: wheels that fit its Python. `kind`: of image, which says which Debian it is.
+    `archive`: wheels that fit its Python. `kind`: of image, which says which Debian. `words`: more for the engine.
     """
 
-    def __init__(self, folder: Path, archive: Path, kind: str = "machine") -> None:
+    def __init__(
+        self, folder: Path, archive: Path = Path(), kind: str = "machine", *, words: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.archive = archive
         self._kind = kind
+        self._words = words
         self.name = f"fuel-plane-{secrets.token_hex(5)}"
         self.certificate = folder / "server.crt"
+        self.own: dict[str, str | int] = {}
         # One that stays: the engine would choose another with each start.
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
@@ -43,8 +49,8 @@ class PlaneMachine:
     def __enter__(self) -> PlaneMachine:
         self.folder.mkdir(parents=True, exist_ok=True)
         reference = image.ensure(self._kind)
-        published = ("--publish", f"127.0.0.1:{self.port}:443")
-        docker("run", "--detach", "--name", self.name, *BOOT, *published, reference, "sh", "-c", _FIRST)
+        words = ("--publish", f"127.0.0.1:{self.port}:443", *self._words)
+        docker("run", "--detach", "--name", self.name, *BOOT, *words, reference, "sh", "-c", _FIRST)
         try:
             self._booted()
         except BaseException:
@@ -59,23 +65,19 @@ class PlaneMachine:
     def url(self) -> str:
         return f"https://localhost:{self.port}"
 
-    @property
-    def address(self) -> str:
-        """On the engine's own network, where machines reach each other."""
-        return docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.name).strip()
-
-    def sh(self, script: str, *, check: bool = True) -> str:
-        """Run a script as root."""
+    def sh(self, script: str, *, check: bool = True, given: str = "") -> str:
+        """Run a script as root, with `given` on its stdin."""
         command = ["docker", "exec", "--interactive", self.name, "bash", "-c", script]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
     def entry(self) -> str:
-        """Its line in an inventory."""
+        """Its line in an inventory, with what is its own alone (`own`)."""
+        own = "".join(f" {name}={value}" for name, value in self.own.items())
         return (
             f"{self.name} ansible_connection=community.docker.docker ansible_python_interpreter=/usr/bin/python3"
-            f" control_plane_wheelhouse={self.archive}\n"
+            f" control_plane_wheelhouse={self.archive}{own}\n"
         )
 
     def play(self, *words: str, workers: Sequence[PlaneMachine] = (), **variables: Any) -> dict[str, int]:
@@ -89,7 +91,7 @@ class PlaneMachine:
         given.write_text(json.dumps({**defaults, **variables}))
         command = ["ansible-playbook", "-i", str(inventory), PLAYBOOK, "-e", f"@{given}", *words]
         folder = self.folder
-        done = ansible(*command, collections=folder / "c", home=folder, ANSIBLE_PIPELINING="1")
+        done = ansible(*command, collections=folder / "c", home=folder, patience=_PATIENCE, ANSIBLE_PIPELINING="1")
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         self.said = done.stdout
         recap = next(line for line in reversed(done.stdout.splitlines()) if line.startswith(self.name))

@@ -74,6 +74,9 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 class TestTheWayIn:
+    def test_played_again_it_changes_nothing(self, plane: PlaneMachine) -> None:
+        assert plane.play()["changed"] == 0
+
     def test_it_is_ready_through_tls(self, plane: PlaneMachine) -> None:
         status, headers, _body = plane.ask("/readyz")
         assert status == 200
