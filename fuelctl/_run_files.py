@@ -20,6 +20,8 @@ from fuelctl._reserved import MAGIC
 
 _PACKAGE = Path(__file__).resolve().parent
 _MEMORY = (Path("/", "dev", "shm"), Path("/", "run", "user") / str(os.getuid()))
+#: A service's own folder below /run, which goes with it.
+_OF_THE_SERVICE = "RUNTIME_DIRECTORY"
 _SMALLEST_MEMORY = 64 * 1024 * 1024
 #: Hiding shorter values would black out half of every message.
 _SHORTEST_SECRET = 6
@@ -195,7 +197,9 @@ def _drop_old(folder: Path) -> None:
 
 
 def _memory() -> Path | None:
-    for folder in _MEMORY:
+    """Where OpenSSH's sockets have short enough a path, too: below a home they often have not."""
+    service = os.environ.get(_OF_THE_SERVICE, "").split(":")[0]
+    for folder in (*_MEMORY, *([Path(service)] if service else [])):
         try:
             free = os.statvfs(folder)
         except OSError:

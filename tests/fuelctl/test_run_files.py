@@ -51,3 +51,17 @@ def test_a_killed_runs_folder_goes_with_the_next_run_and_a_living_ones_stays(
         for run in runs:
             run.kill()
             run.communicate()
+
+
+def test_a_service_without_memory_to_share_works_in_its_own_folder_and_not_below_its_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = tmp_path / "run"
+    service.mkdir()
+    monkeypatch.setattr(_run_files, "_MEMORY", (tmp_path / "nothing",))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{service}:{tmp_path / 'second'}")
+    with _run_files.private_data(tmp_path / "home") as folder:
+        assert folder.parent == service
+    monkeypatch.delenv("RUNTIME_DIRECTORY")
+    with _run_files.private_data(tmp_path / "home") as folder:
+        assert folder.parent == tmp_path / "home"

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,15 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def ansible(
-    *arguments: str, collections: Path, home: Path, patience: float = _PATIENCE, **extra: str
-) -> subprocess.CompletedProcess[str]:
+def ansible(*arguments: str, collections: Path, home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """One of Ansible's programs with this checkout as the collection, and nothing of the caller's configuration."""
+    return ansible_within(_PATIENCE, arguments, collections=collections, home=home, **extra)
+
+
+def ansible_within(
+    seconds: float, arguments: Sequence[str], *, collections: Path, home: Path, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """The same, for what may take longer or has to be over sooner."""
     link = collections / "ansible_collections" / "fuel_code" / "remote"
     if not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -126,5 +132,5 @@ def ansible(
         **extra,
     }
     return subprocess.run(
-        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=patience, check=False
+        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=seconds, check=False
     )

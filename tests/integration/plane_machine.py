@@ -17,7 +17,7 @@ from typing import Any
 from tests.lab.ec2 import image
 from tests.lab.ec2.fleet import BOOT
 
-from .machine import ansible, docker
+from .machine import ansible_within, docker
 
 #: A real machine's root is shared, which systemd needs to hand over credentials; a container's is not.
 _FIRST = "mount --make-rshared /; touch /etc/cloud/cloud-init.disabled; exec /sbin/init"
@@ -91,7 +91,7 @@ class PlaneMachine:
         given.write_text(json.dumps({**defaults, **variables}))
         command = ["ansible-playbook", "-i", str(inventory), PLAYBOOK, "-e", f"@{given}", *words]
         folder = self.folder
-        done = ansible(*command, collections=folder / "c", home=folder, patience=_PATIENCE, ANSIBLE_PIPELINING="1")
+        done = ansible_within(_PATIENCE, command, collections=folder / "c", home=folder, ANSIBLE_PIPELINING="1")
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         self.said = done.stdout
         recap = next(line for line in reversed(done.stdout.splitlines()) if line.startswith(self.name))
