@@ -202,7 +202,7 @@ def test_upgraded_as_printed_it_keeps_people_and_environments(place: Place, you:
     assert "0.0.10" in place.server.sh("fuelctl version")
     assert len(place.server.sh("ls /var/backups/fuelctl").split()) == 1
     assert len(place.server.sh("ls /opt/fuelctl/releases").split()) == 2
-    assert "You are ada, a member" in ada.type("fuelctl whoami")
+    assert re.search(r"^User: +ada$", ada.type("fuelctl whoami"), re.MULTILINE)
     assert "ready" in ada.type("fuelctl status my-project")
     assert "there" in ada.type("fuelctl ssh my-project echo there")
 
@@ -218,8 +218,8 @@ def test_a_certificate_of_an_authority(place: Place, you: Shell, ada: Shell) -> 
     release = place.server.sh("readlink /opt/fuelctl/current")
     you.follow(use)
     assert place.server.sh("readlink /opt/fuelctl/current") == release
-    assert "You are admin" in you.type("fuelctl whoami")
-    assert "You are ada" in ada.type("unset SSL_CERT_FILE; fuelctl whoami")
+    assert re.search(r"^User: +admin$", you.type("fuelctl whoami"), re.MULTILINE)
+    assert re.search(r"^User: +ada$", ada.type("unset SSL_CERT_FILE; fuelctl whoami"), re.MULTILINE)
     serial = "openssl s_client -connect fuel.example.org:443 </dev/null 2>/dev/null | openssl x509 -noout -serial"
     before = place.server.sh(serial)
     place.server.sh("certbot renew --force-renewal")
