@@ -52,9 +52,9 @@ END
 PEBBLE_VA_NOSLEEP=1 nohup pebble -config /pebble.json >/pebble.log 2>&1 &
 """
 _CERTBOT = """\
-mkdir -p /etc/letsencrypt
-printf '%s = true\\n' no-verify-ssl agree-tos non-interactive register-unsafely-without-email >/etc/letsencrypt/cli.ini
-echo 'server = https://acme.example.org:14000/dir' >>/etc/letsencrypt/cli.ini
+mkdir -p /root/.config/letsencrypt && cd /root/.config/letsencrypt
+printf '%s = true\\n' no-verify-ssl agree-tos non-interactive register-unsafely-without-email >cli.ini
+echo 'server = https://acme.example.org:14000/dir' >>cli.ini
 echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/90unattended
 """
 
