@@ -66,7 +66,7 @@ def test_a_worker_sees_to_the_volume_and_stops_what_is_idle(team: Team, lab: Fly
     with pytest.raises(MachineError) as alone:
         volume.show(team.core, team.row(made), team.enqueuer.ask_volume)
     assert alone.value.code == "no_worker"
-    team.ready(team.worker(**lab.environment()), seconds=300)
+    team.ready(team.worker(**lab.environment()))
 
     shown = volume.show(team.core, team.row(made), team.enqueuer.ask_volume)
     assert (shown.region, shown.size_gb, shown.snapshots) == ("fra", 20, [])
@@ -85,7 +85,7 @@ def test_a_worker_sees_to_the_volume_and_stops_what_is_idle(team: Team, lab: Fly
         environments.change(session, made, activity=silent, check_at=now.wall)
     stops = IdleStops(team.core, team.enqueuer.power)
     Reaper(team.core, team.enqueuer, 60, stop=stops.begin).cycle()
-    team.until(lambda: team.row(made).conditions, 360, team.said)
+    team.until(lambda: team.row(made).conditions, team.said)
     [condition] = team.row(made).conditions
     assert (condition["type"], condition["details"]) == ("stopped", {"state": "stopped", "by": "idle"})
     assert [each["state"] for each in lab.machines()] == ["stopped"]
