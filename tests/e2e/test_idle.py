@@ -74,12 +74,12 @@ def was_quiet_for(user: Fuelctl, seconds: float, observed_ago: float = 0.0) -> N
         database.execute("COMMIT")
 
 
-def quiet_until(user: Fuelctl, seconds: float, holds: Callable[[], bool], observed_ago: float = 0.0) -> None:
+def quiet_until(user: Fuelctl, seconds: float, holds: Callable[[], bool]) -> None:
     """The same until that holds: a look may just have been writing down what was done before."""
     deadline = time.monotonic() + 240
     while not holds():
         assert time.monotonic() < deadline
-        was_quiet_for(user, seconds, observed_ago)
+        was_quiet_for(user, seconds)
         time.sleep(6)
 
 

@@ -31,6 +31,11 @@ class Session:
         """As SQLAlchemy's."""
 
 
+def test_whoever_is_silent_has_stopped_when_others_take_up_its_work() -> None:
+    # Tests with real workers have times of their own (team_lab.py), in the same order.
+    assert workers.LOST_AFTER < workers.PULSE < workers.DEAD_AFTER
+
+
 def test_whoever_looks_after_others_does_so_again_whatever_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     life = Life("postgresql+psycopg://nobody@/nothing", {})
     monkeypatch.setattr(Life, "_connect", lambda _self: Session())

@@ -65,7 +65,7 @@ def ada(plane: PlaneMachine, person: Person, admin: Fuelctl) -> Fuelctl:
     return ada
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 240) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -144,7 +144,7 @@ class TestComingBack:
     def test_killed_it_is_started_again(self, plane: PlaneMachine, ada: Fuelctl, service: str) -> None:
         before = plane.pid(service)
         plane.sh(f"kill -9 {before}")
-        wait_for(lambda: plane.pid(service) not in (0, before), 90)
+        wait_for(lambda: plane.pid(service) not in (0, before))
         plane.wait_ready(120)
         assert ada.run("whoami", "--json").json["name"] == "ada"
 
@@ -166,7 +166,7 @@ class TestBackups:
         assert plane.sh(f"stat -c '%a %U' {backup} {backup}/database.dump") == "700 fuelctl\n600 fuelctl"
         admin.run("user", "add", "late", "--role", "viewer")
         plane.sh("cd / && runuser -u postgres -- dropdb --force fuelctl")
-        wait_for(lambda: not plane.is_ready(), 90)
+        wait_for(lambda: not plane.is_ready())
         # Of another key nothing in the database could be read.
         plane.sh("head -c 32 /dev/urandom | base64 | tr '+/' '-_' > /etc/fuelctl/secret.key")
         assert "is in its place" in plane.sh(f"fuelctl-restore {backup}")

@@ -61,11 +61,9 @@ def free_port() -> int:
     return port
 
 
-def test_a_repeat_changes_nothing_and_is_quick(environment: Environment) -> None:
+def test_a_repeat_changes_nothing(environment: Environment) -> None:
     assert not environment.up(check=True).changed
-    begun = time.monotonic()
     outcome = environment.up()
-    assert time.monotonic() - begun < 240
     assert not outcome.changed
     assert outcome.before["container"] == outcome.after["container"]
 

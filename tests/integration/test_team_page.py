@@ -23,7 +23,7 @@ from .plane_machine import PlaneMachine
 pytestmark = [pytest.mark.docker, pytest.mark.soak, pytest.mark.timeout(5400)]
 PAGE = CHECKOUT / "docs" / "user" / "team.md"
 BEGIN = "From an empty machine to two people, in ten minutes"
-#: What somebody has where they sit, and a network in which TLS is intercepted wants of pip.
+#: What somebody has where they sit.
 _LAPTOP = """\
 apt-get update -q && apt-get install -qy --no-install-recommends python3-venv openssh-client git >/dev/null
 for user in you ada; do
@@ -213,7 +213,7 @@ def test_a_certificate_of_an_authority(place: Place, you: Shell, ada: Shell) -> 
     with Shell(place.server.name, "debian") as on_it:
         on_it.follow(ask)
     # Believed by everybody: by the machine's own list.
-    root = place.on(place.authority, "curl -sk https://127.0.0.1:15000/roots/0 && cat /dev/null")
+    root = place.on(place.authority, "curl -sk https://127.0.0.1:15000/roots/0")
     place.on(place.laptop, "cat > /usr/local/share/ca-certificates/acme.crt && update-ca-certificates", root.encode())
     release = place.server.sh("readlink /opt/fuelctl/current")
     you.follow(use)
@@ -222,7 +222,8 @@ def test_a_certificate_of_an_authority(place: Place, you: Shell, ada: Shell) -> 
     assert re.search(r"^User: +ada$", ada.type("unset SSL_CERT_FILE; fuelctl whoami"), re.MULTILINE)
     serial = "openssl s_client -connect fuel.example.org:443 </dev/null 2>/dev/null | openssl x509 -noout -serial"
     before = place.server.sh(serial)
-    place.server.sh("certbot renew --force-renewal")
+    # Without a terminal it would wait for up to eight minutes.
+    place.server.sh("certbot renew --force-renewal --no-random-sleep-on-renew")
     assert place.server.sh(serial) != before, "nginx has read the new one"
     assert "  ✓  " in ada.type("fuelctl down my-project --yes --discard")
     assert "No active environments" in you.type("fuelctl ls")
