@@ -25,10 +25,9 @@ def files_of_failures(last_failed: Path) -> list[str]:
     """
     found = set()
     for test in json.loads(last_failed.read_text(encoding="utf-8")):
-        file, _, name = test.partition("::")
-        if not name:
-            raise LookupError(file)
-        found.add(file)
+        if "::" not in test:
+            raise LookupError(test)
+        found.add(test.split("::")[0])
     return sorted(found)
 
 
