@@ -38,7 +38,7 @@ test: _dev _docker _images ## every gate and every test
 	@tools/test.sh
 
 soak: _dev _docker _images ## the reliability tests at their full counts (hours)
-	@$(PYTEST) -m soak tests
+	@$(PYTEST) -m soak --hypothesis-profile=soak tests
 
 lint: _dev ## ruff, mypy, yamllint, shellcheck, ansible-lint, docs and changelog
 	@$(GATES) lint

@@ -22,14 +22,12 @@ except ImportError:
     pass
 else:
     # A machine that is busy is slow at times: nothing fails for that. And the same examples each time: what fails here
-    # fails again. Others are tried with `--hypothesis-profile=default`.
-    hypothesis.settings.register_profile(
-        "steady",
-        deadline=None,
-        derandomize=True,
-        print_blob=True,
-        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # fails again. `make soak` tries others.
+    patient = hypothesis.settings(
+        deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
+    hypothesis.settings.register_profile("soak", patient)
+    hypothesis.settings.register_profile("steady", patient, derandomize=True)
     hypothesis.settings.load_profile("steady")
 
 #: Below a test's own folder the path of Ansible's sockets would be longer than a socket's may be.
