@@ -16,6 +16,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from dbos import DBOS
 from sqlalchemy import Engine, event
@@ -52,8 +53,8 @@ def with_times(times: list[float]) -> None:
         setattr(workers, name, seconds)
     # Nothing is lost for one statement that took long.
     given = round(times[0] * 1000)
-    setattr(life, "_OPTIONS", f"-c statement_timeout={given} -c lock_timeout={given}")  # noqa: B010 - mypy: a constant
-    setattr(life, "_CONNECT_SECONDS", round(times[0]))  # noqa: B010 - mypy knows that it is a constant
+    life._OPTIONS = f"-c statement_timeout={given} -c lock_timeout={given}"
+    life._CONNECT_SECONDS = round(times[0])
 
 
 def stops_in_a_transaction(home: Path) -> None:
@@ -72,15 +73,15 @@ if __name__ == "__main__":
     for verb in ("up", "down", "observe", "extend"):
         run._PLAYBOOKS[verb] = str(PLAYBOOKS / f"{verb}.yml")
     if os.environ.get("FUELCTL_LAB_REGIONS"):
-        setattr(provider_traits, "of", in_regions)  # noqa: B010 - mypy knows that it is a function
+        patch.object(provider_traits, "of", in_regions).start()
     if os.environ.get("FUELCTL_LAB_TIMES"):
         with_times([float(each) for each in os.environ["FUELCTL_LAB_TIMES"].split()])
     if os.environ.get("FUELCTL_LAB_WINDOW"):
         given = (float(os.environ["FUELCTL_LAB_WINDOW"]), 50)
-        setattr(batches.Batches.__init__, "__defaults__", given)  # noqa: B010 - mypy knows no defaults
+        patch.object(batches.Batches.__init__, "__defaults__", given).start()
     if os.environ.get("FUELCTL_LAB_STOPS"):
         stops_in_a_transaction(Path(os.environ["FUELCTL_HOME"]))
     if os.environ.get("FUELCTL_LAB_VERSION"):
-        setattr(worker, "Engine", NewerEngine)  # noqa: B010 - mypy knows that it is a class
-        setattr(worker, "VERSION", 2)  # noqa: B010 - mypy knows that it is a constant
+        patch.object(worker, "Engine", NewerEngine).start()
+        patch.object(worker, "VERSION", 2).start()
     sys.exit(worker.run())

@@ -103,13 +103,9 @@ class Place:
 
     def publish(self, version: str) -> None:
         """Where the clone comes from gets this checkout, as that version."""
-        tar = subprocess.run(
-            "git ls-files -z | tar --create --null --files-from=-",
-            shell=True,
-            cwd=CHECKOUT,
-            capture_output=True,
-            check=True,
-        )
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=True).stdout
+        pack = ["tar", "--create", "--null", "--files-from=-"]
+        tar = subprocess.run(pack, cwd=CHECKOUT, input=tracked, capture_output=True, check=True)
         self.on(self.laptop, "mkdir -p /srv/fuel && tar -C /srv/fuel -x --no-same-owner", tar.stdout)
         self.on(
             self.laptop,
